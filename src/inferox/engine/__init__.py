@@ -1,4 +1,4 @@
-"""Many callers, many models: requests become batches, and no fault of one becomes another's."""
+"""The engine: it batches the requests of many callers for many models, and isolates their faults."""
 
 from inferox.engine.answer import Answer
 from inferox.engine.config import EngineConfig

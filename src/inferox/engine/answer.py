@@ -1,4 +1,4 @@
-"""The answer to a request, and what computed it."""
+"""The answer to a request, with the artifact that computed it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Answer:
     """The answer to a request.
 
     Attributes:
-        results: One result per item, in their order: a list, or for ``embed`` an array of vectors.
+        results: One result per item, in order: a list, or for ``embed`` an array of vectors.
         model: The name of the model.
         version: Its version.
         artifact: The artifact that computed all of it.
-        embedding_space: The id of the space in which vectors lie; ``None`` if that is not known.
-        cut_tokens: What was cut off each text; empty if the items are not texts.
-        tokens: The tokens that were computed; of items without tokens as many as they count.
-        parity_class: How well the artifact agreed when it was packed; ``None`` if that is not known.
-        queue_s: The seconds from its coming until the first of its rows was computed, the making of rows among them.
-        compute_s: The seconds from then until the last was; 0 if nothing had to be computed.
-        phases: When it was done; ``None`` if that is not known.
+        embedding_space: The id of the vectors' embedding space; ``None`` if that is not known.
+        cut_tokens: The tokens cut off each text; empty if the items are not texts.
+        tokens: The number of tokens computed; items without tokens count as an equivalent number.
+        parity_class: The artifact's parity class from pack time; ``None`` if that is not known.
+        queue_s: The seconds from its arrival until its first row was computed, including encoding.
+        compute_s: The seconds from then until its last row was computed; 0 if nothing had to be computed.
+        phases: The times of its phases; ``None`` if they are not known.
     """
 
     results: Any
@@ -45,5 +45,5 @@ class Answer:
 
     @property
     def truncated(self) -> npt.NDArray[np.bool_]:
-        """Says for each item whether its text was cut; shape ``[n]``, bool. Empty where the items are not texts."""
+        """Whether the text of each item was cut; shape ``[n]``, bool. Empty if the items are not texts."""
         return np.array([tokens.count > 0 for tokens in self.cut_tokens], np.bool_)

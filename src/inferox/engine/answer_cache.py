@@ -1,4 +1,4 @@
-"""Answers that are kept, so that equal rows need not be computed again."""
+"""A cache of answers, so that equal rows need not be computed again."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from inferox.engine.request import RowKey
 from inferox.engine.shift import Shift
 
 _ENTRY_BYTES = 400
-"""About what an entry takes besides its answer: the key, and its places in tables."""
+"""The approximate size of an entry besides its answer: the key, and its table slots."""
 
 
 class AnswerCache:
-    """Answers by what they are the answers to, of which those that were not asked for longest go first.
+    """An LRU cache of answers by the key of their rows.
 
     Args:
-        size_bytes: How much all of them may take; none are kept where it is 0.
+        size_bytes: The most memory of all answers; 0 disables the cache.
     """
 
     def __init__(self, size_bytes: int) -> None:
@@ -34,23 +34,23 @@ class AnswerCache:
 
     @property
     def is_on(self) -> bool:
-        """True if answers are kept."""
+        """Whether answers are cached."""
         return self._limit_bytes > 0
 
     @property
     def size_bytes(self) -> int:
-        """The memory of those that are kept."""
+        """The memory of the cached answers."""
         return self._size_bytes
 
     def find(self, key: RowKey, shift: Shift) -> tuple[Any] | None:
-        """The answer to rows of a key.
+        """Finds the answer to rows of a key.
 
         Args:
             key: The key.
             shift: The shift in which it must have been computed.
 
         Returns:
-            The answer, in a tuple; ``None`` if there is none.
+            The answer, in a tuple; ``None`` if it is not cached.
         """
         with self._lock:
             known = self._kept.get(key)
@@ -60,7 +60,7 @@ class AnswerCache:
         return (_own(known[0]),)
 
     def keep(self, key: RowKey, answer: Any, shift: Shift) -> None:
-        """Keeps an answer.
+        """Caches an answer.
 
         Args:
             key: The key of the rows that it answers.
@@ -79,12 +79,12 @@ class AnswerCache:
 
 
 def _own(answer: Any) -> Any:
-    """The answer, as a copy where a caller could change it, or where it is a view of those of a whole batch."""
+    """Returns the answer, copied if a caller could change it or if it is a view into a whole batch."""
     return answer if isinstance(answer, str | int | float | tuple) else deepcopy(answer)
 
 
 def _count_bytes(answer: Any) -> int:
-    """About how much an answer takes."""
+    """Estimates the memory of an answer."""
     if isinstance(answer, np.ndarray):
         return int(answer.nbytes) + sys.getsizeof(answer)
     if is_dataclass(answer) and not isinstance(answer, type):

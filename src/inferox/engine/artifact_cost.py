@@ -1,4 +1,4 @@
-"""The cost of the batches of a model's artifacts, which outlives what computes them."""
+"""The learned cost of batches of a model's artifacts, which outlives the objects that compute them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from inferox.engine.workload import Workload
 from inferox.loading import PlannedLoad
 
 _MARGIN = 1.25
-"""By how much more memory a batch is expected to take than others took: by so much do equal ones differ."""
+"""The safety margin on the memory of batches, as a factor: equal batches differ by that much."""
 
 _FORGOTTEN = 0.02
 """The weight of a batch that took less memory than others."""
 
 _FIRST_KEPT = 32
-"""After how many batches what was learned is kept first; then each time that they are twice as many."""
+"""The number of batches after which the learned cost is first saved; then each time that they have doubled."""
 
 
 class ArtifactCost:
-    """The cost of an artifact's batches. Several threads may use it.
+    """The cost of an artifact's batches. Thread-safe.
 
     Args:
         artifact: The name of the artifact.
-        seconds: The time that they take.
-        memory_shape: What they take in bytes beside the weights, where nothing was measured.
-        memory_scale: By how much that is to be multiplied, as was learned; ``None`` if it was not.
-        store: Keeps it; ``None`` if nothing does.
+        seconds: The learned time of batches.
+        memory_shape: The estimated memory of batches in bytes, beside the weights.
+        memory_scale: The learned factor on that estimate; ``None`` if none was learned.
+        store: The store that saves the cost; ``None`` to not save it.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class ArtifactCost:
         self._batches = self._kept = 0
 
     def learn(self, work: Workload, seconds: float) -> None:
-        """Takes a batch into account.
+        """Learns from the time of a batch.
 
         Args:
-            work: What was computed, padding included.
-            seconds: How long it took.
+            work: The work of the batch, including padding.
+            seconds: The time that it took.
         """
         self._seconds.learn(work, max(seconds, 1e-6))
         with self._lock:
@@ -63,11 +63,11 @@ class ArtifactCost:
             self.keep()
 
     def estimate_s(self, work: Workload, budget: BatchBudget) -> tuple[float, int] | None:
-        """The seconds that rows take together, and in how many batches; ``None`` if that is not known.
+        """Estimates the seconds that rows take together, and the number of their batches; ``None`` if not known.
 
         Args:
-            work: The rows.
-            budget: What a batch may hold.
+            work: The work of the rows.
+            budget: The limits of a batch.
         """
         full = max(math.ceil(work.rows / budget.rows), math.ceil(work.tokens / budget.tokens), 1)
         batches = max(1, min(work.rows, full))
@@ -76,15 +76,15 @@ class ArtifactCost:
 
     @property
     def knows_bytes(self) -> bool:
-        """True if the memory of batches was measured."""
+        """Whether the memory of batches was measured."""
         return self._memory_scale is not None
 
     def learn_bytes(self, work: Workload, size_bytes: int) -> None:
-        """Takes into account what a batch took beside the weights.
+        """Learns from the memory that a batch took beside the weights.
 
         Args:
-            work: What was computed, padding included.
-            size_bytes: How much it took.
+            work: The work of the batch, including padding.
+            size_bytes: The memory that it took.
         """
         scale = size_bytes / self._memory_shape.of(work)
         with self._lock:
@@ -93,16 +93,16 @@ class ArtifactCost:
             self._memory_scale = max(scale, known + _FORGOTTEN * (scale - known))
 
     def estimate_bytes(self, work: Workload) -> int:
-        """The memory that a batch is expected to take beside the weights, rather too much than too little.
+        """Estimates the memory of a batch beside the weights, rather too high than too low.
 
         Args:
-            work: What is computed, padding included.
+            work: The work of the batch, including padding.
         """
         scale = 1.0 if self._memory_scale is None else _MARGIN * self._memory_scale
         return int(scale * self._memory_shape.of(work))
 
     def keep(self) -> None:
-        """Keeps what was learned since it was kept last."""
+        """Saves what was learned since the last time."""
         with self._lock:
             if self._store is None or self._batches == self._kept:
                 return
@@ -111,12 +111,12 @@ class ArtifactCost:
 
 
 class CostBook:
-    """The cost of the batches of each artifact of a model. Several threads may use it.
+    """The cost of batches of each artifact of a model. Thread-safe.
 
-    What was learned in earlier processes is known from the start; where nothing was, what ``inferox tune`` measured.
+    It starts with what earlier processes learned or, failing that, with what ``inferox tune`` measured.
 
     Args:
-        planned: The package; ``None`` if there is none, and so nothing that is kept.
+        planned: The package; ``None`` if there is none, and so nothing is saved.
         task: The name of the model's task.
     """
 
@@ -127,12 +127,12 @@ class CostBook:
         self._lock = Lock()
 
     def of(self, artifact: str, shape: BatchCost, memory_shape: CostParts) -> ArtifactCost:
-        """The cost of an artifact's batches.
+        """Returns the cost of an artifact's batches.
 
         Args:
             artifact: Its name.
-            shape: How the parts of the time are to one another where nothing else is known.
-            memory_shape: What they take in bytes where nothing was measured.
+            shape: The ratio of the parts of the time to assume if nothing else is known.
+            memory_shape: The memory in bytes to assume if nothing was measured.
         """
         with self._lock:
             if artifact not in self._costs:
@@ -140,7 +140,7 @@ class CostBook:
             return self._costs[artifact]
 
     def keep(self) -> None:
-        """Keeps what was learned."""
+        """Saves what was learned."""
         with self._lock:
             costs = list(self._costs.values())
         for cost in costs:
@@ -156,7 +156,7 @@ class CostBook:
 
 
 def _to_parts(shape: BatchCost) -> CostParts:
-    """The parts of a cost where tokens and places are as many, as where rows alike in length share batches."""
+    """Converts a cost to parts, for as many tokens as places, as if rows of equal length shared batches."""
     return CostParts(
         shape.per_batch,
         max(1.0, shape.per_row),

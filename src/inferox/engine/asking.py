@@ -1,4 +1,4 @@
-"""Asking a model for an answer, from a thread or from a coroutine."""
+"""Requests to a model, from a thread or from a coroutine."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def ask(
     arrived_s: float | None = None,
     is_patient: bool = False,
 ) -> Future[Answer]:
-    """Gives a request to a version, which answers all of it.
+    """Submits a request to a version, which answers all of it.
 
     Args:
-        find: Finds the version. Where it was removed before the request got there, it is asked again.
+        find: Finds the version. It is called again if the version was removed before the request reached it.
         items: The items.
-        options: What the caller says of the request.
-        arrived_s: When it came, on the clock of ``time.monotonic``; ``None`` for now.
-        is_patient: Whether the caller waits for the answer in any case, so that it may be computed meanwhile.
+        options: The options of the request.
+        arrived_s: When it arrived, on the clock of ``time.monotonic``; ``None`` for now.
+        is_patient: Whether the caller will block for the answer, so that it may be computed on its thread.
 
     Returns:
-        What gets the answer.
+        The future of the answer.
     """
     arrived_s = time.monotonic() if arrived_s is None else arrived_s
     while True:
@@ -45,14 +45,14 @@ def ask(
 
 
 def ask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], options: RequestOptions) -> Answer:
-    """Gives a request to a version, and waits for the answer; see ``ask``. It is called by what the user calls."""
+    """Submits a request to a version, and waits for the answer; see ``ask``. Public methods call it directly."""
     arrived_s = time.monotonic()
     future = ask(find, items, options, arrived_s=arrived_s, is_patient=True)
     return warn_of_cuts(wait_for_answer(future, options, arrived_s), options)
 
 
 async def aask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], options: RequestOptions) -> Answer:
-    """Gives a request of a coroutine to a version, and waits for the answer; see ``ask_and_wait``."""
+    """Submits a coroutine's request to a version, and waits for the answer; see ``ask_and_wait``."""
     arrived_s = time.monotonic()
     future: Future[Answer] | None = None
     try:

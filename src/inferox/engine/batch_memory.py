@@ -1,4 +1,4 @@
-"""The memory that batches of an artifact take beside its weights."""
+"""The memory of an artifact's batches beside its weights."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from inferox.engine.workload import Workload
 from inferox.machine.memory import PeakGauge
 
 _NEGLIGIBLE_BYTES = 8 << 20
-"""Batches that take less are neither split nor refused: other threads of the process take as much at any time."""
+"""The memory below which batches are neither split nor refused: other threads of the process may take as much."""
 
 _LEAST_GROWTH_BYTES = 1 << 20
 _LEAST_GROWTH = 0.1
-"""By how much the memory must have grown for a batch to tell what it takes: by this many bytes, and this share of what
-the runtime had kept of batches before. One that grows it by less tells only that this was enough."""
+"""The growth of memory from which a batch counts as measured, as a share of what the runtime had kept from earlier
+batches. A batch that grows it by less shows only that this was enough."""
 
 _WELL_KNOWN = 16
-"""The number of measured batches after which only one in as many is measured again, unless it is the largest so far."""
+"""The number of measured batches after which only one in that many is measured, unless it is the largest so far."""
 
 _HIDDEN = 768
-"""The assumed width of a model whose outputs do not tell it."""
+"""The assumed width of a model whose outputs do not reveal it."""
 
 
 class BatchMemory:
-    """The memory that batches of an artifact take beside its weights. Several threads may use it.
+    """The memory of an artifact's batches beside its weights. Thread-safe.
 
-    It is measured on CPUs, where the kernel tells: by how much the memory of the process grows while a batch is
-    computed alone, on top of what the runtime has kept of those before. Before that it is estimated by the width of
-    the outputs, and nothing is refused.
+    It is measured on CPUs if the kernel supports it: the growth of the process's memory while a batch is computed
+    alone, on top of what the runtime has kept from earlier ones. Until then it is estimated from the width of the
+    outputs, and nothing is refused.
 
     Args:
-        cost: What was learned of the artifact.
-        budget: The memory of the engine.
-        device: Where the artifact runs.
+        cost: The learned cost of the artifact.
+        budget: The memory budget of the engine.
+        device: The device of the artifact.
     """
 
     def __init__(self, cost: ArtifactCost, budget: MemoryBudget, device: DeviceId) -> None:
@@ -50,21 +50,21 @@ class BatchMemory:
         self._measured = self._skipped = 0
 
     def forget_kept(self) -> None:
-        """Notes that the artifact was closed, and its runtime keeps nothing any more."""
+        """Records that the artifact was closed, so that its runtime keeps no memory any more."""
         self._kept_bytes = 0
 
     @contextmanager
     def use(self, rows: int, work_of: Callable[[int], Workload]) -> Iterator[int]:
-        """Takes memory for as many rows as there is enough for, while the block computes them.
+        """Reserves memory for as many rows as fit, while the block computes them.
 
-        Where there is not enough even for one row, idle models make room, and batches that run are waited for.
+        If not even one row fits, idle models are evicted, and running batches are waited for.
 
         Args:
-            rows: How many are wanted.
-            work_of: How much the first of them ask, by their number.
+            rows: The number of rows to compute.
+            work_of: The work of the first rows, by their number.
 
         Yields:
-            For how many there is enough.
+            The number of rows that fit.
 
         Raises:
             OutOfMemoryError: If there is not enough for the first row alone.
@@ -91,14 +91,14 @@ class BatchMemory:
                 yield count
 
     def _count_fitting(self, rows: int, work_of: Callable[[int], Workload], room: int) -> int:
-        """The number of rows that fit; at least one where nothing was measured yet."""
+        """Counts the rows that fit; at least one if nothing was measured yet."""
         fitting = range(1, rows + 1)
         count = bisect_right(fitting, max(room, _NEGLIGIBLE_BYTES), key=lambda n: self._cost.estimate_bytes(work_of(n)))
         return count if self._cost.knows_bytes else max(1, count)
 
     @contextmanager
     def _measuring(self, needed: int, work: Workload) -> Iterator[None]:
-        """Measures what the batch takes that the block computes, if that may teach anything."""
+        """Measures the memory of the batch that the block computes, if there is anything to learn from it."""
         if needed <= min(self._largest_bytes, self._kept_bytes) or not self._is_due(needed):
             yield
             return
@@ -107,7 +107,7 @@ class BatchMemory:
         yield
         found = gauge.read()
         if found is None or self._budget.running_batches > 1 or self._budget.begun_batches != begun:
-            return  # others have had their part in it
+            return  # other batches contributed to the growth
         growth, stays = found
         if growth > max(_LEAST_GROWTH_BYTES, _LEAST_GROWTH * self._kept_bytes):
             self._cost.learn_bytes(work, growth + self._kept_bytes)
@@ -123,16 +123,16 @@ class BatchMemory:
 
 
 def memory_shape(signature: Signature) -> CostParts:
-    """The memory of batches in bytes where nothing was measured, from the width of the outputs of tokens.
+    """Estimates the memory of batches in bytes from the width of token outputs.
 
-    Measured on two cores, batches of MiniLM, which is 384 wide, take 38,000 to 120,000 bytes per token of rows of 250,
-    and 8,000 to 20,000 of short rows.
+    Measured on two cores, batches of MiniLM, which is 384 wide, take 38,000 to 120,000 bytes per token in rows of 250
+    tokens, and 8,000 to 20,000 in short rows.
 
     Args:
-        signature: What the model takes and gives.
+        signature: The model's signature.
     """
     widths = [spec.dims[-1] for spec in signature.outputs if SEQUENCE in spec.dims[:-1]]
     width = max((dim for dim in widths if isinstance(dim, int)), default=_HIDDEN)
-    # 32 activations of 4 bytes as wide as the output, as inner layers are wider and several live at once; and for each
-    # head, which is 32 wide in the smallest models, its scores and their softmax.
+    # 32 activations of 4 bytes as wide as the output, since inner layers are wider and several live at once; and for
+    # each head, which is 32 wide in the smallest models, its scores and their softmax.
     return CostParts(per_batch=65536, per_row=1024, per_token=128 * width, per_square=8 * max(1, width // 32))

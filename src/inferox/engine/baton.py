@@ -1,4 +1,4 @@
-"""A lock that is handed over in the order in which threads and coroutines asked for it."""
+"""A fair lock for threads and coroutines."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from inferox.core import ConfigError, ShuttingDownError
 
 
 class Baton:
-    """A lock for threads and coroutines; those who wait for it get it in the order in which they came.
+    """A lock for threads and coroutines that is granted in the order of arrival.
 
-    A lock of ``threading`` would let two coroutines of a thread in, or stop their loop; one of ``asyncio`` knows no
-    threads.
+    A lock from ``threading`` would admit two coroutines of a thread, or block their loop; one from ``asyncio`` does not
+    support threads.
 
     Args:
-        on_over: What is called, once, when it is closed and nobody holds it any more.
+        on_over: Called once when the lock is closed and nobody holds it any more.
     """
 
     def __init__(self, on_over: Callable[[], None]) -> None:
@@ -31,10 +31,10 @@ class Baton:
         self._holder: object = None
 
     def take(self) -> None:
-        """Takes it, as soon as all who came before have passed it on.
+        """Acquires the lock after all earlier callers have passed it on.
 
         Raises:
-            ConfigError: If this thread has it, or runs the coroutines that wait meanwhile.
+            ConfigError: If this thread holds it, or if waiting would block the event loop of this thread.
             ShuttingDownError: If it is closed.
         """
         granted = self._ask(may_wait=_find_loop() is None)
@@ -46,7 +46,7 @@ class Baton:
         self._holder = _identify()
 
     async def atake(self) -> None:
-        """Takes it for a coroutine; see ``take``."""
+        """Acquires the lock for a coroutine; see ``take``."""
         granted = self._ask(may_wait=True)
         try:
             await asyncio.wrap_future(granted)
@@ -56,7 +56,7 @@ class Baton:
         self._holder = _identify()
 
     def pass_on(self) -> None:
-        """Gives it to who waits longest."""
+        """Releases the lock to whoever has waited longest."""
         with self._lock:
             self._holder = None
             following = self._pop()
@@ -68,7 +68,7 @@ class Baton:
             self._on_over()
 
     def close(self) -> None:
-        """Refuses all who wait for it and who come from now on; closing twice does nothing."""
+        """Closes the lock: everyone who waits for it now or later is refused. Closing twice does nothing."""
         with self._lock:
             is_over = not (self._is_closed or self._is_held)
             self._is_closed = True
@@ -79,7 +79,7 @@ class Baton:
             self._on_over()
 
     def refuse_if_closed(self) -> None:
-        """Raises a ``ShuttingDownError`` if it is closed."""
+        """Raises a ``ShuttingDownError`` if the lock is closed."""
         if self._is_closed:
             raise _make_refusal()
 
@@ -105,7 +105,7 @@ class Baton:
             return granted
 
     def _give_up(self, granted: Future[None]) -> None:
-        """Waits no longer. Where it came in this very moment, the next one gets it."""
+        """Stops waiting. If the lock was granted at that very moment, it is passed on."""
         if not granted.cancel() and granted.exception() is None:
             self.pass_on()
 

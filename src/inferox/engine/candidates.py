@@ -1,4 +1,4 @@
-"""The artifacts that can compute a model, and which of them are out of order."""
+"""The artifacts that can compute a model, and those that are out of service."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Candidates:
     Args:
         name: The name of the model in the engine.
         artifact: The artifact that serves first.
-        planned: The package; ``None`` if there is none, and so no artifact that can be opened.
-        retry_s: After how many seconds one that failed is tried again; twice as many after each failure.
+        planned: The package; ``None`` if there is none, so that no other artifact can be opened.
+        retry_s: The seconds after which a failed artifact is tried again; doubled after each failure.
 
     Attributes:
-        outages: Which are out of order.
+        outages: The artifacts that are out of service.
     """
 
     def __init__(self, name: str, artifact: str, planned: PlannedLoad | None, *, retry_s: float) -> None:
@@ -38,28 +38,28 @@ class Candidates:
         return bool(self._artifacts)
 
     def all(self) -> list[str]:
-        """The names of all."""
+        """Returns the names of all artifacts."""
         return list(self._artifacts)
 
     def besides(self, serving: str) -> tuple[str, ...]:
-        """The names of all but one.
+        """Returns the names of all artifacts but one.
 
         Args:
-            serving: That one.
+            serving: The name to leave out.
         """
         return tuple(name for name in self._artifacts if name != serving)
 
     def preferred_to(self, serving: str) -> list[str]:
-        """The names of those that come before one.
+        """Returns the names of the artifacts that are preferred to one.
 
         Args:
-            serving: That one.
+            serving: The name of that one.
         """
         names = list(self._artifacts)
         return names[: names.index(serving)]
 
     def open(self, name: str) -> TaskModel:
-        """Loads an artifact, which computes its stored samples.
+        """Loads an artifact and checks it on its stored samples.
 
         Args:
             name: Its name.
@@ -70,7 +70,7 @@ class Candidates:
         return self._artifacts[name]()
 
     def try_to_open(self, name: str) -> TaskModel | None:
-        """Loads an artifact, and notes whether it is out of order; see ``open``.
+        """Loads an artifact, and records whether it is out of service; see ``open``.
 
         Args:
             name: Its name.
@@ -85,11 +85,11 @@ class Candidates:
         return found
 
     def explain_end(self, serving: str, cause: str) -> ExecutionError:
-        """The error where none can take over.
+        """Makes the error for a failure after which no other artifact can take over.
 
         Args:
             serving: The artifact that fails.
-            cause: How.
+            cause: The failure.
         """
         others = "; ".join(f"{name}: {reason}" for name, reason in self.outages.among(self.besides(serving)).items())
         there = f"none of the others of its embedding space can take over ({others})" if others else "there is no other"

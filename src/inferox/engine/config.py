@@ -1,4 +1,4 @@
-"""The settings of an engine: how it batches, and how much it admits."""
+"""The settings of an engine: batching, admission, memory and isolation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inferox.core import ConfigError, positive_integer
 from inferox.machine import most_threads, resolve_threads
 
 HANG_LIMIT_S = 10.0
-"""After how many seconds at the least a computation of a worker process is taken to hang, unless it is said."""
+"""The default of the least seconds after which a worker process's computation counts as hung."""
 
 LOADING_TIMES = 10.0
 """The factor by which a worker may be silent for longer while it loads, or compute for longer at first for nobody."""
@@ -25,27 +25,27 @@ class EngineConfig:
     """The settings of an engine.
 
     Attributes:
-        threads: How many CPU threads all models together may use; ``None`` for one per core that this process may use.
-        max_batch_tokens: The most tokens of a batch. A row that is longer is computed alone.
+        threads: The number of CPU threads for all models together; ``None`` for one per core that this process may use.
+        max_batch_tokens: The most tokens of a batch. A longer row is computed alone.
         max_batch_rows: The most rows of a batch.
         max_waiting_tokens: The most tokens that may wait for one model before requests are refused.
-        cache_bytes: How much the answers of each model may take that are kept for equal rows of the same owner; 0 for
-            none. Only those of artifacts that are known to be batch invariant are.
-        memory_limit_bytes: How much memory all models together may take, and their batches on CPUs; ``None`` for no
-            limit. Idle models are closed for others, and loaded again when they are asked.
-        refuse_non_finite: Whether a row of finite inputs whose outputs are NaN or infinite is an error; otherwise it is
-            counted, and answered as it is.
-        profiling: Whether to note what takes how long; see ``Engine.write_trace``.
-        retry_s: After how many seconds an artifact is tried again that was taken out, because it failed its stored
-            samples; after twice as many each time that it fails again, up to 64 times as many.
-        isolation: Where models are computed: ``thread`` for this process, or ``process`` for worker processes, so that
-            whatever ends one of those ends nothing else.
-        workers: How many worker processes share the threads and the requests; each has every model.
-        hang_limit_s: After how many seconds at the least a computation of a worker process is taken to hang; ``None``
-            for 10. It may take 20 times as long as the slowest lately in any case, in proportion to its size. A worker
-            that hears nothing for three times as long is taken to hang as well. What computes in this process cannot
-            be ended, and has no limit.
-        low_priority: Whether worker processes get only the time of the processors that other processes leave.
+        cache_bytes: The memory of each model's answer cache, which serves equal rows of the same owner; 0 for no cache.
+            Only answers of artifacts that are known to be batch invariant are cached.
+        memory_limit_bytes: The memory limit of all models together and their batches on CPUs; ``None`` for no limit.
+            Idle models are evicted for others, and loaded again on their next request.
+        refuse_non_finite: Whether outputs of NaN or infinity for a row of finite inputs are an error; otherwise they
+            are only counted.
+        profiling: Whether to record a trace; see ``Engine.write_trace``.
+        retry_s: The seconds after which an artifact that failed its stored samples is tried again; doubled each time
+            that it fails again, up to 64 times as many.
+        isolation: ``thread`` to compute models in this process, or ``process`` for worker processes, so that a crash of
+            one affects nothing else.
+        workers: The number of worker processes that share the threads and the requests; each has every model.
+        hang_limit_s: The least seconds after which a worker process's computation counts as hung; ``None`` for 10. In
+            any case it may take 20 times as long as the slowest recent one, in proportion to its size. A worker that
+            does not respond for three times as long counts as hung as well. Computations in this process cannot be
+            stopped, and have no limit.
+        low_priority: Whether worker processes run at low CPU priority.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -99,7 +99,7 @@ class EngineConfig:
             )
 
     def of_worker(self) -> EngineConfig:
-        """The settings of one of the worker processes, with its share of the threads and of the memory."""
+        """Returns the settings of one worker process, with its share of the threads and the memory."""
         threads = max(1, resolve_threads(self.threads) // self.workers)
         memory = self.memory_limit_bytes and max(1, self.memory_limit_bytes // self.workers)
         return replace(self, workers=1, threads=threads, memory_limit_bytes=memory)

@@ -1,4 +1,4 @@
-"""The cost of a package's batches on this machine, as the store keeps it beside the profiles."""
+"""The saved cost of a package's batches on this machine, which the store keeps beside the profiles."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _logger = logging.getLogger(__name__)
 _VERSION = 1
 
 _MOST = 1e9
-"""The largest part of a cost that is believed, in seconds."""
+"""The largest part of a cost that is accepted, in seconds."""
 
 _LEAST_SCALE = 1e-3
-"""The least multiple that is believed of the memory that is estimated; the most is as far away."""
+"""The smallest accepted factor on the estimated memory; the largest is its inverse."""
 
 _PARTS = 4
 
@@ -36,8 +36,8 @@ class KeptCost:
 
     Attributes:
         seconds: The time that they take; ``None`` if that is not known.
-        memory_scale: The memory that they take beside the weights, as a multiple of what is estimated where nothing is
-            known; ``None`` if nothing is.
+        memory_scale: The memory that they take beside the weights, as a multiple of the initial estimate; ``None`` if
+            that is not known.
     """
 
     seconds: CostParts | None = None
@@ -45,14 +45,14 @@ class KeptCost:
 
 
 class CostStore:
-    """Keeps what was learned of the batches of a package. What cannot be read is learned anew.
+    """Saves the learned cost of a package's batches. Anything unreadable is learned anew.
 
-    It holds only where all is as it was: the package, the artifact, the task, the machine, the threads, the device, and
-    the versions of the runtime and of Inferox.
+    A saved cost applies only if nothing has changed: the package, the artifact, the task, the machine, the threads, the
+    device, and the versions of the runtime and of Inferox.
 
     Args:
         planned: The package.
-        task: The name of the task, which says what counts as a token.
+        task: The name of the task, which determines what counts as a token.
     """
 
     def __init__(self, planned: PlannedLoad, task: str) -> None:
@@ -69,7 +69,7 @@ class CostStore:
         }
 
     def read(self, artifact: str) -> KeptCost:
-        """The learned cost of an artifact.
+        """Reads the learned cost of an artifact.
 
         Args:
             artifact: Its name.
@@ -82,11 +82,11 @@ class CostStore:
             return KeptCost()
 
     def write(self, artifact: str, cost: KeptCost) -> None:
-        """Keeps what was learned of an artifact in the place of what was known. Where it cannot, the log says so.
+        """Saves the learned cost of an artifact, replacing the previous one. A failure is logged.
 
         Args:
             artifact: Its name.
-            cost: What was learned.
+            cost: The learned cost.
         """
         data = {
             "version": _VERSION,
@@ -106,7 +106,7 @@ class CostStore:
         return {**self._conditions, "artifact": artifact, "runtime": runtime_version(runtime)}
 
     def _path(self, store: Store, artifact: str) -> Path:
-        """The file; of another version of the runtime it is the same, so that old ones do not stay."""
+        """Returns the file, which is the same for all versions of the runtime, so that old ones do not pile up."""
         key = "\n".join((*(text for name, text in self._conditions.items() if name != "inferox"), artifact))
         return store.profiles / self._digest[:32] / f"{sha256(key.encode()).hexdigest()[:16]}.cost"
 

@@ -1,4 +1,4 @@
-"""Requests that are answered with an error at their deadline, whatever computes meanwhile."""
+"""The watch over deadlines: requests fail at their deadline, whatever is being computed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from inferox.engine.request import Request
 _logger = logging.getLogger(__name__)
 
 _KEPT = 1024
-"""The number of answered requests that may be kept before they are cleared away, even where they are the majority."""
+"""The number of answered requests that are kept before they are cleared away."""
 
 
 class Deadlines:
-    """Fails requests at their deadlines, from a thread that starts with the first of them. Several threads may use it.
+    """Fails requests at their deadlines, from a thread that starts with the first of them. Thread-safe.
 
     Args:
-        name: What the thread is called.
+        name: The name of the thread.
     """
 
     def __init__(self, name: str = "inferox-deadlines") -> None:
@@ -41,14 +41,14 @@ class Deadlines:
         """
         with self._condition:
             if self._thread is None and not self._start():
-                return  # whoever waits for an answer still keeps time
+                return  # callers that wait for an answer still check the time themselves
             heappush(self._heap, (request.deadline_s, next(self._numbers), request))
             if self._heap[0][2] is request:
                 self._condition.notify()
         request.future.add_done_callback(lambda _: self._note_answer())
 
     def close(self) -> None:
-        """Watches no longer, and waits until the thread has ended."""
+        """Stops watching, and waits until the thread has ended."""
         with self._condition:
             self._is_closed = True
             self._heap.clear()
@@ -66,7 +66,7 @@ class Deadlines:
         return True
 
     def _note_answer(self) -> None:
-        """Forgets requests that are answered once they are most of those that are known: deadlines may be far away."""
+        """Forgets answered requests once they are the majority, as deadlines may be far away."""
         with self._condition:
             self._answered += 1
             if self._answered > max(_KEPT, len(self._heap) // 2):
@@ -90,7 +90,7 @@ class Deadlines:
                 _logger.exception("failing requests at their deadlines failed")
 
     def _wait(self) -> list[Request] | None:
-        """Waits until a request is past its deadline: those that are; ``None`` at the end."""
+        """Waits for and returns requests past their deadlines; ``None`` at the end."""
         with self._condition:
             while not self._is_closed:
                 expired = []

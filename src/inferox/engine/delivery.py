@@ -1,4 +1,4 @@
-"""Giving requests the answers to their rows, or an error."""
+"""The delivery of answers or errors to requests."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _logger = logging.getLogger(__name__)
 
 
 class Delivery:
-    """Gives the requests for a model the answers to their rows. Several threads may use it.
+    """Delivers answers to the requests for a model. Thread-safe.
 
     Args:
         name: The name of the model in the engine.
         version: Its version.
-        end_row: Notes that a row is computed, and gives the rows that are equal to it.
-        cache: Keeps answers.
+        end_row: Records that a row is computed, and returns the rows that are equal to it.
+        cache: The answer cache.
         recorder: Counts rows that need not be computed.
     """
 
@@ -52,7 +52,7 @@ class Delivery:
         self._lock = Lock()
 
     def deliver_kept(self, request: Request, shift: Shift) -> None:
-        """Answers those rows of a request whose answers are kept. They wait no longer.
+        """Answers the rows of a request whose answers are cached. They stop waiting.
 
         Args:
             request: The request, which has keys.
@@ -66,12 +66,12 @@ class Delivery:
             self._recorder.note_cached(len(found))
 
     def deliver(self, rows: Sequence[Row], answers: Sequence[Any], shift: Shift) -> list[Row]:
-        """Gives requests the answers to some of their rows.
+        """Delivers the answers to some rows of requests.
 
         Args:
-            rows: The rows, those of a request together.
+            rows: The rows, grouped by request.
             answers: Their answers.
-            shift: What computed them.
+            shift: The shift in which they were computed.
 
         Returns:
             The rows that have to be computed again, because others of their request were computed in a later shift.
@@ -80,7 +80,7 @@ class Delivery:
         for index, (request, row) in enumerate(rows):
             if request.keys is None:
                 continue
-            # A request after this finds the answer, or computes the row anew.
+            # A later request finds the answer, or computes the row anew.
             if self._cache.is_on:
                 self._cache.keep(request.key_of(row), answers[index], shift)
             for equal in self._end_row(request, row):
@@ -106,12 +106,12 @@ class Delivery:
         return again
 
     def answer(self, request: Request, answers: Sequence[tuple[Sequence[int], Any]], shift: Shift) -> None:
-        """Gives a request its answer.
+        """Completes a request with its answer.
 
         Args:
             request: The request.
             answers: The answers of all its rows, batch by batch, with the items that they belong to.
-            shift: What computed them.
+            shift: The shift in which they were computed.
         """
         encoding, metadata, rows = request.encoding, shift.metadata, request.rows
         now_s = time.monotonic()
@@ -135,11 +135,11 @@ class Delivery:
         )
 
     def fail(self, row: Row, error: Exception) -> None:
-        """Gives a request an error that names its item.
+        """Fails a request with an error that names its item.
 
         Args:
-            row: The row that is to blame.
-            error: What it causes.
+            row: The row to blame.
+            error: The error that it causes.
         """
         request, place = row
         if not isinstance(error, InferoxError):

@@ -1,4 +1,4 @@
-"""Items made into rows."""
+"""The encoding of items as rows."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from inferox.engine.unexpected import to_failure
 from inferox.tasks import RawTask, Task
 
 _CALLS = "calls"
-"""The one input of rows whose items are whole calls, which no batch is made of."""
+"""The only input of rows that are whole calls, which are never batched."""
 
 _NUMBERS_PER_TOKEN = 768
-"""The number of floating-point numbers that count as a token: a patch of 16 by 16 pixels in three colours."""
+"""The number of floating-point values that count as a token: a patch of 16 by 16 pixels in three colours."""
 
 _DIGEST_BYTES = 16
-"""As many as make it impossible in practice that two rows of an owner have the same digest and differ."""
+"""The size of digests, large enough to rule out collisions between an owner's rows in practice."""
 
 _MADE = np.empty(0)
-"""The placeholder for an input that a batch does not bring: the mask, which its lengths say."""
+"""The placeholder for an input that a batch does not have: the mask, which follows from its lengths."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """Items, and the rows that were made of them.
+    """Items with the rows that encode them.
 
     Attributes:
-        task: What made them, and reads their answers.
-        items: The items, one for each row.
+        task: The task that encoded them and decodes their answers.
+        items: The items, one per row.
         batch: The rows.
-        lengths: The tokens of each row; of one that has none, as many as have about as many numbers.
-        groups: The rows that may share a batch, by what is alike in them.
-        made: When the rows were made.
+        lengths: The number of tokens of each row; for rows without tokens, an equivalent number.
+        groups: The rows that may share a batch, by what they have in common.
+        made: The time span of the encoding.
     """
 
     task: Task
@@ -60,12 +60,12 @@ class Encoding:
 
     @classmethod
     def of(cls, task: Task, items: Sequence[Any], signature: Signature) -> Encoding:
-        """Makes rows of items.
+        """Encodes items as rows.
 
         Args:
-            task: What makes them.
+            task: The task that encodes them.
             items: The items.
-            signature: What the model takes.
+            signature: The model's signature.
 
         Raises:
             RequestError: If an item cannot be computed.
@@ -86,10 +86,10 @@ class Encoding:
 
     @classmethod
     def of_calls(cls, task: RawTask, items: Sequence[Any]) -> Encoding:
-        """Makes a row of each of some calls, which are computed by themselves.
+        """Makes one row per call, each of which is computed by itself.
 
         Args:
-            task: What computes them.
+            task: The task that computes them.
             items: The calls.
 
         Raises:
@@ -103,7 +103,7 @@ class Encoding:
         return cls(task, calls, batch, lengths, groups, Stopwatch(began_s, time.monotonic()))
 
     def group_rows(self, rows: Sequence[int]) -> dict[Hashable, list[int]]:
-        """Some of the rows, by group.
+        """Groups some of the rows.
 
         Args:
             rows: The rows.
@@ -116,7 +116,7 @@ class Encoding:
         return grouped
 
     def group_of(self, row: int) -> Hashable:
-        """The group of a row.
+        """Returns the group of a row.
 
         Args:
             row: The row.
@@ -124,7 +124,7 @@ class Encoding:
         return next(iter(self.groups)) if len(self.groups) == 1 else self._groups_of_rows[row]
 
     def digest(self, rows: range, inputs: Sequence[str]) -> list[bytes] | None:
-        """A digest of each row: rows of the same digest have the same answer.
+        """Computes a digest of each row: rows with the same digest have the same answer.
 
         Args:
             rows: The rows.
@@ -166,7 +166,7 @@ def _digest(batch: Batch, row: int, inputs: Sequence[str], text: str = "") -> by
 
 
 def _price_rows(batch: Batch, signature: Signature) -> list[int]:
-    """The tokens that rows without any count as."""
+    """Computes the number of tokens that each row without tokens counts as."""
     prices = np.ones(len(batch), dtype=np.int64)
     for array in (batch.dense[name] for name in signature.input_names if len(batch)):
         of_rows = list(map(_count_tokens, array)) if array.dtype == object else _count_tokens(array[0])
@@ -176,5 +176,5 @@ def _price_rows(batch: Batch, signature: Signature) -> list[int]:
 
 
 def _count_tokens(array: npt.NDArray[Any]) -> int:
-    """The tokens that an array counts as: the whole numbers of a row may each be one."""
+    """Counts the tokens that an array is equivalent to: each integer may be one."""
     return array.size if array.dtype.kind in "iub" else -(-array.size // _NUMBERS_PER_TOKEN)

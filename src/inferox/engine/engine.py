@@ -33,8 +33,8 @@ State = TypeVar("State")
 class Engine(Inference, Closing):
     """Computes the requests of many callers for many models, from threads and from coroutines.
 
-    Rows of all requests for a model share batches of alike lengths; a request that comes to an idle engine is computed
-    at once. An answer is the same as if its request had come alone. It is a context manager that closes itself.
+    Rows of all requests for a model share batches of similar lengths; a request to an idle engine is computed at once.
+    An answer is the same as if its request had been alone. The engine is a context manager that closes itself.
 
     Args:
         config: The settings; ``None`` for the defaults.
@@ -67,34 +67,34 @@ class Engine(Inference, Closing):
         offers: Sequence[Offer] = (),
         later: Callable[[Callable[[], None]], object] | None = None,
     ) -> ModelInfo:
-        """Loads a package. Once it agrees on all its stored samples, it takes the requests that name no version.
+        """Loads a package. Once it passes all its stored samples, it takes the requests that name no version.
 
-        Until then, and where it fails them, the version before it goes on.
+        Until then, and if it fails, the previous version goes on.
 
         Args:
             path: A package: a folder, or an ``.mlpkg`` file.
-            name: What requests call it; ``None`` for the name of the package.
+            name: Its name in requests; ``None`` for the name of the package.
             version: Its version.
-            backend: See ``inferox.load``, as for the arguments that follow.
-            device: Where to load it.
+            backend: A registered backend, or ``auto``; see ``inferox.load`` for this and the following arguments.
+            device: The device to load on.
             precision: The number format in which it computes.
-            quality: How well it must agree with the original.
-            task: What the numbers mean, where the package's own statement is to be overridden.
+            quality: The worst acceptable agreement with the original.
+            task: The task that overrides the package's own.
             compile: Whether to compile the model just in time, where the backend can.
             trust_code: Whether code that comes with the package may run.
             require_signature: A PEM file with the public key that the package must be signed with.
-            start: ``best``, or ``fast`` to serve at once on the artifact that loads fastest, until the best, which is
-                loaded in the background and computes all samples, takes over.
-            shadow: Another artifact of the package, which computes a share of the requests again after they are
-                answered; see ``Shadow``. ``stats`` says how far it is from the one that serves.
-            canary: Another artifact, which answers a share of the requests until it fails or drifts too far; see
+            start: ``best``, or ``fast`` to serve at once on the artifact that loads fastest, until the best one, which
+                is loaded in the background and computes all samples, takes over.
+            shadow: Another artifact of the package that recomputes a share of the requests after they are answered; see
+                ``Shadow``. ``stats`` reports its distance from the serving one.
+            canary: Another artifact that answers a share of the requests until it fails or drifts too far; see
                 ``Canary``.
-            offers: Other artifacts, which a request may ask for by name; see ``infer``. Each takes memory.
-            later: Given a function that loads the shadow and the canary, for the caller to call when it is time. What
-                that raises changes nothing of what serves. ``None`` to load them before anything serves.
+            offers: Other artifacts that requests may select by name; see ``infer``. Each takes memory.
+            later: Receives a function that loads the shadow and the canary, for the caller to call later. If that
+                raises, serving is not affected. ``None`` to load them before anything serves.
 
         Returns:
-            What was loaded.
+            The description of the loaded model.
 
         Raises:
             InferoxError: See ``inferox.load``.
@@ -143,15 +143,15 @@ class Engine(Inference, Closing):
         return self._describe(model)
 
     def register(self, model: TaskModel, *, name: str | None = None, version: str = "1") -> ModelInfo:
-        """Takes over a model that is loaded already, such as one around a ``Model`` class of your own.
+        """Takes over a loaded model, such as one around a ``Model`` class of your own.
 
         Args:
             model: The model; the engine closes it.
-            name: What requests call it; ``None`` for its own name.
+            name: Its name in requests; ``None`` for its own name.
             version: Its version.
 
         Returns:
-            What was registered.
+            The description of the registered model.
 
         Raises:
             ConfigError: If the name has this version already.
@@ -160,7 +160,7 @@ class Engine(Inference, Closing):
         return self._describe(self._host.register(model, name, version, self._models))
 
     def label(self, name: str, label: str, version: str | None) -> None:
-        """Makes a label stand for a version: requests may say it in place of one.
+        """Assigns a label to a version, which requests may state in place of the version.
 
         Args:
             name: The model.
@@ -174,15 +174,15 @@ class Engine(Inference, Closing):
         self._models.label(name, label, version)
 
     def unload(self, name: str, version: str | None = None, *, drop_labels: bool = False) -> None:
-        """Removes a model, once the requests that it was given are answered.
+        """Removes a model once its requests are answered.
 
         Args:
             name: Its name.
             version: Its version; ``None`` for all.
-            drop_labels: Whether to remove the labels that stand for the version, too.
+            drop_labels: Whether to remove the labels of the version, too.
 
         Raises:
-            ConfigError: If a label other than ``latest`` stands for the version, and is not to be removed.
+            ConfigError: If the version has a label other than ``latest``, and ``drop_labels`` is not set.
             ModelNotFoundError: If there is no such model.
         """
         removed = self._models.remove(name, version, drop_labels=drop_labels)
@@ -191,16 +191,16 @@ class Engine(Inference, Closing):
     def session(
         self, name: str, state: State, *, version: str | None = None, owner: str | None = None
     ) -> InferenceSession[State]:
-        """Opens a session: a version of a model, and a state of your own from call to call.
+        """Opens a session: a version of a model, with a state of your own from call to call.
 
         Args:
             name: The model.
-            state: The state. Where it has a method ``close``, that is called when the session is closed.
+            state: The state. If it has a method ``close``, that is called when the session is closed.
             version: The version, or a label; ``None`` for the one that was loaded last. The session stays with it.
-            owner: On whose behalf its requests are made.
+            owner: The owner of its requests.
 
         Returns:
-            The session. It is closed with its version and with the engine, at the latest.
+            The session. It is closed at the latest with its version or with the engine.
 
         Raises:
             ModelNotFoundError: If there is no such model.
@@ -209,16 +209,16 @@ class Engine(Inference, Closing):
         model = self._models.find(name, version)
         session = InferenceSession(model, state, owner=owner, on_close=self._sessions.discard)
         self._sessions.add(session)
-        if model not in self._models.all():  # it was removed meanwhile: nobody else would close the session
+        if model not in self._models.all():  # removed in the meantime: nobody else would close the session
             session.close()
         return session
 
     def models(self) -> list[ModelInfo]:
-        """The models that are loaded, by name and version."""
+        """Lists the loaded models, by name and version."""
         return [self._describe(runner) for runner in self._models.all()]
 
     def stats(self, name: str, version: str | None = None) -> ModelStats:
-        """The statistics of a model, current and total.
+        """Returns the statistics of a model, current and total.
 
         Args:
             name: The model.
@@ -230,18 +230,18 @@ class Engine(Inference, Closing):
         return self._models.find(name, version).stats()
 
     def workers(self) -> list[WorkerInfo]:
-        """The worker processes that are alive; empty if models are computed in this process."""
+        """Lists the live worker processes; empty if models are computed in this process."""
         return [*self._host.workers(), *self._trials.workers()]
 
     def restarts(self) -> Mapping[str, int]:
-        """The number of worker processes that replaced one that had ended: ``worker``, ``sandbox`` and ``shadow``."""
+        """Counts the worker processes that replaced another that had ended: ``worker``, ``sandbox`` and ``shadow``."""
         return {**self._host.restarts(), "shadow": self._trials.count_restarts()}
 
     def write_trace(self, path: str | Path) -> None:
-        """Writes what took how long, in the format of Chrome's trace viewer: the last 100,000 events.
+        """Writes a trace of the last 100,000 events in the format of Chrome's trace viewer.
 
         Args:
-            path: The file. One that exists is replaced.
+            path: The file. An existing one is replaced.
 
         Raises:
             ConfigError: If the engine was not made with ``EngineConfig(profiling=True)``, or it cannot be written.
@@ -251,7 +251,7 @@ class Engine(Inference, Closing):
         self._host.trace.write(Path(path))
 
     def close(self) -> None:
-        """Takes no more requests, answers those that were taken, and closes every session and model.
+        """Stops accepting requests, answers those accepted, and closes every session and model.
 
         Closing twice does nothing.
         """
@@ -259,7 +259,7 @@ class Engine(Inference, Closing):
         _close_all([*self._sessions.of(removed), *removed, self._trials, self._host])
 
     def _drop(self, model: ServedModel) -> None:
-        with suppress(ModelNotFoundError):  # somebody has unloaded it
+        with suppress(ModelNotFoundError):  # unloaded by another caller
             self._models.remove(model.name, model.version, drop_labels=True)
         model.close()
 
@@ -268,7 +268,7 @@ class Engine(Inference, Closing):
 
 
 def _close_all(closing: Sequence[Closing]) -> None:
-    """Closes each, whatever the others raise; what the first raised is raised at the end."""
+    """Closes each one, whatever the others raise; the first error is raised at the end."""
     with ExitStack() as stack:
         for item in reversed(closing):
             stack.callback(item.close)

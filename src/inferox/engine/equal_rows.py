@@ -1,4 +1,4 @@
-"""Rows that are equal to one another, of which one is computed."""
+"""Equal rows, of which only one is computed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from inferox.engine.request import Request, Row, RowKey
 
 
 class EqualRows:
-    """Rows of one owner that have the same answer: those that wait, and those whose equal is being computed.
+    """Rows of one owner with the same answer: those that wait, and those whose equal is being computed.
 
     Each waits by itself, so that none depends on the priority, the deadline or the patience of another's caller. Once
-    one of them is taken, the others wait for its answer. Whoever calls this has the lock of the queue.
+    one of them is taken, the others wait for its answer. Callers must hold the queue's lock.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class EqualRows:
         self._computing: dict[RowKey, list[Row]] = {}
 
     def add(self, request: Request) -> None:
-        """Takes the rows of a request in. Those whose equal is being computed wait for that, and for no batch.
+        """Adds the rows of a request. Those whose equal is being computed wait for that, rather than for a batch.
 
         Args:
             request: The request.
@@ -35,7 +35,7 @@ class EqualRows:
                 self._waiting.setdefault(key, {})[(request, row)] = None
 
     def put_back(self, request: Request, row: int) -> None:
-        """Takes in a row that waits again.
+        """Adds a row that waits again.
 
         Args:
             request: The request, which has keys.
@@ -44,7 +44,7 @@ class EqualRows:
         self._waiting.setdefault(request.key_of(row), {})[request, row] = None
 
     def remove(self, request: Request, rows: Sequence[int]) -> None:
-        """Takes rows out of those that wait.
+        """Removes rows from those that wait.
 
         Args:
             request: The request.
@@ -60,14 +60,15 @@ class EqualRows:
                 del self._waiting[key]
 
     def begin(self, request: Request, row: int) -> Sequence[Row] | None:
-        """Notes that a row is going to be computed, unless an equal one is.
+        """Records that a row is going to be computed, unless an equal one is.
 
         Args:
             request: The request.
-            row: The row, which waits no longer.
+            row: The row, which no longer waits.
 
         Returns:
-            The rows that wait for its answer from now on, and for no batch; ``None`` if it does so itself.
+            The rows that from now on wait for its answer rather than for a batch; ``None`` if it is one of those
+            itself.
         """
         if request.keys is None:
             return ()
@@ -79,13 +80,13 @@ class EqualRows:
         return tuple(self._computing[key])
 
     def end(self, request: Request, row: int) -> list[Row]:
-        """Notes that a row is computed, or is not going to be.
+        """Records that a row has been computed, or is not going to be.
 
         Args:
             request: The request.
             row: The row.
 
         Returns:
-            The rows that wait for its answer; none where that was noted before.
+            The rows that wait for its answer; none if that was recorded before.
         """
         return [] if request.keys is None else self._computing.pop(request.key_of(row), [])

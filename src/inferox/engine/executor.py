@@ -1,4 +1,4 @@
-"""Computing rows with an artifact, so that no row's fault becomes another's."""
+"""The computation of rows with an artifact, with faults isolated to the rows that cause them."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ _logger = logging.getLogger(__name__)
 
 
 class BatchExecutor:
-    """Computes rows with an artifact for one shift, and gives their requests the answers.
+    """Computes rows with an artifact for one shift, and delivers the answers to their requests.
 
-    Where memory is short, it computes them in smaller batches. Where a batch fails, it computes the rows apart from
-    those to blame, unless the artifact is to blame itself.
+    If memory is short, it computes them in smaller batches. If a batch fails, it computes the rows apart from those to
+    blame, unless the artifact itself is to blame.
 
     Args:
         name: The name of the model in the engine.
         loaded: The artifact.
         number: The number of the shift.
         config: The settings of the engine.
-        delivery: Gives requests their answers.
+        delivery: Delivers answers to requests.
         recorder: Counts what is computed.
-        costs: What batches cost, which is learned.
-        memory: The memory of the engine.
-        trace: Notes what takes how long; ``None`` if nobody wants to know.
-        watch: Told of what is computed and checked; ``None`` if nobody wants to know.
-        check: Computes the stored samples with the artifact, and raises something where that fails; ``None`` where
-            there are none.
+        costs: The learned cost of batches.
+        memory: The memory budget of the engine.
+        trace: Records events; ``None`` for no trace.
+        watch: Told of what is computed and checked; ``None`` for no watch.
+        check: Computes the stored samples with the artifact, and raises an error if that fails; ``None`` if there are
+            none.
 
     Attributes:
         loaded: The artifact, which may be closed and loaded again between batches.
         shift: The shift.
-        suspicion: Tells whether the artifact is to blame.
+        suspicion: Decides whether the artifact is to blame.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class BatchExecutor:
 
     @property
     def lanes(self) -> int:
-        """The number of batches that it computes at once."""
+        """The number of batches that it computes concurrently."""
         return self.loaded.model.max_concurrency
 
     def close_for_now(self) -> None:
-        """Closes the artifact, which is to be loaded again before the next batch."""
+        """Closes the artifact, which must be loaded again before the next batch."""
         self.loaded.close()
         self._memory.forget_kept()
 
@@ -107,7 +107,7 @@ class BatchExecutor:
         return replace(self._budget, tokens=min(self._budget.tokens, self._limit.tokens))
 
     def fit(self, batches: Sequence[Sequence[Row]]) -> list[Sequence[Row]]:
-        """Divides batches that have more rows than it takes at once, which were made for another artifact.
+        """Divides batches that were made for another artifact and have more rows than this one takes.
 
         Args:
             batches: The batches.
@@ -116,7 +116,7 @@ class BatchExecutor:
         return [part for batch in batches for part in ([batch] if len(batch) <= most else self.divide(batch))]
 
     def divide(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-        """Divides rows into batches, of one request and rows alike in length each.
+        """Divides rows into batches, each of one request and of rows of similar length.
 
         Args:
             rows: The rows.
@@ -134,23 +134,23 @@ class BatchExecutor:
                 yield batch
 
     def estimate_s(self, work: Workload) -> float | None:
-        """The seconds that some rows take, in all lanes together; ``None`` if that is not known.
+        """Estimates the seconds that rows take, in all lanes together; ``None`` if that is not known.
 
         Args:
-            work: The rows.
+            work: The work of the rows.
         """
         found = self._cost.estimate_s(work, self.budget())
         return None if found is None else found[0] / min(self.loaded.model.max_concurrency, found[1])
 
     def compute(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Computes rows, and gives their requests the answers, or an error to those whose row is to blame.
+        """Computes rows and delivers the answers, or an error to requests whose rows are to blame.
 
         Args:
             rows: The rows of a batch.
 
         Returns:
-            The rows that have to be computed again: all that are left where the artifact is to blame, and those that
-            were computed in an earlier shift than others of their request.
+            The rows that have to be computed again: all that are left if the artifact is to blame, and those that were
+            computed in an earlier shift than others of their request.
         """
         needed = [row for row in rows if _is_needed(row)]
         if not needed:
@@ -163,7 +163,7 @@ class BatchExecutor:
         return self._deliver(needed, answers)
 
     def _compute_apart(self, rows: Sequence[Row], error: Exception) -> list[Row]:
-        """Computes rows that failed together, apart from those to blame, unless the artifact is; see ``compute``."""
+        """Computes rows that failed together, except those to blame, unless the artifact is; see ``compute``."""
         if self.suspicion.confirm(error, self.loaded):
             return list(rows)
         if len(rows) > 1:
@@ -180,7 +180,7 @@ class BatchExecutor:
         return again
 
     def _blame(self, row: Row, error: Exception) -> Sequence[Row]:
-        """Gives the request of a row its error, or what is computed of it where that is not finite and not refused."""
+        """Fails the request of a row, or delivers its answer if that is only not finite and not refused."""
         if isinstance(error, NonFiniteOutputError):
             if self._refuses_non_finite:
                 self._recorder.note_non_finite(1)
@@ -195,11 +195,11 @@ class BatchExecutor:
         return []
 
     def _deliver(self, rows: Sequence[Row], answers: Sequence[Any]) -> Sequence[Row]:
-        # What an artifact computes while another thread finds it broken cannot be relied on.
+        # Results that an artifact computes while another thread finds it broken cannot be trusted.
         return rows if self.suspicion.is_confirmed else self._delivery.deliver(rows, answers, self.shift)
 
     def _answer_in_memory(self, rows: Sequence[Row]) -> Sequence[Any]:
-        """Computes rows, in smaller batches where memory is short: that is no fault of a row, unless it is alone."""
+        """Computes rows, in smaller batches if memory is short: that is not a row's fault, unless it is alone."""
         answers: list[Any] = []
         while left := rows[len(answers) :]:
             most = self._count_fitting(left)
@@ -208,7 +208,7 @@ class BatchExecutor:
             if count == len(rows) and found is not None:
                 return found
             if found is not None:
-                answers.extend(found)  # it may be an array, which += would add
+                answers.extend(found)  # may be an array, to which += would add elementwise
         return answers
 
     def _try_in_memory(self, rows: Sequence[Row]) -> Sequence[Any] | None:
@@ -225,7 +225,7 @@ class BatchExecutor:
             return None
 
     def _count_fitting(self, rows: Sequence[Row]) -> int:
-        """The number of rows that fit into memory, as far as that is known: all of them at first."""
+        """Counts the rows that fit into memory, as far as that is known: all of them at first."""
         if _count_places(rows) <= self._limit.tokens or not self._limit.is_lowered:
             return len(rows)
         longest = 0
@@ -242,7 +242,7 @@ class BatchExecutor:
             return self._compute_batch(rows)
 
     def _compute_batch(self, rows: Sequence[Row]) -> Sequence[Any]:
-        """Computes rows, and reads their answers."""
+        """Computes rows and decodes their answers."""
         task = rows[0][0].encoding.task
         if isinstance(task, RawTask):
             ((request, row),) = rows
@@ -274,11 +274,11 @@ class BatchExecutor:
         return found
 
     def _judge_non_finite(self, strange: Mapping[int, bool], *, is_own: bool) -> None:
-        """Counts rows that are not finite, unless they are to be computed apart, or refused.
+        """Counts rows whose results are not finite, unless they are to be computed apart or refused.
 
         Args:
             strange: The rows, and whether each has NaN.
-            is_own: Whether they have that of themselves, and not from others in the batch.
+            is_own: Whether the rows themselves cause that, rather than others in the batch.
 
         Raises:
             NonFiniteOutputError: If they are to be computed apart, or refused, or the artifact is to blame.
@@ -299,7 +299,7 @@ class BatchExecutor:
         self._recorder.note_batch(len(rows), tokens, work.tokens, seconds)
 
     def _work_of(self, rows: Sequence[Row], count: int | None = None) -> Workload:
-        """The work of computing the first of some rows, or all, padding included."""
+        """Returns the work of computing the first rows, or all of them, including padding."""
         some = rows[:count]
         places = _count_places(some)
         is_padded = self.shift.metadata.layout is Layout.PADDED
@@ -328,5 +328,5 @@ def _encoding_of(row: Row) -> Encoding:
 
 
 def _count_places(rows: Sequence[Row]) -> int:
-    """The places of a padded batch of rows, which is what memory is needed for."""
+    """Counts the places of a padded batch of rows, which determine its memory."""
     return len(rows) * max(request.lengths[row] for request, row in rows)

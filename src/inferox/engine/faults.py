@@ -1,4 +1,4 @@
-"""Finding the rows because of which a batch fails, so that the others get their answers."""
+"""The search for the rows that make a batch fail, so that the others get their answers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def split_around_faults(
     *,
     is_needed: Callable[[Row], bool] = lambda _: True,
 ) -> Iterator[tuple[Sequence[Row], Answers | Exception]]:
-    """Computes rows that failed together, apart from those that are to blame.
+    """Computes rows that failed together, except those that are to blame.
 
-    One half of what is suspected is computed at a time. Where it succeeds, the other half is to blame; where it fails,
-    the other half is set aside, and is computed with everything else that was set aside once a culprit is found. That
-    takes at most ``ceil(log2(n)) + 1`` computations for each culprit among ``n`` rows if all errors are alike, and one
-    more if they are not: who is left over is then computed alone before it is blamed.
+    It bisects: half of the suspects are computed at a time. If they succeed, the other half is to blame; if they fail,
+    the other half is set aside, and is computed with everything else set aside once a culprit is found. That takes at
+    most ``ceil(log2(n)) + 1`` computations per culprit among ``n`` rows if all errors are alike, and one more if they
+    are not: the last suspect is then computed alone before it is blamed.
 
     Args:
         rows: The rows of the batch that failed.
-        error: How it failed.
-        compute: Computes some of them.
+        error: The error of the batch.
+        compute: Computes some of the rows.
         is_needed: Whether somebody still waits for a row; others are left out.
 
     Yields:
@@ -52,7 +52,7 @@ def split_around_faults(
             else:
                 yield first, answers
                 suspects = second
-        # Where errors differ, or there was only one, the cause may not have been a row.
+        # If errors differ, or there was only one, the cause may not have been a row.
         if was_alone or (failures > 1 and len(errors) == 1):
             yield suspects, found
         else:

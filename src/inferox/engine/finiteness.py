@@ -1,4 +1,4 @@
-"""Finding rows whose outputs are NaN or infinite, though their inputs are not."""
+"""The search for rows whose outputs are NaN or infinite although their inputs are finite."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from inferox.core import Batch, Outputs
 
 
 def find_non_finite(batch: Batch, outputs: Outputs, answers: Sequence[Any]) -> dict[int, bool]:
-    """Finds the rows of finite inputs that have NaN in an output, or an infinity in their answer.
+    """Finds the rows of finite inputs with NaN in an output, or an infinity in their answer.
 
-    An infinity in an output alone is no fault: models mask logits with it.
+    An infinity in an output alone is not a fault: models mask logits with it.
 
     Args:
         batch: The rows.
-        outputs: What the model computed for them.
-        answers: What the task read from that.
+        outputs: The model's outputs for them.
+        answers: The task's answers from those outputs.
 
     Returns:
         The rows, and whether each has NaN, which may have come from another row of the batch.
@@ -31,7 +31,7 @@ def find_non_finite(batch: Batch, outputs: Outputs, answers: Sequence[Any]) -> d
 
 
 def is_finite(value: Any) -> bool:
-    """True if all numbers of an item or an answer are finite, such as those of arrays, or scores of labels.
+    """Returns whether all numbers of an item or an answer are finite, such as those of arrays, or scores of labels.
 
     Args:
         value: The item or the answer.

@@ -1,4 +1,4 @@
-"""A histogram of numbers."""
+"""Histograms."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ SHARE_BOUNDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 SECONDS_BOUNDS = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0,
 )  # fmt: skip
-"""Bounds for times."""
+"""Bounds for times in seconds."""
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """A histogram: the frequency of numbers of each size.
+    """A histogram of numbers.
 
     Attributes:
-        bounds: The largest number that each bucket but the last takes, rising. The last takes what is larger.
-        counts: How many numbers each bucket has.
+        bounds: The upper bound of each bucket but the last, in ascending order. The last takes larger numbers.
+        counts: The count of each bucket.
         total: The sum of all numbers.
     """
 
@@ -34,30 +34,30 @@ class Histogram:
 
     @classmethod
     def empty(cls, bounds: tuple[float, ...]) -> Self:
-        """A histogram without numbers.
+        """Makes an empty histogram.
 
         Args:
-            bounds: As in ``bounds``.
+            bounds: The upper bounds of the buckets.
         """
         return cls(bounds, (0,) * (len(bounds) + 1))
 
     @property
     def count(self) -> int:
-        """The count of all numbers."""
+        """The total count."""
         return sum(self.counts)
 
     @property
     def mean(self) -> float:
-        """Their mean; 0 if there are none."""
+        """The mean; 0 if there are no numbers."""
         return self.total / self.count if self.count else 0.0
 
     def __add__(self, other: Histogram) -> Histogram:
-        """The numbers of both, which have the same bounds."""
+        """Adds two histograms, which must have the same bounds."""
         counts = tuple(mine + yours for mine, yours in zip(self.counts, other.counts, strict=True))
         return Histogram(self.bounds, counts, self.total + other.total)
 
     def __radd__(self, other: int) -> Histogram:
-        """Itself: ``sum`` begins with 0."""
+        """Returns itself, since ``sum`` begins with 0."""
         return self if other == 0 else NotImplemented
 
 
@@ -67,10 +67,10 @@ NO_SECONDS = Histogram.empty(SECONDS_BOUNDS)
 
 
 class HistogramRecorder:
-    """Counts numbers by their size. Its owner sees to it that one thread uses it at a time.
+    """Counts numbers into a histogram. Not thread-safe.
 
     Args:
-        bounds: As in ``Histogram``.
+        bounds: The upper bounds of the buckets; see ``Histogram``.
     """
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
@@ -83,11 +83,11 @@ class HistogramRecorder:
 
         Args:
             number: The number.
-            times: How often it came.
+            times: The number of times to count it.
         """
         self._counts[bisect_left(self._bounds, number)] += times
         self._total += number * times
 
     def read(self) -> Histogram:
-        """The counts so far."""
+        """Returns the counts so far."""
         return Histogram(self._bounds, tuple(self._counts), self._total)

@@ -1,4 +1,4 @@
-"""The place where the models of an engine are computed."""
+"""The interface of what computes the models of an engine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class ModelHost(Closing):
-    """Makes models that answer requests. It is closed after them.
+    """Makes models that answer requests. It must be closed after them.
 
     Attributes:
-        trace: Notes what takes how long; ``None`` if nobody wants to know.
+        trace: Records events; ``None`` for no trace.
     """
 
     trace: Trace | None = None
@@ -34,10 +34,10 @@ class ModelHost(Closing):
 
         Args:
             source: A package: a folder, or an ``.mlpkg`` file; or ``python:module:function``.
-            name: What requests call it; ``None`` for the name of the package.
+            name: Its name in requests; ``None`` for the name of the package.
             version: Its version.
             options: The other arguments of ``Engine.load``, by name.
-            models: What it is added to.
+            models: The registry to add it to.
 
         Raises:
             InferoxError: If it cannot be loaded, or cannot be added.
@@ -45,37 +45,37 @@ class ModelHost(Closing):
 
     @abstractmethod
     def register(self, model: TaskModel, name: str | None, version: str, models: ModelRegistry) -> ServedModel:
-        """Takes over a model that is loaded already; where that fails, it is left as it is.
+        """Takes over a loaded model; if that fails, the model is left as it is.
 
         Args:
             model: The model.
-            name: What requests call it; ``None`` for its own name.
+            name: Its name in requests; ``None`` for its own name.
             version: Its version.
-            models: What it is added to.
+            models: The registry to add it to.
 
         Raises:
             ConfigError: If it cannot be computed here, or cannot be added.
         """
 
     def workers(self) -> list[WorkerInfo]:
-        """The worker processes that are alive; empty if there are none."""
+        """Lists the live worker processes; empty if there are none."""
         return []
 
     def restarts(self) -> Counter[str]:
-        """The number of workers that took the place of one that had ended, of the kinds ``worker`` and ``sandbox``."""
+        """Counts the workers that replaced another that had ended, of the kinds ``worker`` and ``sandbox``."""
         return Counter(worker=0, sandbox=0)
 
 
 def open_host(config: EngineConfig) -> ModelHost:
-    """The interface of those who compute the models of an engine.
+    """Makes the host that the settings of an engine require.
 
     Args:
         config: The settings of the engine.
 
     Raises:
-        ConfigError: If it is to be worker processes, and what speaks with them is missing.
+        ConfigError: If it needs worker processes, and the library for talking to them is missing.
     """
-    # Either is imported where it is used: an engine of worker processes imports no tokenizer and no runtime.
+    # Imported on use: an engine with worker processes imports neither tokenizers nor runtimes.
     if config.isolation == "process":
         try:
             import msgspec  # noqa: F401 - what speaks with workers needs it

@@ -1,4 +1,4 @@
-"""Requests for models by name."""
+"""Inference by model name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 
 
 class Inference:
-    """Answers requests for models by name, from threads and from coroutines.
+    """Computes requests for models by name, from threads and from coroutines.
 
     Args:
         models: The models.
@@ -56,31 +56,32 @@ class Inference:
             items: Texts, pairs, images, or named tensors, as the model's task takes them.
             version: The version, or a label; ``None`` for the one that was loaded last.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
-            truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
-            deadline_s: Within how many seconds the answer is needed; ``None`` for no limit.
+            truncate: The treatment of texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+            deadline_s: The seconds within which the answer is needed; ``None`` for no limit.
             priority: Lower numbers go first.
-            owner: On whose behalf the request is made: owners get equal shares.
-            truncation_side: On which side longer texts are cut: ``left`` or ``right``; ``None`` for the model's own.
-            unscaled: Whether scores are given before their activation (logits), and vectors before they are scaled to
-                length 1. Such vectors have no embedding space.
-            of_tokens: Whether, for a model that makes vectors, those of the single tokens are given, as the model has
-                them: for each text an array of shape ``[tokens, hidden]``, float32. They have no embedding space.
-            token_ids: Whether, for a model that makes vectors, the items are lists of token ids in place of texts, as
-                its own tokenizer makes them, special tokens included. Nothing is added to them.
-            request_id: What the request is called: whether a shadow or a canary gets it is chosen by that. ``None`` for
-                no name; each gets its share of those.
-            artifact: The artifact that computes it, of those that ``Engine.load`` was told to offer, such as
-                ``openvino:int8``; ``None`` for the one that serves. No other takes over where it fails.
+            owner: The owner of the request: owners get equal shares.
+            truncation_side: The side on which longer texts are cut: ``left`` or ``right``; ``None`` for the model's
+                own.
+            unscaled: Whether to return scores before their activation (logits), and vectors before they are scaled to
+                unit length. Such vectors have no embedding space.
+            of_tokens: Whether an embedding model returns the vectors of single tokens, as the model computes them: for
+                each text, an array of shape ``[tokens, hidden]``, float32. They have no embedding space.
+            token_ids: Whether the items for an embedding model are lists of token ids in place of texts, as its own
+                tokenizer makes them, including special tokens. Nothing is added to them.
+            request_id: The id of the request, which decides whether a shadow or a canary gets it. ``None`` for no id;
+                they get their share of those, too.
+            artifact: The artifact that computes it, among those that ``Engine.load`` was told to offer, such as
+                ``openvino:int8``; ``None`` for the serving one. No other takes over if it fails.
 
         Returns:
             The answer.
 
         Raises:
-            RequestError: If an item cannot be computed; ``item`` of the error says which.
+            RequestError: If an item cannot be computed; the error's ``item`` is its index.
             OverloadedError: If the queue is full.
             DeadlineExceededError: If the answer is not ready in time, or cannot be.
             ShuttingDownError: If the engine or the model is being closed.
-            BackendError: If the runtime fails because of one of the items.
+            BackendError: If the runtime fails on one of the items.
         """
         options = RequestOptions(
             deadline_s,
@@ -100,19 +101,19 @@ class Inference:
     def infer_many(
         self, name: str, requests: Sequence[Sequence[Any]], *, version: str | None = None, owner: str | None = None
     ) -> list[Answer]:
-        """Computes several requests at once; see ``infer``.
+        """Computes several requests concurrently; see ``infer``.
 
         Args:
             name: The model.
             requests: The items of each request.
             version: The version, or a label; ``None`` for the one that was loaded last.
-            owner: On whose behalf the requests are made.
+            owner: The owner of the requests.
 
         Returns:
             The answers, in the order of the requests.
 
         Raises:
-            InferoxError: What the first request fails with that does; see ``infer``.
+            InferoxError: The error of the first request that fails; see ``infer``.
         """
         options = RequestOptions(owner=owner)
         admitted: list[Future[Answer]] = []
@@ -138,24 +139,24 @@ class Inference:
         owner: str | None = None,
         chunk: int = 256,
     ) -> Iterator[Any]:
-        """Answers items as they come, in their order, with few of them in memory at a time.
+        """Computes items lazily and in order, with only a few in memory at a time.
 
         Args:
             name: The model.
-            items: The items. No more are read than are needed to keep the model busy.
+            items: The items. No more are read than needed to keep the model busy.
             version: The version, or a label; ``None`` for the one that was loaded last.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
-            truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
-            owner: On whose behalf the items are computed.
-            chunk: How many items are one request.
+            truncate: The treatment of texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+            owner: The owner of the requests.
+            chunk: The number of items per request.
 
         Yields:
             The result of each item.
 
         Raises:
-            InferoxError: As ``infer`` does; ``item`` of the error counts from the first item of all.
+            InferoxError: As for ``infer``; the error's ``item`` counts from the first item of the stream.
         """
-        # A whole stream is computed by one version and one artifact, and so lies in one embedding space.
+        # A whole stream is computed by one version and one artifact, and so has one embedding space.
         options = RequestOptions(owner=owner, prompt=prompt, truncate=truncate, request_id=token_hex())
         pinned = self._models.find(name, version).version
 
@@ -182,7 +183,7 @@ class Inference:
         request_id: str | None = None,
         artifact: str | None = None,
     ) -> Answer:
-        """Computes a request; see ``infer``. Cancelling it drops those of its rows that are not computed yet."""
+        """Computes a request; see ``infer``. Cancelling it drops its rows that are not computed yet."""
         options = RequestOptions(
             deadline_s,
             priority,
@@ -208,22 +209,22 @@ class Inference:
         add_special_tokens: bool = True,
         deadline_s: float | None = None,
     ) -> list[list[Token]]:
-        """Divides texts into tokens as the model does, but cuts none.
+        """Splits texts into tokens as the model does, without truncation.
 
         Args:
             name: The model.
             texts: The texts.
             version: The version, or a label; ``None`` for the one that was loaded last.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
-            add_special_tokens: Whether the tokens that the tokenizer adds are among them.
-            deadline_s: Within how many seconds they are needed; ``None`` for no limit.
+            add_special_tokens: Whether to include the tokens that the tokenizer adds.
+            deadline_s: The seconds within which they are needed; ``None`` for no limit.
 
         Returns:
             The tokens of each text.
 
         Raises:
             RequestError: If the model takes no texts, or one cannot be tokenised.
-            DeadlineExceededError: If they are not there in time.
+            DeadlineExceededError: If they are not ready in time.
             InferoxError: If the tokenizer or its worker fails.
         """
         model = self._models.find(name, version)
@@ -238,18 +239,18 @@ class Inference:
         skip_special_tokens: bool = True,
         deadline_s: float | None = None,
     ) -> list[str]:
-        """Makes texts of tokens.
+        """Decodes tokens to texts.
 
         Args:
             name: The model.
             ids: The tokens of each text.
             version: The version, or a label; ``None`` for the one that was loaded last.
-            skip_special_tokens: Whether the tokens that the tokenizer adds are left out.
-            deadline_s: Within how many seconds they are needed; ``None`` for no limit.
+            skip_special_tokens: Whether to leave out the tokens that the tokenizer adds.
+            deadline_s: The seconds within which they are needed; ``None`` for no limit.
 
         Raises:
-            RequestError: If the model takes no texts, or there is no such token.
-            DeadlineExceededError: If they are not there in time.
+            RequestError: If the model takes no texts, or the vocabulary lacks a token.
+            DeadlineExceededError: If they are not ready in time.
             InferoxError: If the tokenizer or its worker fails.
         """
         model = self._models.find(name, version)

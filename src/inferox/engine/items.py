@@ -10,13 +10,13 @@ from inferox.tasks.task import as_list
 
 
 def to_items(items: Any) -> Sequence[Any]:
-    """Takes what a caller gives for a list of items.
+    """Converts a caller's value to a list of items.
 
     Args:
-        items: A list, or whatever can be read as one.
+        items: A list, or anything that can be read as one.
 
     Raises:
-        RequestError: If it is a single item, or no list.
+        RequestError: If it is a single item, or not a list.
     """
     if isinstance(items, str | bytes):
         raise RequestError("expected a list of items, and got a single one", hint="put it in a list")

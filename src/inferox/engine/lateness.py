@@ -1,4 +1,4 @@
-"""Refusing at once what cannot be answered in time."""
+"""The immediate refusal of requests that cannot be answered in time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from inferox.engine.workload import Workload
 
 
 class Lateness:
-    """Knows when a request would come too late. Several threads may use it.
+    """Predicts whether a request would be answered too late. Thread-safe.
 
     Args:
-        queue: What waits.
-        estimate_s: How many seconds some rows take, in all lanes together; ``None`` if that is not known.
-        lanes: How many batches may be computed at once.
+        queue: The queue of waiting requests.
+        estimate_s: Estimates the seconds that rows take, in all lanes together; ``None`` if that is not known.
+        lanes: The number of batches that may be computed at once.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Lateness:
 
     @contextmanager
     def computing(self, parts: Sequence[Part]) -> Iterator[None]:
-        """Notes that a batch is computed, for the time of a block.
+        """Records that a batch is computed during the block.
 
         Args:
             parts: The batch.
@@ -48,16 +48,16 @@ class Lateness:
                 del self._ends_s[batch]
 
     def refuse(self, request: Request) -> None:
-        """Refuses what cannot be there in time, whether because of itself, of what waits, or of what is computed.
+        """Refuses a request that cannot be ready in time, because of itself, the queue, or running batches.
 
-        Where nothing does, it is tried: an estimate that is too high would otherwise never be corrected.
+        If nothing waits or runs, it is tried: an estimate that is too high would otherwise never be corrected.
 
         Args:
             request: The request, which is not in the queue yet.
 
         Raises:
-            DeadlineExceededError: If it would take too long alone.
-            OverloadedError: If it would because of others.
+            DeadlineExceededError: If it would take too long even alone.
+            OverloadedError: If it would be late because of others.
         """
         if request.options.deadline_s is None:
             return
@@ -84,9 +84,9 @@ class Lateness:
                 )
 
     def _count_busy_s(self) -> float:
-        """The seconds until the first batch ends of those that are computed; 0 if another may begin.
+        """Estimates the seconds until the first running batch ends; 0 if another may begin at once.
 
-        One that takes longer than it should may end at any moment.
+        A batch that takes longer than expected may end at any moment.
         """
         with self._lock:
             ends_s = list(self._ends_s.values())

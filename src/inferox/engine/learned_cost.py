@@ -11,22 +11,21 @@ import numpy.typing as npt
 from inferox.engine.workload import Workload
 
 _KEPT = 0.98
-"""The share of what is known that each batch leaves: about the last 50 count."""
+"""The weight that each new batch leaves to the earlier ones: about the last 50 count."""
 
 _TRUST_IN_SHAPE = 0.003
 _TRUST_IN_KNOWN = 0.03
-"""The number of batches that the shape of the cost, and an earlier learned cost, count as, where each part makes up
-all of what a batch costs."""
+"""The weight of the cost's shape, and of a cost learned earlier, in batches whose whole cost is a single part."""
 
 _LEAST_SHARE = 0.02
-"""The least share of its shape that a part of a cost keeps where the cost was learned before: lengths that
-come now may not have come then."""
+"""The least share of its shape that a part of a previously learned cost keeps: current lengths may not have occurred
+then."""
 
 _TYPICAL = Workload.of_lengths([32] * 8)
 
 _EAGER = 8
 _SETTLED_EVERY = 8
-"""The number of batches after which the cost is fitted anew; at first it is fitted after each."""
+"""The number of batches after which the cost is refitted; at first it is fitted after each."""
 
 _Numbers = npt.NDArray[np.float64]
 
@@ -36,10 +35,10 @@ class CostParts:
     """The cost of a batch, in any unit: a fixed part, and parts in proportion to its rows, tokens and squared lengths.
 
     Attributes:
-        per_batch: What every batch costs.
-        per_row: What each row costs.
-        per_token: What each token costs.
-        per_square: What each pair of tokens of a row costs.
+        per_batch: The fixed cost of a batch.
+        per_row: The cost of each row.
+        per_token: The cost of each token.
+        per_square: The cost of each pair of tokens in a row.
     """
 
     per_batch: float
@@ -48,26 +47,25 @@ class CostParts:
     per_square: float
 
     def of(self, work: Workload, batches: int = 1) -> float:
-        """The cost of rows.
+        """Computes the cost of rows.
 
         Args:
-            work: How much they ask.
-            batches: In how many batches they are computed.
+            work: The work of the rows.
+            batches: The number of batches in which they are computed.
         """
         linear = self.per_batch * batches + self.per_row * work.rows + self.per_token * work.tokens
         return linear + self.per_square * work.squares
 
 
 class LearnedCost:
-    """The cost of batches, in seconds or in bytes, learned from those that were computed. Several threads may use it.
+    """The cost of batches, in seconds or in bytes, learned from computed batches. Thread-safe.
 
-    It is the combination of the four parts, none of them negative, that deviates least from the last batches in
-    proportion to what each cost (least squares, older batches counting exponentially less), and a little from the shape
-    that such costs have, which decides what batches alike in size leave open.
+    It is a non-negative least-squares fit of the four parts to the relative costs of recent batches, with exponentially
+    decaying weights. A weak prior towards the given shape decides what batches of similar size leave open.
 
     Args:
-        shape: The shape, in any unit: how the parts are to one another where nothing else is known.
-        known: What was learned before; ``None`` if nothing was.
+        shape: The ratio of the parts to assume if nothing else is known, in any unit.
+        known: The cost that was learned before; ``None`` if none was.
     """
 
     def __init__(self, shape: CostParts, known: CostParts | None = None) -> None:
@@ -85,15 +83,15 @@ class LearnedCost:
 
     @property
     def parts(self) -> CostParts | None:
-        """The learned cost; ``None`` before the first batch, unless something was known."""
+        """Returns the learned cost; ``None`` before the first batch, unless one was learned before."""
         return self._parts
 
     def learn(self, work: Workload, cost: float) -> None:
-        """Takes a batch into account.
+        """Learns from a batch.
 
         Args:
-            work: How much its rows asked.
-            cost: What it cost, above 0.
+            work: The work of its rows.
+            cost: The cost of the batch, above 0.
         """
         with self._lock:
             self._new.append((1, *work, cost))
@@ -103,16 +101,16 @@ class LearnedCost:
                 self._parts = CostParts(*(self._shape * self._fit()).tolist())
 
     def estimate(self, work: Workload, batches: int = 1) -> float | None:
-        """The expected cost of rows; ``None`` if nothing is known.
+        """Estimates the cost of rows; ``None`` if nothing is known.
 
         Args:
-            work: How much they ask.
-            batches: In how many batches they are computed.
+            work: The work of the rows.
+            batches: The number of batches in which they are computed.
         """
         return None if self._parts is None else self._parts.of(work, batches)
 
     def _take_new(self) -> None:
-        """Takes the batches into account that came since the last time, which all at once takes less time."""
+        """Adds the batches since the last time; doing so all at once is faster."""
         batches = np.array(self._new, dtype=np.float64)
         shares = self._shape * batches[:, :4] / batches[:, 4:]
         kept = _KEPT ** np.arange(len(shares))[::-1]
@@ -121,14 +119,14 @@ class LearnedCost:
         self._new.clear()
 
     def _fit(self) -> _Numbers:
-        """The factor of each part of the shape."""
-        # The plain shape, scaled to fit with the least deviation: the parts are drawn towards it.
+        """Fits the factor of each part of the shape."""
+        # The plain shape, scaled for the best fit: the parts are drawn towards it.
         scale = self._sums.sum() / self._products.sum()
         trust = self._trust / scale**2
         products, sums = self._products + trust * np.eye(4), self._sums + trust * scale
         free = np.ones(4, dtype=bool)
         found = np.zeros(4)
-        while free.any():  # each round leaves one out that would be negative
+        while free.any():  # each round drops a part that would be negative
             found[:] = 0
             found[free] = np.linalg.solve(products[np.ix_(free, free)], sums[free])
             if found.min() >= 0:

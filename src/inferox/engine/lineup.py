@@ -1,4 +1,4 @@
-"""The artifacts that can compute a model: one serves, and others take over where it fails."""
+"""The artifacts that can compute a model: one serves, and others take over if it fails."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from inferox.loading import PlannedLoad, TaskModel
 _logger = logging.getLogger(__name__)
 
 _LEAST_STAY = 2
-"""The time for which a model with waiting requests is not evicted, as a multiple of the time that loading it took."""
+"""The time for which a model with waiting requests is not evicted, as a multiple of its loading time."""
 
 
 class Lineup(Closing, Evictable):
-    """The artifacts of one embedding space that can compute a model. Several threads may use it.
+    """The artifacts of one embedding space that can compute a model. Thread-safe.
 
-    One serves. Where it fails its stored samples, it is taken out and closed, and the next that loads and passes them
-    takes over. Those that the plan prefers to the one that serves are loaded again from time to time, until one passes;
-    it takes over then. Where the memory is wanted for others, the one that serves is closed, and loaded again when it
-    is used next.
+    One serves. If it fails its stored samples, it is taken out of service and closed, and the next that loads and
+    passes takes over. Artifacts that the plan prefers to the serving one are retried from time to time, until one
+    passes and takes over. If other models need the memory, the serving artifact is evicted, and loaded again on its
+    next use.
 
     Args:
         name: The name of the model in the engine.
         loaded: The artifact that serves first.
-        planned: The package; ``None`` if there is none, and so no other artifact. Where it starts fast, those that
-            the plan prefers are prepared at once, and the best takes over: where it is to be compiled, after itself.
-        make_executor: Makes what computes rows with an artifact, in a shift of a number.
-        retry_s: After how many seconds an artifact that was taken out is tried again; twice as many after each failure.
-        memory: The memory of the engine.
-        queue: The requests that wait for the model.
+        planned: The package; ``None`` if there is none, and so no other artifact. If it starts fast, the artifacts that
+            the plan prefers are prepared at once, and the best takes over; if it is to be compiled, it replaces itself.
+        make_executor: Makes the executor of an artifact, for a shift of a given number.
+        retry_s: The seconds after which a failed artifact is tried again; doubled after each failure.
+        memory: The memory budget of the engine.
+        queue: The queue of requests for the model.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Lineup(Closing, Evictable):
 
     @property
     def current(self) -> BatchExecutor:
-        """The artifact that serves."""
+        """The executor of the serving artifact."""
         return self._executor
 
     @property
     def standby(self) -> tuple[str, ...]:
-        """The names of the artifacts that can take over, the best first."""
+        """Lists the names of the artifacts that can take over, the best first."""
         return self._candidates.besides(self._serving)
 
     @property
@@ -98,17 +98,17 @@ class Lineup(Closing, Evictable):
 
     @property
     def is_open(self) -> bool:
-        """True if the model is in memory."""
+        """Whether the model is in memory."""
         return self._is_open
 
     @property
     def can_return(self) -> bool:
-        """True if it can be loaded again, as it comes from a package."""
+        """Whether it can be loaded again, because it comes from a package."""
         return bool(self._candidates)
 
     @property
     def is_wanted(self) -> bool:
-        """True if rows wait for it."""
+        """Whether rows wait for it."""
         return self._queue.count_waiting().rows > 0
 
     def budget(self) -> BatchBudget:
@@ -116,16 +116,16 @@ class Lineup(Closing, Evictable):
         return self._executor.budget()
 
     def estimate_s(self, work: Workload) -> float | None:
-        """The seconds that some rows take; ``None`` if that is not known.
+        """Estimates the seconds that rows take; ``None`` if that is not known.
 
         Args:
-            work: The rows.
+            work: The work of the rows.
         """
         return self._executor.estimate_s(work)
 
     @contextmanager
     def use(self) -> Iterator[BatchExecutor]:
-        """The artifact that serves, which stays open for the block. Waits while it is loaded or replaced.
+        """Keeps the serving artifact open during the block. Waits while it is loaded or replaced.
 
         Raises:
             InferoxError: If it cannot be loaded again.
@@ -136,18 +136,18 @@ class Lineup(Closing, Evictable):
         finally:
             with self._condition:
                 self._uses[executor] -= 1
-                self._uses += Counter()  # forgets what is not used any more
+                self._uses += Counter()  # drops the zero counts
                 self.used_s = time.monotonic()
             self._close_if_unused(executor)
 
     def replace(self, executor: BatchExecutor) -> None:
-        """Takes an artifact out, which failed its stored samples, and puts the next into its place.
+        """Takes an artifact that failed its stored samples out of service, and replaces it with the next.
 
         Args:
-            executor: What computed with it.
+            executor: The executor of the artifact.
 
         Raises:
-            ExecutionError: If no other can take its place. It goes on then, in case it recovers.
+            ExecutionError: If no other can take its place. Then it goes on, in case it recovers.
         """
         with self._condition:
             self._condition.wait_for(lambda: not self._is_changing)
@@ -164,10 +164,10 @@ class Lineup(Closing, Evictable):
             self._end_change()
 
     def evict(self) -> bool:
-        """Closes the model for now, unless it is used, or has only just been loaded for requests that wait.
+        """Closes the model for now, unless it is in use, or was only just loaded for waiting requests.
 
         Returns:
-            Whether it did.
+            Whether it was closed.
         """
         is_new = self.is_wanted and self._is_new
         with self._condition:
@@ -180,7 +180,7 @@ class Lineup(Closing, Evictable):
         return True
 
     def pause(self) -> bool:
-        """Begins no further batch until ``resume``, unless the model has only just been loaded."""
+        """Begins no further batch until ``resume``, unless the model was only just loaded."""
         with self._condition:
             may_pause = self._is_open and not self._is_new
             self._pauses += may_pause
@@ -193,7 +193,7 @@ class Lineup(Closing, Evictable):
             self._condition.notify_all()
 
     def close(self) -> None:
-        """Closes what serves, once it is not used."""
+        """Closes the serving artifact, once it is not in use."""
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()
@@ -212,7 +212,7 @@ class Lineup(Closing, Evictable):
         return self._executor.shift.metadata.artifact
 
     def _preferred(self) -> list[str]:
-        """The artifacts that are to take over. That which serves is one where it is not compiled as it should be."""
+        """Lists the artifacts that should take over. The serving one is included if it is not compiled as requested."""
         return self._candidates.all() if self._is_makeshift else self._candidates.preferred_to(self._serving)
 
     def _begin_use(self) -> BatchExecutor:
@@ -234,13 +234,13 @@ class Lineup(Closing, Evictable):
             self._condition.notify_all()
 
     def _return(self) -> None:
-        """Loads the model again, which was evicted, or another artifact where that fails."""
+        """Loads the evicted model again, or another artifact if that fails."""
         executor = self._executor
         with self._memory.reserve(_size_of(executor.loaded)):
             began_s = time.monotonic()
             try:
                 executor.loaded = self._candidates.open(self._serving)
-            except Exception as error:  # a third party's backend or task may raise anything
+            except Exception as error:  # a third-party backend or task may raise anything
                 if not self._fail_over(str(error)):
                     raise
             with self._condition:
@@ -250,7 +250,7 @@ class Lineup(Closing, Evictable):
             self._memory.hold(self, _size_of(self._executor.loaded))
 
     def _fail_over(self, cause: str) -> bool:
-        """Lets the next artifact take over, if there is one; the one that serves is tried again later then."""
+        """Lets the next artifact take over, if there is one; the serving one is then retried later."""
         failed = self._serving
         for name in self.standby:
             if not self._outages.left_s(name) and (found := self._candidates.try_to_open(name)) is not None:
@@ -262,11 +262,11 @@ class Lineup(Closing, Evictable):
         return False
 
     def _install(self, loaded: TaskModel) -> None:
-        """Lets an artifact serve, from the next batch on."""
+        """Makes an artifact serve from the next batch on."""
         with self._condition:
             if self._is_makeshift:
                 for name in self._candidates.all():
-                    self._outages.end(name)  # what cannot be compiled is not tried again, as where it is loaded at once
+                    self._outages.end(name)  # one that cannot be compiled is not retried, as when loaded at once
             before = self._begin_shift(loaded)
             self._is_open = True
         self._memory.hold(self, _size_of(loaded))
@@ -274,7 +274,7 @@ class Lineup(Closing, Evictable):
         self._close_if_unused(before)
 
     def _begin_shift(self, loaded: TaskModel) -> BatchExecutor:
-        """Lets an artifact compute from now on, with a clean record, and gives what did before."""
+        """Makes an artifact compute from now on, with a clean record, and returns the previous executor."""
         with self._condition:
             before = self._executor
             self._is_makeshift &= loaded is before.loaded
@@ -302,7 +302,7 @@ class Lineup(Closing, Evictable):
                 self._prober = prober
 
     def _probe(self) -> None:
-        """Tries the artifacts that are preferred to the one that serves, until the best of all serves again."""
+        """Retries the artifacts that are preferred to the serving one, until the best of all serves again."""
         while (name := self._wait_for_due()) is not None:
             try:
                 self._try_again(name)
@@ -324,7 +324,7 @@ class Lineup(Closing, Evictable):
             self._outages.begin(name, "the model was evicted meanwhile")
 
     def _wait_for_due(self) -> str | None:
-        """Waits until an artifact is to be tried; ``None`` once there is none to be tried any more."""
+        """Waits until an artifact is due to be tried; ``None`` once there are no more to try."""
         with self._condition:
             while not self._is_closed and (due := self._outages.next_due(self._preferred())):
                 name, left_s = due
@@ -336,5 +336,5 @@ class Lineup(Closing, Evictable):
 
 
 def _size_of(loaded: TaskModel) -> int:
-    """The memory that a model holds; at least a byte, so that it counts as one that does."""
+    """Returns the memory of a model; at least a byte, so that it counts as holding memory."""
     return max(1, loaded.model.memory_requirements().weights_bytes)

@@ -1,4 +1,4 @@
-"""Models that are computed in this process."""
+"""The host that computes models in this process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LocalHost(ModelHost):
 
     Args:
         config: The settings of the engine.
-        make_watch: Makes what is told of what is done for a model.
+        make_watch: Makes the watch over a model.
     """
 
     def __init__(self, config: EngineConfig, make_watch: Callable[[], Watch] = Watch) -> None:
@@ -52,7 +52,7 @@ class LocalHost(ModelHost):
             )
 
     def register(self, model: TaskModel, name: str | None, version: str, models: ModelRegistry) -> ModelRunner:
-        """Takes over a model that is loaded already; see ``ModelHost``."""
+        """Takes over a loaded model; see ``ModelHost``."""
         name, size_bytes = name or model.name, model.model.memory_requirements().weights_bytes
         with models.claim(name, version), self._memory.reserve(size_bytes):
             return self._serve(model, name, version, models, watch=self._make_watch())
@@ -97,4 +97,4 @@ class LocalHost(ModelHost):
             return self._turns[device]
 
     def close(self) -> None:
-        """Does nothing: what is held, the models hold."""
+        """Does nothing: all resources belong to the models."""

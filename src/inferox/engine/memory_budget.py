@@ -1,4 +1,4 @@
-"""The memory that the models of an engine share."""
+"""The memory budget that the models of an engine share."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from inferox.core import ConfigError
 from inferox.machine import MemoryLimit, memory_limit
 
 _WAIT_S = 0.05
-"""After how many seconds a model that waits for memory looks again whether another can be unloaded."""
+"""The seconds after which a model that waits for memory checks again whether another can be evicted."""
 
 
 class Evictable(ABC):
-    """A model that holds memory, and may give it back for a while.
+    """A model whose memory may be freed for a while.
 
     Attributes:
-        used_s: When it was used last, on the clock of ``time.monotonic``.
+        used_s: When it was last used, on the clock of ``time.monotonic``.
     """
 
     used_s: float
@@ -26,19 +26,19 @@ class Evictable(ABC):
     @property
     @abstractmethod
     def can_return(self) -> bool:
-        """True if it can be loaded again, and so be evicted at all."""
+        """Whether it can be loaded again, and so be evicted at all."""
 
     @property
     @abstractmethod
     def is_wanted(self) -> bool:
-        """True if requests wait for it."""
+        """Whether requests wait for it."""
 
     @abstractmethod
     def evict(self) -> bool:
-        """Frees its memory, unless it is used just now.
+        """Frees its memory, unless it is in use.
 
         Returns:
-            Whether it did.
+            Whether it was freed.
         """
 
     @abstractmethod
@@ -46,7 +46,7 @@ class Evictable(ABC):
         """Begins no further batch until ``resume``, so that the model can be evicted soon.
 
         Returns:
-            Whether it does so.
+            Whether it pauses.
         """
 
     @abstractmethod
@@ -55,19 +55,19 @@ class Evictable(ABC):
 
 
 class MemoryBudget:
-    """The memory that the models of an engine share. Several threads may use it.
+    """The memory budget that the models of an engine share. Thread-safe.
 
-    Where there is no room for a model, those are evicted that have been idle for longest. If all are busy, one pauses
-    after its batch, unless it has only just been loaded, and is evicted then. In a container whose memory is short,
-    idle models are evicted as well, though never waited for: what they free is only an estimate.
+    If there is no room for a model, the least recently used idle ones are evicted. If all are busy, one that was not
+    only just loaded pauses after its batch, and is then evicted. If the memory of the container is short, idle models
+    are evicted as well, but never waited for, as the memory that they free is only an estimate.
 
     Args:
-        limit_bytes: How much all of them may hold, and their batches take; ``None`` for no limit.
+        limit_bytes: The most memory of all models and their batches; ``None`` for no limit.
         read_container: Reads the limit of the container; ``None`` if there is none.
 
     Attributes:
-        running_batches: How many batches are being computed.
-        begun_batches: How many were begun so far.
+        running_batches: The number of batches being computed.
+        begun_batches: The number of batches begun so far.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class MemoryBudget:
 
     @contextmanager
     def reserve(self, size_bytes: int) -> Iterator[None]:
-        """Makes room for a model that is being loaded, and keeps it for the block, at the end of which ``hold`` counts.
+        """Makes room for a model that the block loads, and reserves it until the block ends; ``hold`` then counts it.
 
         Args:
-            size_bytes: About how much it will hold.
+            size_bytes: The approximate memory of the model.
 
         Raises:
-            ConfigError: If there would be no room even if every model that can be were evicted.
+            ConfigError: If there would be no room even if every evictable model were evicted.
         """
         with self._condition:
             self._make_room(size_bytes)
@@ -101,11 +101,11 @@ class MemoryBudget:
                 self._condition.notify_all()
 
     def hold(self, model: Evictable, size_bytes: int) -> None:
-        """Notes how much a model holds.
+        """Records the memory of a model.
 
         Args:
             model: The model.
-            size_bytes: How much it holds; 0 for one that is closed.
+            size_bytes: Its memory; 0 if it is closed.
         """
         with self._condition:
             self._held[model] = size_bytes
@@ -115,17 +115,17 @@ class MemoryBudget:
 
     @contextmanager
     def computing(self, least_bytes: int = 0, most_bytes: int = 0, *, kept_bytes: int = 0) -> Iterator[int | None]:
-        """Counts a batch that is computed in the block, and takes memory for it.
+        """Counts a batch that the block computes, and reserves memory for it.
 
-        Where there is too little for what it takes at least, idle models are evicted, and other batches waited for.
+        If there is less than the batch needs at least, idle models are evicted, and other batches are waited for.
 
         Args:
-            least_bytes: What it takes at least beside the weights; nothing waits or is evicted for 0.
-            most_bytes: What it takes at most; 0 for a batch that is not to be limited.
-            kept_bytes: How much of that its runtime has kept of batches before.
+            least_bytes: The least memory that it needs beside the weights; 0 to neither wait nor evict.
+            most_bytes: The most memory that it takes; 0 for a batch that is not limited.
+            kept_bytes: The part of that which its runtime has kept from earlier batches.
 
         Yields:
-            How much it may take; ``None`` if nothing limits it.
+            The memory that it may take; ``None`` if nothing limits it.
         """
         with self._condition:
             room = self._wait_for_room(least_bytes, kept_bytes) if most_bytes else None
@@ -150,7 +150,7 @@ class MemoryBudget:
         return room
 
     def _room_for_batch(self, kept_bytes: int) -> int | None:
-        """The memory that a batch may take; ``None`` if nothing limits it."""
+        """Returns the memory that a batch may take; ``None`` if nothing limits it."""
         rooms, container = [], self._read_container()
         if container is not None:
             rooms.append(container.limit_bytes - container.used_bytes + kept_bytes)
@@ -196,14 +196,14 @@ class MemoryBudget:
             )
 
     def _evict(self, *, wanted_too: bool) -> int | None:
-        """Evicts one model, an idle one if possible, and says how much it held; ``None`` if none can be."""
+        """Evicts one model, an idle one if possible, and returns the memory that it held; ``None`` if none can be."""
         for model in self._candidates():
             if (wanted_too or not model.is_wanted) and model.evict():
                 return self._held.pop(model)
         return None
 
     def _candidates(self) -> list[Evictable]:
-        """The models that can be evicted: idle ones first, and the one first that was idle for longest."""
+        """Lists the evictable models: idle ones first, the least recently used before others."""
         models = [model for model in self._held if model.can_return]
         return sorted(models, key=lambda model: (model.is_wanted, model.used_s))
 

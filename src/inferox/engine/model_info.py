@@ -1,4 +1,4 @@
-"""The models that an engine has loaded."""
+"""Descriptions of the models that an engine has loaded."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from inferox.engine.trials.stats import TrialInfo
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model that an engine has loaded.
+    """The description of a model that an engine has loaded.
 
     Attributes:
         name: Its name in the engine.
         version: Its version.
-        task: What its numbers mean, such as ``embed``.
+        task: Its task, such as ``embed``.
         artifact: The artifact that computes it.
-        device: Where it computes.
-        embedding_space: The id of the space in which its vectors lie; ``None`` if that is not known.
-        standby: The artifacts of the same embedding space that take over where it fails, the best first.
-        is_loaded: Whether it is in memory; where it is not, it is loaded again for the next request.
-        labels: The labels that stand for it, ``latest`` among them.
-        dimension: The length of its vectors; ``None`` if its answers are none.
-        max_length: The most tokens of a row, special tokens included; ``None`` if there is no limit, or no tokens.
-        prompts: What can be put before texts, by name; empty if there is nothing.
-        class_labels: The labels that it tells apart, in the order of its logits; empty if there are none.
-        signature: The tensors that requests give and get, where the task is ``raw``; otherwise ``None``.
-        parity_class: How well the artifact agreed when it was packed; ``None`` if that is not known.
-        trials: What is tried beside it; see ``Engine.load``.
-        offered: The artifacts that requests may ask for, by what they call them; empty if there are none.
-        pooling: How the vectors of tokens become one, such as ``mean``; ``None`` if its answers are no vectors.
+        device: The device that computes it.
+        embedding_space: The id of its embedding space; ``None`` if that is not known.
+        standby: The artifacts of the same embedding space that take over if it fails, the best first.
+        is_loaded: Whether it is in memory; if not, it is loaded again on the next request.
+        labels: Its labels, including ``latest``.
+        dimension: The length of its vectors; ``None`` if its answers are not vectors.
+        max_length: The most tokens of a row, including special tokens; ``None`` if there is no limit, or no tokens.
+        prompts: The prompts that can be put before texts, by name; empty if there are none.
+        class_labels: The labels of its classes, in the order of its logits; empty if there are none.
+        signature: The tensors of requests and answers, if the task is ``raw``; otherwise ``None``.
+        parity_class: The artifact's parity class from pack time; ``None`` if that is not known.
+        trials: The artifacts that are tried beside it; see ``Engine.load``.
+        offered: The artifacts that requests may select, by their names in requests; empty if there are none.
+        pooling: The pooling of token vectors, such as ``mean``; ``None`` if its answers are not vectors.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The sessions of an engine that are not closed yet."""
+"""The open sessions of an engine."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from inferox.engine.session import InferenceSession
 
 
 class OpenSessions:
-    """The sessions of an engine that are not closed yet. Several threads may use it."""
+    """The open sessions of an engine. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._sessions: dict[InferenceSession[Any], None] = {}  # in the order in which they were opened
 
     def add(self, session: InferenceSession[Any]) -> None:
-        """Takes a session in.
+        """Adds a session.
 
         Args:
             session: The session.
@@ -27,7 +27,7 @@ class OpenSessions:
             self._sessions[session] = None
 
     def discard(self, session: InferenceSession[Any]) -> None:
-        """Forgets a session; one that is not there is no error.
+        """Removes a session, if it is present.
 
         Args:
             session: The session.
@@ -36,7 +36,7 @@ class OpenSessions:
             self._sessions.pop(session, None)
 
     def of(self, models: Sequence[ServedModel]) -> list[InferenceSession[Any]]:
-        """The sessions of models, in the order in which they were opened.
+        """Returns the sessions of models, in the order in which they were opened.
 
         Args:
             models: The models.

@@ -1,4 +1,4 @@
-"""Artifacts that failed, and are left alone for a while."""
+"""The record of artifacts that failed and are out of service for a while."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import inf
 from threading import Lock
 
 _LONGEST = 64
-"""The longest time an artifact is left alone, as a multiple of the first."""
+"""The longest time that an artifact is out of service, as a multiple of the first."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class _Outage:
 
 
 class Outages:
-    """Artifacts that failed, and are left alone for a while: for twice as long where they fail again soon.
+    """Artifacts that failed and are out of service for a while: for twice as long if they soon fail again.
 
-    Several threads may use it.
+    Thread-safe.
 
     Args:
-        wait_s: For how many seconds at first.
-        clock: The time, in seconds.
+        wait_s: The seconds for which they are out of service at first.
+        clock: The clock, in seconds.
     """
 
     def __init__(self, wait_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,12 +45,12 @@ class Outages:
         self._is_out: set[str] = set()
 
     def begin(self, name: str, reason: str, *, is_final: bool = False) -> None:
-        """Notes that an artifact failed.
+        """Records that an artifact failed.
 
         Args:
             name: Its name.
-            reason: How it failed.
-            is_final: Whether it is not to be tried again.
+            reason: The failure.
+            is_final: Whether it must not be tried again.
         """
         with self._lock:
             known, now_s = self._last.get(name), self._clock()
@@ -61,7 +61,7 @@ class Outages:
             self._is_out.add(name)
 
     def expect(self, name: str) -> None:
-        """Notes that an artifact is not there yet, and may be tried at once.
+        """Records that an artifact is not available yet, and may be tried at once.
 
         Args:
             name: Its name.
@@ -71,7 +71,7 @@ class Outages:
             self._is_out.add(name)
 
     def end(self, name: str) -> None:
-        """Notes that an artifact works.
+        """Records that an artifact works.
 
         Args:
             name: Its name.
@@ -80,7 +80,7 @@ class Outages:
             self._is_out.discard(name)
 
     def left_s(self, name: str) -> float:
-        """For how many seconds an artifact is left alone yet; 0 for one that may be tried.
+        """Returns the seconds for which an artifact stays out of service; 0 if it may be tried.
 
         Args:
             name: Its name.
@@ -89,7 +89,7 @@ class Outages:
             return max(0.0, self._last[name].until_s - self._clock()) if name in self._is_out else 0.0
 
     def next_due(self, names: Iterable[str]) -> tuple[str, float] | None:
-        """The one of some artifacts that is to be tried next, and in how many seconds; ``None`` if none is.
+        """Returns the artifact to try next, and in how many seconds; ``None`` if there is none.
 
         Args:
             names: Their names.
@@ -99,7 +99,7 @@ class Outages:
         return None if due is None or left_s[due] == inf else (due, left_s[due])
 
     def among(self, names: Iterable[str]) -> dict[str, str]:
-        """Those of some artifacts that are out, and why.
+        """Returns those artifacts that are out of service, with the reasons.
 
         Args:
             names: Their names.

@@ -1,4 +1,4 @@
-"""The owners of requests, and what each has had."""
+"""The owners of requests, with the service that each has received."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from inferox.batching import Owner
 
 _MOST_OWNERS = 1024
-"""The number of owners that are remembered before those for whom nothing waits are forgotten."""
+"""The number of owners that are remembered before those without waiting requests are forgotten."""
 
 
 @dataclass(eq=False, slots=True)
 class QueueOwner(Owner):
-    """The share that an owner had.
+    """The service that an owner has received.
 
     Attributes:
-        clock: What its request had that was last given to a batch: those that come new start there.
-        waiting: How many of its requests wait.
+        clock: The service that its most recently batched request had received: new requests start there.
+        waiting: The number of its waiting requests.
     """
 
     clock: float = 0.0
@@ -25,10 +25,11 @@ class QueueOwner(Owner):
 
 
 class Owners(dict[str | None, QueueOwner]):
-    """The owners of requests, by name. Whoever calls this has the lock of the queue.
+    """The owners of requests, by name. Callers must hold the queue's lock.
 
     Attributes:
-        clock: What the owner had that was served last: those for whom nothing waited start there.
+        clock: The service that the most recently served owner had received: owners without waiting requests start
+            there.
     """
 
     def __init__(self) -> None:
@@ -37,16 +38,16 @@ class Owners(dict[str | None, QueueOwner]):
         self._most = _MOST_OWNERS
 
     def forget(self) -> None:
-        """Forgets all of them."""
+        """Forgets all owners."""
         self.clear()
         self.clock = 0.0
 
     def welcome(self, name: str | None, now_s: float) -> QueueOwner:
-        """The owner of a request that begins to wait.
+        """Returns the owner of a request that begins to wait.
 
         Args:
-            name: Its name.
-            now_s: The time.
+            name: The name of the owner.
+            now_s: The current time.
         """
         if len(self) > self._most:
             for idle in [known for known, owner in self.items() if not owner.waiting]:
@@ -60,7 +61,7 @@ class Owners(dict[str | None, QueueOwner]):
         return owner
 
     def count_sharing(self, name: str | None) -> int:
-        """Between how many requests the time is divided from the view of a new one, itself among them.
+        """Returns the number of requests among which a new one would share the time, including itself.
 
         Args:
             name: The name of its owner.
@@ -70,10 +71,10 @@ class Owners(dict[str | None, QueueOwner]):
         return (others + 1) * (1 + (mine.waiting if mine is not None else 0))
 
     def begin_batch(self, served: Iterable[tuple[str | None, float]]) -> None:
-        """Puts the clocks where the one began that had least of those who are in a batch.
+        """Sets the clocks to the least service that any request or owner in a batch had received before it.
 
         Args:
-            served: For each request in it, its owner, and how much the request had before.
+            served: For each request in the batch, its owner, and the service that the request had received before.
         """
         least: dict[str | None, float] = {}
         for name, tokens in served:

@@ -1,4 +1,4 @@
-"""The times at which a request passed the steps of an engine."""
+"""The times at which a request passed through the steps of an engine."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 
 class Phases(NamedTuple):
-    """The times at which a request passed the steps of an engine, on the clock of ``time.monotonic``.
+    """The times at which a request passed through the steps of an engine, on the clock of ``time.monotonic``.
 
     Attributes:
-        rows_began_s: When the making of its rows began; for texts that is to tokenise them.
-        rows_ended_s: When they were made, and began to wait.
-        compute_began_s: When the first of them was computed.
-        compute_ended_s: When the last was; as ``compute_began_s`` where nothing had to be computed.
+        rows_began_s: When its encoding began; for texts, that is tokenisation.
+        rows_ended_s: When its rows were encoded, and began to wait.
+        compute_began_s: When the first row began to be computed.
+        compute_ended_s: When the last row was computed; equal to ``compute_began_s`` if nothing had to be computed.
     """
 
     rows_began_s: float
@@ -23,7 +23,7 @@ class Phases(NamedTuple):
 
     @classmethod
     def spanning(cls, parts: Iterable[Phases]) -> Phases:
-        """The phases of a request that was computed in parts: each from where the first begins to where the last ends.
+        """Combines the phases of a request that was computed in parts: each from the first begin to the last end.
 
         Args:
             parts: The phases of its parts.

@@ -1,4 +1,4 @@
-"""Models that a function of Python makes, where its caller trusts it."""
+"""Models that are made by a Python function, if the caller trusts it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inferox.core import ConfigError, InferoxError, PackageError, UntrustedCodeE
 from inferox.loading import TaskModel
 
 PREFIX = "python:"
-"""The prefix of the place of a function, where a package is expected."""
+"""The prefix that marks a function in place of a package."""
 
 _FORM = f"write {PREFIX}module:function, a function that takes nothing and returns a TaskModel"
 
@@ -20,12 +20,12 @@ def make_model(place: str, options: Mapping[str, Any]) -> TaskModel:
 
     Args:
         place: The function, as ``module:function``.
-        options: The arguments of ``Engine.load``, of which only ``trust_code`` may say anything.
+        options: The arguments of ``Engine.load``, of which only ``trust_code`` may be set.
 
     Raises:
         UntrustedCodeError: If code is not trusted.
-        ConfigError: If another option is given: the function decides all of it.
-        PackageError: If there is no such function, it fails, or it returns something else.
+        ConfigError: If another option is given: the function decides everything else.
+        PackageError: If there is no such function, or if it fails or returns something else.
     """
     if not options.get("trust_code"):
         raise UntrustedCodeError(

@@ -1,4 +1,4 @@
-"""The requests that wait for one model, and which of their rows are computed next."""
+"""The queue of requests for one model, which decides the rows to compute next."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ class _Entry(Waiting):
 
 
 class RequestQueue:
-    """The requests that wait for one model. Several threads may use it.
+    """The queue of requests for one model. Thread-safe.
 
-    Fairness is counted in tokens, on clocks that read what the owner, or the owner's request, that was served last has
-    had: newcomers start there, and not at zero (start-time fair queueing, P. Goyal, H. M. Vin and H. Cheng, SIGCOMM
-    1996). An idle queue forgets the past.
+    Fairness is measured in tokens, with virtual clocks that show the service received by the owner, or the owner's
+    request, that was served last: newcomers start there rather than at zero (start-time fair queueing, P. Goyal, H. M.
+    Vin and H. Cheng, SIGCOMM 1996). An idle queue forgets the past.
 
     Args:
-        max_tokens: The most tokens that may wait; a request that comes to an empty queue is taken in any case.
-        lanes: How many batches may be out at once.
-        clock: The time, in seconds.
+        max_tokens: The most tokens that may wait; a request to an empty queue is always accepted.
+        lanes: The number of batches that may be out at once.
+        clock: The clock, in seconds.
     """
 
     def __init__(self, *, max_tokens: int, lanes: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -68,11 +68,11 @@ class RequestQueue:
         self._equal = EqualRows()
 
     def add(self, request: Request, *, estimate_s: Callable[[Workload], float | None] = lambda _: None) -> None:
-        """Takes a request in, as a whole.
+        """Adds a request as a whole.
 
         Args:
             request: The request.
-            estimate_s: How many seconds some rows take; ``None`` if that is not known.
+            estimate_s: Estimates the seconds that rows take; ``None`` if that is not known.
 
         Raises:
             ShuttingDownError: If the queue is closed.
@@ -89,12 +89,12 @@ class RequestQueue:
             self._deadlines.add(request)
 
     def count_sharing(self, owner: str | None) -> int:
-        """Between how many requests the time is divided from the view of a new one; see ``Owners``."""
+        """Returns the number of requests among which a new one would share the time; see ``Owners``."""
         with self._condition:
             return self._owners.count_sharing(owner)
 
     def refuse_if_full(self, tokens: int, *, estimate_s: Callable[[Workload], float | None] = lambda _: None) -> None:
-        """Refuses a request as ``add`` would, before it is made.
+        """Refuses a request like ``add``, before it is encoded.
 
         Args:
             tokens: The least tokens that it can have.
@@ -107,14 +107,14 @@ class RequestQueue:
             self._refuse_if_full(tokens, estimate_s)
 
     def count_waiting(self) -> Workload:
-        """The work of the rows that wait."""
+        """Returns the work of the waiting rows."""
         return self._waiting
 
     def take(self, budget: Callable[[], BatchBudget]) -> list[Part] | None:
-        """Waits for rows and a lane, and takes the rows of the next batch. ``end_batch`` gives the lane back.
+        """Waits for rows and a lane, and takes the rows of the next batch. ``end_batch`` returns the lane.
 
         Args:
-            budget: What the batch may hold; asked for when there is something to take.
+            budget: Returns the limits of the batch; called when there is something to take.
 
         Returns:
             The rows by request; ``None`` once the queue is closed and empty.
@@ -129,30 +129,30 @@ class RequestQueue:
                 self._condition.wait()
 
     def set_lanes(self, lanes: int) -> None:
-        """Changes how many batches may be out at once.
+        """Changes the number of batches that may be out at once.
 
         Args:
-            lanes: Their number.
+            lanes: The number.
         """
         with self._condition:
             self._lanes = lanes
             self._condition.notify_all()
 
     def end_row(self, request: Request, row: int) -> list[Row]:
-        """Notes that a row that was taken is computed.
+        """Records that a row that was taken has been computed.
 
         Args:
             request: The request.
             row: The row.
 
         Returns:
-            The rows that were not taken because they are equal, and get the same answer.
+            The rows that were not taken because they are equal to it, and get the same answer.
         """
         with self._condition:
             return self._equal.end(request, row)
 
     def end_batch(self, parts: Sequence[Part] = ()) -> None:
-        """Gives back the lane of a batch that was taken. Rows that are equal to one without an answer wait again.
+        """Returns the lane of a batch. Rows that are equal to one that got no answer wait again.
 
         Args:
             parts: The batch.
@@ -162,18 +162,18 @@ class RequestQueue:
             for part in parts:
                 for row in part.rows:
                     self._put_back(self._equal.end(part.request, row))
-            if self._entries or self._is_closed:  # or lanes would wake for nothing, and hold up who has the answer
+            if self._entries or self._is_closed:  # otherwise lanes would wake for nothing, and delay the answer
                 self._condition.notify_all()
 
     def take_alone(self, request: Request, budget: BatchBudget) -> list[Part] | None:
-        """Takes a request past the queue, where nothing waits, no batch is out, and one batch holds all its rows.
+        """Takes a request past the queue, if nothing waits, no batch is out, and one batch can hold all its rows.
 
         Args:
             request: The request, which is not in the queue.
-            budget: What a batch may hold.
+            budget: The limits of a batch.
 
         Returns:
-            Its rows, for which ``end_batch`` is to be called; ``None`` if it has to wait.
+            Its rows, for which ``end_batch`` must be called; ``None`` if it has to wait.
 
         Raises:
             ShuttingDownError: If the queue is closed.
@@ -191,10 +191,10 @@ class RequestQueue:
             return parts
 
     def fail_all(self, make_error: Callable[[], InferoxError]) -> None:
-        """Gives every caller whose request waits an error of its own.
+        """Fails every waiting request with an error of its own.
 
         Args:
-            make_error: Makes one.
+            make_error: Makes an error.
         """
         with self._condition:
             requests = list(self._entries)
@@ -202,13 +202,13 @@ class RequestQueue:
             request.fail(make_error())
 
     def close(self) -> None:
-        """Takes no more requests. Those that wait are still handed out."""
+        """Stops accepting requests. Those that wait are still handed out."""
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()
 
     def wait_until_idle(self) -> None:
-        """Waits until no request of a closed queue waits, and no batch is out: it is over then."""
+        """Waits until no request of a closed queue waits and no batch is out: then it is finished."""
         with self._condition:
             self._condition.wait_for(lambda: not self._out and not self._entries)
         self._deadlines.close()
@@ -251,7 +251,7 @@ class RequestQueue:
         return entry
 
     def _forget(self, request: Request) -> None:
-        """Drops a request that is over: it has its answer, or its caller has gone."""
+        """Drops a finished request: it has its answer, or its caller is gone."""
         with self._condition:
             if request in self._entries:
                 for rows in request.waiting.values():
@@ -261,14 +261,14 @@ class RequestQueue:
                 self._condition.notify_all()
 
     def _leave(self, request: Request) -> None:
-        """Notes that nothing of a request waits any more."""
+        """Records that nothing of a request waits any more."""
         self._waiting = self._waiting.minus(request.waiting_work)
         for entry in self._entries.pop(request):
             self._table.remove(entry)
         self._owners[request.options.owner].waiting -= 1
 
     def _put_back(self, rows: Sequence[Row]) -> None:
-        """Lets rows wait again, those of each request together."""
+        """Puts rows back to wait again, those of each request together."""
         for request, some in group_by_request(rows).items():
             if request.is_over():
                 continue
@@ -300,7 +300,7 @@ class RequestQueue:
         return rows
 
     def _withdraw(self, entry: _Entry, places: range, work: Workload) -> None:
-        """Takes over that rows of a request wait no longer."""
+        """Records that rows of a request no longer wait."""
         request = entry.request
         del entry.lengths[places.start : places.stop]
         self._waiting = self._waiting.minus(work)
@@ -313,7 +313,7 @@ class RequestQueue:
             self._leave(request)
 
     def _begin(self, request: Request, rows: Sequence[int]) -> list[int]:
-        """Those of some rows that are to be computed. Others that are equal to one of them do not wait any more."""
+        """Returns the rows that are to be computed. Others that are equal to one of them no longer wait for a batch."""
         begun = []
         for row in rows:
             equal = self._equal.begin(request, row)
@@ -326,7 +326,7 @@ class RequestQueue:
         return begun
 
     def _count(self, parts: Sequence[Part], budget: BatchBudget, now_s: float) -> None:
-        """Counts what a batch has."""
+        """Accounts for the contents of a batch."""
         self._owners.begin_batch((part.request.options.owner, part.request.served_tokens) for part in parts)
         owners: set[QueueOwner] = set()
         for part in parts:

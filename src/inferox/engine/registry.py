@@ -11,16 +11,16 @@ from inferox.core import ConfigError, ModelNotFoundError, RequestError, Shutting
 from inferox.engine.served_model import ServedModel
 
 LATEST = "latest"
-"""The label of the version that came last."""
+"""The label of the version that was loaded last."""
 
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
 
 
 class ModelRegistry:
-    """The models of an engine, by name, version and label. Several threads may use it.
+    """The models of an engine, by name, version and label. Thread-safe.
 
-    A label stands for a version of a name, such as ``stable`` or ``canary``. Within a name, no version is called as a
-    label is, so that what a request says means one thing.
+    A label, such as ``stable`` or ``canary``, stands for a version of a model. Versions and labels of a model never
+    have the same name, so that a request is unambiguous.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class ModelRegistry:
         self._is_closed = False
 
     def add(self, runner: ServedModel) -> None:
-        """Takes a model in, whose version is claimed; requests that name no version go to it from now on.
+        """Adds a model whose version was claimed; requests that name no version go to it from now on.
 
         Args:
             runner: The model.
@@ -44,14 +44,14 @@ class ModelRegistry:
             self._versions.setdefault(runner.name, {})[runner.version] = runner
 
     def replace(self, runner: ServedModel, other: ServedModel) -> None:
-        """Lets another take the requests of a model that is here, of the same name and version.
+        """Replaces a model with another one of the same name and version.
 
         Args:
             runner: The model.
-            other: The other.
+            other: The model that takes its requests.
 
         Raises:
-            ShuttingDownError: If the model was removed meanwhile.
+            ShuttingDownError: If the model was removed in the meantime.
         """
         with self._lock:
             if self._versions.get(runner.name, {}).get(runner.version) is not runner:
@@ -60,14 +60,14 @@ class ModelRegistry:
 
     @contextmanager
     def claim(self, name: str, version: str) -> Iterator[None]:
-        """Keeps a version free for the block, in which it is loaded and added: nobody else can claim it meanwhile.
+        """Reserves a version for the block, in which it is loaded and added: nobody else can claim it meanwhile.
 
         Args:
             name: The name of the model.
             version: The version.
 
         Raises:
-            ConfigError: If the name has this version already, or a label of this name, or somebody loads it.
+            ConfigError: If the model already has this version or a label of this name, or if it is being loaded.
             ShuttingDownError: If the registry is closed.
         """
         with self._lock:
@@ -86,11 +86,11 @@ class ModelRegistry:
                 self._claims.discard((name, version))
 
     def find(self, name: str, version: str | None) -> ServedModel:
-        """The model of a name.
+        """Finds a model by its name.
 
         Args:
             name: The name.
-            version: The version, or a label; ``None`` for the one that came last.
+            version: The version, or a label; ``None`` for the one that was loaded last.
 
         Raises:
             ModelNotFoundError: If there is none.
@@ -103,12 +103,12 @@ class ModelRegistry:
             return self._find_all(name, wanted, asked=version)[-1]
 
     def all(self) -> list[ServedModel]:
-        """Every model, by name and in the order in which its versions came."""
+        """Returns every model, by name and in the order in which its versions were loaded."""
         with self._lock:
             return [runner for _, versions in sorted(self._versions.items()) for runner in versions.values()]
 
     def label(self, name: str, label: str, version: str | None) -> None:
-        """Makes a label stand for a version from now on.
+        """Assigns a label to a version.
 
         Args:
             name: The name of the model.
@@ -138,7 +138,7 @@ class ModelRegistry:
                 self._labels.setdefault(name, {})[label] = version
 
     def labels_of(self, runner: ServedModel) -> tuple[str, ...]:
-        """The labels that stand for a model.
+        """Returns the labels of a model.
 
         Args:
             runner: The model.
@@ -148,18 +148,18 @@ class ModelRegistry:
             return (*((LATEST,) if latest else ()), *self._labels_of(runner.name, runner.version))
 
     def remove(self, name: str, version: str | None, *, drop_labels: bool = False) -> list[ServedModel]:
-        """Takes models out.
+        """Removes models.
 
         Args:
             name: Their name.
             version: The version; ``None`` for all, and all labels with them.
-            drop_labels: Whether to remove the labels that stand for the version, too.
+            drop_labels: Whether to remove the labels of the version, too.
 
         Returns:
-            What was taken out, which the caller closes.
+            The removed models, which the caller must close.
 
         Raises:
-            ConfigError: If a label stands for the version, and is not to be removed.
+            ConfigError: If the version has a label, and ``drop_labels`` is not set.
             ModelNotFoundError: If there is none.
         """
         with self._lock:
@@ -180,10 +180,10 @@ class ModelRegistry:
             return found
 
     def close(self) -> list[ServedModel]:
-        """Takes everything out, and nothing in from now on.
+        """Removes everything, and accepts nothing from now on.
 
         Returns:
-            What was taken out, which the caller closes.
+            The removed models, which the caller must close.
         """
         with self._lock:
             self._is_closed = True

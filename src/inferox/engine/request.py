@@ -1,4 +1,4 @@
-"""A request: items of one caller, and the answer that it waits for."""
+"""A request: the items of one caller, and the answer that it waits for."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from inferox.tasks import Task
 from inferox.tasks.truncation import check_truncation
 
 _LONGEST_S = 365 * 24 * 3600.0
-"""The longest deadline, which any timer can wait for."""
+"""The longest deadline, which every timer can handle."""
 
 MOST_PRIORITY = 2**31 - 1
-"""The largest priority, which any clock can count down from."""
+"""The largest priority, which every clock can count down from."""
 
 
 _COUNTED_SHARE = 0.5
-"""The share of a batch that a request may have before it counts as served."""
+"""The share of a batch that a request may get before it counts as served."""
 
 RowKey = tuple[str | None, Task, bytes]
-"""The key of rows that have the same answer: their owner, their task, and a digest of what they hold."""
+"""The key of rows with the same answer: their owner, their task, and a digest of their contents."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,17 @@ class RequestOptions:
     """The options of a request, as its caller states them.
 
     Attributes:
-        deadline_s: Within how many seconds the answer is needed; ``None`` for no limit.
-        priority: Lower numbers go first. Each second of waiting counts as one, so that none waits forever.
-        owner: On whose behalf it is made, such as an API key: owners get equal shares of the machine.
+        deadline_s: The seconds within which the answer is needed; ``None`` for no limit.
+        priority: Lower numbers go first. Each second of waiting counts as one, so that no request waits forever.
+        owner: The owner of the request, such as an API key: owners get equal shares of the machine.
         prompt: The name of the prompt to put before each text; ``None`` for the model's default.
-        truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
-        truncation_side: On which side they are cut: ``left`` or ``right``; ``None`` for the model's own.
-        unscaled: Whether scores are given before their activation, and vectors before they are scaled to length 1.
-        of_tokens: Whether the vectors of single tokens are given, as the model has them.
-        request_id: What it is called: those that a shadow or a canary gets are chosen by it. ``None`` for no name.
+        truncate: The treatment of texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+        truncation_side: The side on which they are cut: ``left`` or ``right``; ``None`` for the model's own.
+        unscaled: Whether to return scores before their activation, and vectors before scaling to unit length.
+        of_tokens: Whether to return the vectors of single tokens, as the model computes them.
+        request_id: The id by which requests are chosen for a shadow or a canary; ``None`` for no id.
         token_ids: Whether the items are lists of token ids in place of texts.
-        artifact: The artifact that is asked for, of those that are offered; ``None`` for the one that serves.
+        artifact: The requested artifact, among those offered; ``None`` for the serving one.
 
     Raises:
         RequestError: If one of them is out of range, or of another type.
@@ -88,24 +88,24 @@ class RequestOptions:
 
 
 class Request:
-    """Rows that wait for their answers. The lock of its queue guards what changes.
+    """Rows that wait for their answers. The queue's lock guards its mutable state.
 
     Args:
-        encoding: Items, this request's among them, and the rows that were made of them.
-        rows: Which of the rows are this request's.
-        options: What the caller says of it.
-        arrived_s: When it came, on the clock of ``time.monotonic``.
+        encoding: The encoded items, which may include those of other requests.
+        rows: The range of this request's rows.
+        options: The options of the request.
+        arrived_s: When it arrived, on the clock of ``time.monotonic``.
 
     Attributes:
         deadline_s: When the answer is needed, on the same clock; infinity if there is no deadline.
-        future: Gets the answer.
-        waiting: The rows that are in no batch yet, by group, in rising length.
-        waiting_work: How much they ask of the model.
+        future: The future of the answer.
+        waiting: The rows that are in no batch yet, by group, in ascending length.
+        waiting_work: The work of those rows.
         served_tokens: How much was computed for it, on its owner's clock of tokens, as far as ``serve`` counts it.
-        since_s: When ``serve`` last counted something, or when it came.
-        keys: A digest of each row, equal for those that have the same answer; ``None`` if each is computed.
+        since_s: When ``serve`` last counted something, or when it arrived.
+        keys: A digest of each row, equal for rows with the same answer; ``None`` if every row is computed.
         begun_s: When the first of its rows was computed; ``None`` before that.
-        shift: The shift in which the rows were computed that have their answers; ``None`` before there are any.
+        shift: The shift in which its answered rows were computed; ``None`` before there are any.
     """
 
     def __init__(self, encoding: Encoding, rows: range, *, options: RequestOptions, arrived_s: float) -> None:
@@ -129,15 +129,15 @@ class Request:
         self._answers: list[tuple[Sequence[int], Any]] = []
 
     def serve(self, tokens: int, share: float, now_s: float) -> None:
-        """Counts what a batch has of it, once that is half a batch.
+        """Counts its share of batches, once that amounts to half a batch.
 
-        Requests that need less are then computed one after the other, in the order in which they came. If each token
-        counted at once, all would advance side by side, and under load each would end when all do.
+        Smaller requests are thus computed one after the other, in the order of arrival. If each token counted at once,
+        all would advance side by side, and under load each would finish only when all do.
 
         Args:
             tokens: The tokens of its rows in the batch.
-            share: Which share they are of what a batch may have.
-            now_s: The time.
+            share: Their share of the batch's limits.
+            now_s: The current time.
         """
         self._uncounted += tokens
         self._uncounted_share += share
@@ -146,14 +146,14 @@ class Request:
             self._uncounted, self._uncounted_share = 0, 0.0
 
     def take(self, group: Hashable, places: range) -> list[int]:
-        """Takes rows out of those that wait.
+        """Removes rows from those that wait.
 
         Args:
             group: Their group.
-            places: Where they stand in it.
+            places: Their places in the group.
 
         Returns:
-            The rows, in their order.
+            The rows, in order.
         """
         rows = self.waiting[group]
         taken = sorted(rows[places.start : places.stop])
@@ -164,13 +164,13 @@ class Request:
         return taken
 
     def drop(self, row: int) -> tuple[Hashable, int]:
-        """Takes a row out of those that wait.
+        """Removes a row from those that wait.
 
         Args:
             row: The row.
 
         Returns:
-            Its group, and where it stood in it.
+            Its group, and its place in the group.
         """
         group = self.encoding.group_of(row)
         rows = self.waiting[group]
@@ -179,7 +179,7 @@ class Request:
         return group, place
 
     def put_back(self, row: int) -> None:
-        """Lets a row wait again that was taken or dropped.
+        """Puts a row that was taken or dropped back to wait.
 
         Args:
             row: The row.
@@ -188,7 +188,7 @@ class Request:
         self.waiting_work = self.waiting_work.plus(self.work_of([row]))
 
     def work_of(self, rows: Iterable[int]) -> Workload:
-        """The work that some rows ask of the model.
+        """Returns the work of some rows.
 
         Args:
             rows: The rows.
@@ -196,7 +196,7 @@ class Request:
         return Workload.of_lengths(self.lengths[row] for row in rows)
 
     def key_of(self, row: int) -> RowKey:
-        """The key of a row among those that have the same answer.
+        """Returns the key of a row, which rows with the same answer share.
 
         Args:
             row: The row; the request has ``keys``.
@@ -208,12 +208,12 @@ class Request:
         return self.lengths[row], row
 
     def add_answers(self, rows: Sequence[int], answers: Any, shift: Shift) -> Sequence[int]:
-        """Notes the answers of some rows. All are to be of one shift: those of earlier ones are dropped.
+        """Records the answers of some rows. All must be of one shift: answers of earlier shifts are dropped.
 
         Args:
             rows: The rows.
-            answers: What the task read for them.
-            shift: When they were computed, and by which artifact.
+            answers: The task's answers for them.
+            shift: The shift in which they were computed.
 
         Returns:
             The rows whose answers were dropped, which have to be computed again.
@@ -229,20 +229,20 @@ class Request:
         return dropped
 
     def complete_answers(self) -> Sequence[tuple[Sequence[int], Any]] | None:
-        """The answers of all rows, batch by batch, with the items that they belong to; ``None`` until all are there."""
+        """Returns the answers of all rows, batch by batch, with their items; ``None`` until all are there."""
         return None if self._unanswered else self._answers
 
     def is_over(self) -> bool:
-        """True if nobody waits for the answer any more: it is there, or the caller has gone."""
+        """Whether nobody waits for the answer any more: it is there, or the caller is gone."""
         return self.future.done()
 
     def answer(self, answer: Any) -> None:
-        """Gives the caller the answer, unless it has gone."""
+        """Delivers the answer, unless the caller is gone."""
         with suppress(InvalidStateError):
             self.future.set_result(answer)
 
     def fail(self, error: BaseException) -> None:
-        """Gives the caller an error, unless it has gone or has its answer."""
+        """Delivers an error, unless the caller is gone or has its answer."""
         with suppress(InvalidStateError):
             self.future.set_exception(error)
 
@@ -256,7 +256,7 @@ Row = tuple[Request, int]
 
 
 def group_by_request(rows: Iterable[Row]) -> dict[Request, list[int]]:
-    """The rows of each request, in the order in which requests and rows come.
+    """Groups rows by request, keeping the order of requests and rows.
 
     Args:
         rows: The rows.

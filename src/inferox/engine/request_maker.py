@@ -1,4 +1,4 @@
-"""Items made into requests."""
+"""The making of requests from items."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from inferox.tasks import RawTask, Task
 from inferox.tasks.truncation import report_truncation
 
 _AS_IT_IS = None, None, False, False, False
-"""The options of a request that wants the task as the model has it."""
+"""The options of a request that uses the model's task unchanged."""
 
 
 class RequestMaker:
-    """Makes requests for a model of the items that its callers give.
+    """Makes requests for a model from its callers' items.
 
     Args:
-        task: What makes rows of items.
-        signature: What the model takes.
-        watch: Told of rows that are made.
+        task: The task that encodes items.
+        signature: The model's signature.
+        watch: Told of rows that are encoded.
         check_room: Refuses requests for which there is no room, by the least tokens that they can have.
     """
 
@@ -37,16 +37,16 @@ class RequestMaker:
         self._encoder = TickEncoder(signature, watch)
 
     def make(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Request:
-        """Makes the rows of a request.
+        """Makes a request by encoding its items.
 
         Args:
             items: The items.
-            options: What the caller says of it.
-            arrived_s: When it came, on the clock of ``time.monotonic``.
+            options: The options of the request.
+            arrived_s: When it arrived, on the clock of ``time.monotonic``.
 
         Raises:
             RequestError: If an item cannot be computed.
-            OverloadedError: If there are more of them than may wait.
+            OverloadedError: If there are more items than may wait.
         """
         given, task = to_items(items), self._task_for(options)
         self._check_room(len(given))
@@ -59,7 +59,7 @@ class RequestMaker:
         return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
 
     async def amake(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Request:
-        """Makes the rows of a request together with those of other coroutines; see ``make``."""
+        """Makes a request, encoding its items together with those of other coroutines; see ``make``."""
         given, task = to_items(items), self._task_for(options)
         self._check_room(len(given))
         if isinstance(task, RawTask):
@@ -74,7 +74,7 @@ class RequestMaker:
             return Encoding.of_calls(task, items)
 
     def _task_for(self, options: RequestOptions) -> Task:
-        """The task as a request wants it: one for all that want the same, so that equal rows can be told."""
+        """Returns the task for a request's options: one object per set of options, so that equal rows are found."""
         key = options.prompt, options.truncation_side, options.unscaled, options.of_tokens, options.token_ids
         if key not in self._tasks:
             task = self._tasks[_AS_IT_IS]
@@ -91,5 +91,5 @@ class RequestMaker:
 
 
 def _at_admission(options: RequestOptions) -> str:
-    """The handling of texts that are too long; the answer names those that are cut."""
+    """Returns the truncation at admission; the answer tells which texts were cut."""
     return "cut" if options.truncate == "warn" else options.truncate

@@ -1,4 +1,4 @@
-"""A loaded model with the requests that wait for it, and the threads that compute them."""
+"""A loaded model with its queue of requests, and the threads that compute them."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ _logger = logging.getLogger(__name__)
 
 
 class ModelRunner(ServedModel):
-    """Computes the requests for one model in batches of rows alike in length, whoever they come from.
+    """Computes the requests for one model in batches of rows of similar length, across requests.
 
     Args:
         name: The name of the model in the engine.
         version: Its version.
-        loaded: The model; it is closed with this.
+        loaded: The model; it is closed with this object.
         config: The settings of the engine.
-        turns: Gives the turns on a device.
-        memory: The memory of the engine.
-        trace: Notes what takes how long; ``None`` if nobody wants to know.
-        planned: The package that it comes from, whose other artifacts take over where this one fails; ``None`` for a
-            model that comes from none.
-        watch: Told of what is done; ``None`` if nobody wants to know.
+        turns: Grants the turns on a device.
+        memory: The memory budget of the engine.
+        trace: Records events; ``None`` for no trace.
+        planned: The package of the model, whose other artifacts take over if this one fails; ``None`` for a model
+            without a package.
+        watch: Told of what is done; ``None`` for no watch.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ModelRunner(ServedModel):
         )
         self._input_names = loaded.signature.input_names
         self._costs = CostBook(planned, loaded.task.name)
-        # What is made here holds no reference to this, so that everything is freed together with it.
+        # The objects made here hold no reference to this one, so that everything is freed together with it.
         make_executor = partial(
             BatchExecutor,
             name,
@@ -121,7 +121,7 @@ class ModelRunner(ServedModel):
         is_patient: bool = False,
         on_done: Callable[[Future[Answer]], None] | None = None,
     ) -> Future[Answer]:
-        """Takes a request in, and tells ``on_done`` of the answer as soon as it is there; see ``ServedModel``."""
+        """Accepts a request; see ``ServedModel``."""
         request = self._requests.make(items, options, arrived_s)
         if on_done is not None:
             request.future.add_done_callback(on_done)
@@ -129,7 +129,7 @@ class ModelRunner(ServedModel):
         return request.future
 
     async def aask(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Future[Answer]:
-        """Takes a request of a coroutine in, and makes its rows together with those of others; see ``ServedModel``."""
+        """Accepts a coroutine's request, and encodes it together with those of others; see ``ServedModel``."""
         request = await self._requests.amake(items, options, arrived_s)
         self._admit(request)
         return request.future
@@ -137,24 +137,24 @@ class ModelRunner(ServedModel):
     def tokenize(
         self, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
     ) -> Future[list[list[Token]]]:
-        """Divides texts into tokens on this thread; see ``ServedModel``."""
+        """Splits texts into tokens on this thread; see ``ServedModel``."""
         task = _as_text_task(self._task if prompt is None else self._task.with_prompt(prompt))
         return _done(task.tokenize(texts, add_special_tokens=add_special_tokens))
 
     def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> Future[list[str]]:
-        """Makes texts of tokens on this thread; see ``ServedModel``."""
+        """Decodes tokens to texts on this thread; see ``ServedModel``."""
         return _done(_as_text_task(self._task).detokenize(ids, skip_special_tokens=skip_special_tokens))
 
     def estimate_s(self, work: Workload) -> float | None:
-        """The seconds that some rows take, in all lanes together; ``None`` if that is not known.
+        """Estimates the seconds that rows take, in all lanes together; ``None`` if that is not known.
 
         Args:
-            work: The rows.
+            work: The work of the rows.
         """
         return self._lineup.estimate_s(work)
 
     def info(self) -> ModelInfo:
-        """A description of the model."""
+        """Describes the model."""
         metadata = self._lineup.current.shift.metadata
         return ModelInfo(
             self.name,
@@ -175,7 +175,7 @@ class ModelRunner(ServedModel):
         )
 
     def stats(self) -> ModelStats:
-        """The statistics of the model, current and total."""
+        """Returns the statistics of the model, current and total."""
         waiting = self._queue.count_waiting()
         return replace(
             self._recorder.stats,
@@ -187,7 +187,7 @@ class ModelRunner(ServedModel):
         )
 
     def close(self) -> None:
-        """Takes no more requests, waits until those that were taken are answered, and closes the model."""
+        """Stops accepting requests, waits until those accepted are answered, and closes the model."""
         self._queue.close()
         self._queue.wait_until_idle()
         with self._lock:
@@ -198,15 +198,15 @@ class ModelRunner(ServedModel):
         self._costs.keep()
 
     def _admit(self, request: Request, *, may_compute: bool = False) -> None:
-        """Answers what need not be computed, and puts the rest into the queue.
+        """Answers what need not be computed, and queues the rest.
 
         Args:
             request: The request.
-            may_compute: Whether it may be computed on this thread, where nobody else waits.
+            may_compute: Whether it may be computed on this thread if nobody else waits.
 
         Raises:
             CapacityError: If it is refused.
-            ExecutionError: If it comes from a model that is computing, or no thread can be started.
+            ExecutionError: If a model makes it while computing, or no thread can be started.
         """
         _refuse_if_computing()
         if not request.rows:
@@ -225,7 +225,7 @@ class ModelRunner(ServedModel):
         self._queue.add(request, estimate_s=self._lineup.estimate_s)
 
     def _identify(self, request: Request) -> None:
-        """Lets rows be told to be equal to others where that is safe, and answers those whose answers are kept."""
+        """Computes the keys of rows if that is safe, so that equal ones are recognised, and answers cached ones."""
         shift = self._lineup.current.shift
         if shift.metadata.batch_invariant and not request.is_over():
             request.keys = request.encoding.digest(request.rows, self._input_names)
@@ -242,12 +242,12 @@ class ModelRunner(ServedModel):
                     thread.start()
                 except RuntimeError as error:
                     if self._threads:
-                        return  # those that there are compute everything
+                        return  # the existing threads compute everything
                     raise ExecutionError(f"no thread can be started for {self.name!r}: {error}") from error
                 self._threads.append(thread)
 
     def _run_lane(self) -> None:
-        """Computes batches until the queue is closed. Nothing ends it: callers would wait for ever."""
+        """Computes batches until the queue is closed. No error may end it, since callers would wait forever."""
         while True:
             try:
                 parts = self._queue.take(self._lineup.budget)
@@ -261,7 +261,7 @@ class ModelRunner(ServedModel):
                 self._compute_parts(parts)
             except BaseException:
                 _logger.exception("%s: computing a batch was interrupted", self.name)
-            del parts  # or its requests, arrays and answers would live until the next batch
+            del parts  # otherwise its requests, arrays and answers would live until the next batch
 
     def _compute_parts(self, parts: Sequence[Part]) -> None:
         now_s = time.monotonic()
@@ -285,7 +285,7 @@ class ModelRunner(ServedModel):
             self._queue.end_batch(parts)
 
     def _compute_rows(self, rows: Sequence[Row]) -> None:
-        """Computes a batch, and at once what has to be computed again, because another artifact has taken over."""
+        """Computes a batch, and recomputes rows at once if another artifact has taken over."""
         batches: list[Sequence[Row]] = [rows]
         while batches:
             with self._lineup.use() as executor:

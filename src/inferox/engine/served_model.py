@@ -1,4 +1,4 @@
-"""A model as the engine asks it, wherever it is computed."""
+"""The interface through which the engine uses a model, wherever it is computed."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ class ServedModel(Closing):
     def ask(
         self, items: Sequence[Any], options: RequestOptions, arrived_s: float, *, is_patient: bool = False
     ) -> Future[Answer]:
-        """Takes a request in. Cancelling what it returns drops what is not computed yet.
+        """Accepts a request. Cancelling the future drops what is not computed yet.
 
         Args:
             items: The items.
-            options: What the caller says of it.
-            arrived_s: When it came, on the clock of ``time.monotonic``.
-            is_patient: Whether the caller waits for the answer in any case, so that it may be computed meanwhile.
+            options: The options of the request.
+            arrived_s: When it arrived, on the clock of ``time.monotonic``.
+            is_patient: Whether the caller will block for the answer, so that it may be computed on its thread.
 
         Returns:
-            What gets the answer.
+            The future of the answer.
 
         Raises:
-            RequestError: If an item cannot be computed; it may also come as the answer.
+            RequestError: If an item cannot be computed; the future may also raise it.
             CapacityError: If the request is refused.
         """
 
     def check_artifact(self, artifact: str) -> None:
-        """Refuses an artifact that a request asks for, and may not.
+        """Refuses an artifact that requests may not select.
 
         Args:
             artifact: Its name.
@@ -61,48 +61,48 @@ class ServedModel(Closing):
         )
 
     async def aask(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Future[Answer]:
-        """Takes a request of a coroutine in; see ``ask``."""
+        """Accepts a coroutine's request; see ``ask``."""
         return self.ask(items, options, arrived_s)
 
     @abstractmethod
     def tokenize(
         self, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
     ) -> Future[list[list[Token]]]:
-        """Divides texts into tokens, of which none is cut off.
+        """Splits texts into tokens, without truncation.
 
         Args:
             texts: The texts.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
-            add_special_tokens: Whether the tokens that the tokenizer adds are among them.
+            add_special_tokens: Whether to include the tokens that the tokenizer adds.
 
         Returns:
-            What gets the tokens of each text, or an error.
+            The future of the tokens of each text.
 
         Raises:
-            RequestError: If the model takes no texts, or one cannot be tokenised; it may also come as the answer.
-            CapacityError: If no worker can be asked.
+            RequestError: If the model takes no texts, or one cannot be tokenised; the future may also raise it.
+            CapacityError: If no worker is available.
         """
 
     @abstractmethod
     def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> Future[list[str]]:
-        """Makes texts of tokens.
+        """Decodes tokens to texts.
 
         Args:
             ids: The tokens of each text.
-            skip_special_tokens: Whether the tokens that the tokenizer adds are left out.
+            skip_special_tokens: Whether to leave out the tokens that the tokenizer adds.
 
         Returns:
-            What gets the texts, or an error.
+            The future of the texts.
 
         Raises:
-            RequestError: If the model takes no texts, or there is no such token; it may also come as the answer.
-            CapacityError: If no worker can be asked.
+            RequestError: If the model takes no texts, or the vocabulary lacks a token; the future may also raise it.
+            CapacityError: If no worker is available.
         """
 
     @abstractmethod
     def info(self) -> ModelInfo:
-        """A description of the model, without its labels."""
+        """Describes the model, without its labels."""
 
     @abstractmethod
     def stats(self) -> ModelStats:
-        """The statistics of the model, current and total."""
+        """Returns the statistics of the model, current and total."""

@@ -1,4 +1,4 @@
-"""A model, and a user's state from call to call."""
+"""Sessions: a model with a user's state from call to call."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ State = TypeVar("State")
 
 
 class InferenceSession(Closing, Generic[State]):
-    """A version of a model in an engine, and a state of the user's from call to call; ``Engine.session`` opens it.
+    """A version of a model in an engine, with a user's state from call to call; ``Engine.session`` opens it.
 
-    Several threads and coroutines may use one. Their requests do not wait for each other; ``turn`` and ``aturn`` give
-    the state to one of them at a time. All answers are of the version that it was opened with, and so of one embedding
-    space. It is a context manager that closes itself, and the state with it.
+    Several threads and coroutines may share one. Their requests do not wait for each other; ``turn`` and ``aturn`` give
+    the state to one of them at a time. All answers come from the version with which it was opened, and so share one
+    embedding space. It is a context manager that closes itself, and the state with it.
 
     Args:
         model: The version.
         state: The state.
-        owner: On whose behalf its requests are made.
-        on_close: What is called with the session when it is closed.
+        owner: The owner of its requests.
+        on_close: Called with the session when it is closed.
 
     Attributes:
         model: The version.
@@ -79,13 +79,13 @@ class InferenceSession(Closing, Generic[State]):
 
     @contextmanager
     def turn(self) -> Iterator[State]:
-        """Gives the state to the block alone; others who ask for it wait until it ends, and come in their order.
+        """Gives the block exclusive use of the state; others wait until it ends, in the order of arrival.
 
         Yields:
             The state.
 
         Raises:
-            ConfigError: If this thread has it already, or if waiting would stop the coroutines of this thread.
+            ConfigError: If this thread has it already, or if waiting would block the event loop of this thread.
             ShuttingDownError: If the session is closed.
         """
         self._baton.take()
@@ -96,7 +96,7 @@ class InferenceSession(Closing, Generic[State]):
 
     @asynccontextmanager
     async def aturn(self) -> AsyncIterator[State]:
-        """Gives the state to a block of a coroutine alone; see ``turn``."""
+        """Gives a coroutine's block exclusive use of the state; see ``turn``."""
         await self._baton.atake()
         try:
             yield self._states[0]
@@ -104,16 +104,16 @@ class InferenceSession(Closing, Generic[State]):
             self._baton.pass_on()
 
     def close(self) -> None:
-        """Takes no more requests and turns, and releases the state; closing twice does nothing.
+        """Stops accepting requests and turns, and releases the state; closing twice does nothing.
 
-        Where the state has a method ``close``, that is called: at once, or at the end of the turn that is under way,
-        which this does not wait for. Requests that were made are answered.
+        If the state has a method ``close``, it is called: at once, or at the end of the current turn, for which this
+        does not wait. Requests already made are answered.
         """
         self._on_close(self)
         self._baton.close()
 
     def _find(self) -> ServedModel:
-        # A session is closed before its version is, so that this ends the asking of a version that is closed.
+        # A session is closed before its version, so this ends requests to a closed version.
         self._baton.refuse_if_closed()
         return self.model
 

@@ -1,4 +1,4 @@
-"""The time for which one artifact computes the requests for a model."""
+"""The period in which one artifact computes the requests for a model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from inferox.core import ModelMetadata
 
 @dataclass(frozen=True, eq=False)
 class Shift:
-    """The time for which one artifact computes the requests for a model: all of a request is computed in one.
+    """The period in which one artifact computes the requests for a model: all of a request is computed in one.
 
     Attributes:
         number: Its number, in the order in which shifts begin.
-        metadata: What the artifact is.
+        metadata: The metadata of the artifact.
     """
 
     number: int

@@ -22,32 +22,32 @@ from inferox.engine.trials.stats import TrialStats
 
 @dataclass(frozen=True)
 class ModelStats:
-    """Statistics of a model: what it is doing, and has done since it was loaded.
+    """Statistics of a model: its current state, and its totals since it was loaded.
 
     Attributes:
-        waiting_rows: The rows that wait for a batch.
-        waiting_tokens: Their tokens.
-        batches: The batches that were computed.
-        rows: Their rows.
-        tokens: Their tokens, padding not counted; of rows without tokens, what they count as when they are admitted.
-        equal_rows: The rows that were not computed, because an equal one of their owner was at that time.
-        cached_rows: The rows whose answers were kept from an equal one; see ``EngineConfig.cache_bytes``.
-        failed_batches: The batches that failed as a whole, for whatever reason.
-        split_batches: Those of them whose rows were then computed in smaller batches, so that some got their answers.
-        non_finite_rows: The rows of finite inputs whose outputs were NaN or infinite.
-        evictions: How often the model was closed because others needed its memory.
-        failovers: How often an artifact was taken out, because it failed its stored samples, and another took over.
-        quarantined_rows: The rows that are refused for a while because worker processes died of them.
-        missing_workers: How many worker processes did not say in time what they have counted, which is missing here.
-        predicted_queue_s: The seconds until what waits will be computed, as batches took so far; ``None`` where
-            something waits and that is not known. Of several worker processes it is what each needs on average.
-        computing_s: The seconds that computing them took, all lanes together.
-        batch_rows: The rows of each batch.
-        batch_tokens: The tokens of each batch.
-        padding: The share of each batch's places that no token stood in.
-        queue_s: For each row that was computed, the seconds from its request's coming to its batch.
+        waiting_rows: The number of rows that wait for a batch.
+        waiting_tokens: The number of their tokens.
+        batches: The number of batches computed.
+        rows: The number of rows computed.
+        tokens: The number of tokens computed, without padding; rows without tokens count as an equivalent number.
+        equal_rows: The number of rows that were not computed, because an equal one of their owner was at that time.
+        cached_rows: The number of rows answered from the cache; see ``EngineConfig.cache_bytes``.
+        failed_batches: The number of batches that failed as a whole, for whatever reason.
+        split_batches: The number of those whose rows were then computed in smaller batches, so that some got answers.
+        non_finite_rows: The number of rows of finite inputs whose outputs were NaN or infinite.
+        evictions: The number of times that the model was closed because others needed its memory.
+        failovers: The number of times that an artifact failed its stored samples, and another took over.
+        quarantined_rows: The number of rows that are refused for a while because worker processes died of them.
+        missing_workers: The number of worker processes that did not report in time, and whose counts are missing here.
+        predicted_queue_s: The predicted seconds until the waiting rows are computed; ``None`` if rows wait and that is
+            not known. For several worker processes, the average that each needs.
+        computing_s: The seconds spent computing, all lanes together.
+        batch_rows: The number of rows of each batch.
+        batch_tokens: The number of tokens of each batch.
+        padding: The share of padding in each batch.
+        queue_s: The seconds from a request's arrival to the batch of each of its rows.
         compute_s: The seconds that each batch took.
-        trials: What the artifacts have done that are tried beside it; see ``Engine.load``.
+        trials: The statistics of the artifacts that are tried beside it; see ``Engine.load``.
     """
 
     waiting_rows: int = 0
@@ -75,7 +75,7 @@ class ModelStats:
 
 
 class StatsRecorder:
-    """Counts what is computed for a model. Several threads may use it."""
+    """Counts what is computed for a model. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -87,7 +87,7 @@ class StatsRecorder:
 
     @property
     def stats(self) -> ModelStats:
-        """The counts so far."""
+        """Returns the counts so far."""
         with self._lock:
             counts: dict[str, Any] = dict(self._counts)
             return ModelStats(
@@ -104,20 +104,20 @@ class StatsRecorder:
         """Counts rows that are about to be computed.
 
         Args:
-            rows: Their number.
-            seconds: How long they have waited.
+            rows: The number of rows.
+            seconds: The time for which they have waited.
         """
         with self._lock:
             self._queue_s.note(seconds, rows)
 
     def note_batch(self, rows: int, tokens: int, places: int, seconds: float) -> None:
-        """Counts a batch that was computed.
+        """Counts a computed batch.
 
         Args:
-            rows: Its rows.
-            tokens: Their tokens.
-            places: The places that they were laid out in, padding included.
-            seconds: How long it took.
+            rows: The number of rows.
+            tokens: The number of tokens.
+            places: The number of places of its layout, including padding.
+            seconds: The time that it took.
         """
         with self._lock:
             counts = self._counts
@@ -135,7 +135,7 @@ class StatsRecorder:
         self._add("equal_rows")
 
     def note_cached(self, rows: int) -> None:
-        """Counts rows whose answers were kept.
+        """Counts rows answered from the cache.
 
         Args:
             rows: Their number.
@@ -147,7 +147,7 @@ class StatsRecorder:
         self._add("failed_batches")
 
     def note_split(self) -> None:
-        """Counts a batch that failed, and whose rows are computed in smaller ones."""
+        """Counts a failed batch whose rows are computed in smaller ones."""
         self._add("split_batches")
 
     def note_non_finite(self, rows: int) -> None:

@@ -1,4 +1,4 @@
-"""Answers to many items, with few of them in memory at a time."""
+"""Streams: answers to many items, with only a few in memory at a time."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from inferox.engine.request import RequestOptions
 from inferox.engine.waiting import warn_of_cuts
 
 _AHEAD = 4
-"""The number of requests of a stream that are computed or wait at a time, so that the model never waits."""
+"""The number of a stream's requests in flight at a time, so that the model never waits."""
 
 _LEAST_WAIT_S, _MOST_WAIT_S = 0.01, 1.0
-"""The time a stream waits before it tries again where the queue is full."""
+"""The least and the most time that a stream waits before it retries when the queue is full."""
 
 
 def stream_results(
     items: Iterable[Any], admit: Callable[[Sequence[Any]], Future[Answer]], options: RequestOptions, chunk: int
 ) -> Iterator[Any]:
-    """Answers items in their order, reading no more of them than are needed to keep the model busy.
+    """Computes items in order, reading no more of them than needed to keep the model busy.
 
     Args:
         items: The items.
-        admit: Gives some items to the model, and returns what gets their answer.
-        options: What the caller says of them.
-        chunk: How many items are one request.
+        admit: Submits some items to the model, and returns the future of their answer.
+        options: The options of the requests.
+        chunk: The number of items per request.
 
     Yields:
         The result of each item.
@@ -38,9 +38,9 @@ def stream_results(
     Raises:
         ConfigError: If ``chunk`` is not a positive integer.
         RequestError: If the items are a single text.
-        InferoxError: What a request fails with; ``item`` of the error counts from the first item of all.
+        InferoxError: The error of a request; its ``item`` counts from the first item of the stream.
     """
-    if isinstance(items, str | bytes):  # whose items would be its characters
+    if isinstance(items, str | bytes):  # its items would be its characters
         raise RequestError("expected items, and got a single one", hint="put it in a list")
     return _stream(iter(items), admit, options, positive_integer("chunk", chunk))
 
@@ -59,7 +59,7 @@ def _stream(
             try:
                 answer = running[0][1].result()
             except OverloadedError as error:
-                # A worker process refuses a request once it has got it.
+                # A worker process refuses a request only once it has received it.
                 _pause(error)
                 running[0] = running[0][0], _try_to_admit(admit, running[0][0])
                 continue
@@ -71,12 +71,12 @@ def _stream(
             yield from warn_of_cuts(answer, options).results
             first += len(answer.results)
     finally:
-        for _, future in running:  # nobody reads on
+        for _, future in running:  # the consumer has stopped reading
             future.cancel()
 
 
 def _try_to_admit(admit: Callable[[Sequence[Any]], Future[Answer]], some: Sequence[Any]) -> Future[Answer]:
-    """The future of the answer; an error of the items comes in its turn, after the results of those before them."""
+    """Submits items; their error is raised in its turn, after the results of earlier items."""
     while True:
         try:
             return admit(some)
@@ -93,5 +93,5 @@ def _has_failed(future: Future[Answer]) -> bool:
 
 
 def _pause(error: OverloadedError) -> None:
-    """A stream is in no hurry: it waits where a request is refused."""
+    """Waits after a refused request: a stream is in no hurry."""
     sleep(min(error.retry_after_s or _LEAST_WAIT_S, _MOST_WAIT_S))

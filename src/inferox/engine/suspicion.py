@@ -1,4 +1,4 @@
-"""The check of an artifact that may be to blame for a batch that failed."""
+"""The check of an artifact that may be to blame for a failed batch."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from inferox.core import OutOfMemoryError, RequestError
 from inferox.loading import TaskModel
 
 _REST = 4
-"""The time an artifact is not checked again after it passed, as a multiple of the time that checking takes: rows that
+"""The time for which an artifact that passed is not checked again, as a multiple of the duration of a check: rows that
 fail again and again must not cost others more than a fifth of the time."""
 
 
 class Suspicion:
-    """Tells whether an artifact is to blame for a failure: it is only where it fails its own stored samples, too.
+    """Decides whether an artifact is to blame for a failure: it is only if it fails its own stored samples, too.
 
-    A client whose rows fail can so take nothing away from others. Several threads may use it.
+    So a client whose rows fail cannot take an artifact away from others. Thread-safe.
 
     Args:
-        check: Computes the stored samples with an artifact, and raises something where that fails; ``None`` where
-            there are none.
-        clock: The time, in seconds.
+        check: Computes the stored samples with an artifact, and raises an error if that fails; ``None`` if there are
+            none.
+        clock: The clock, in seconds.
 
     Attributes:
         is_confirmed: Whether the artifact is to blame.
-        cause: How it failed its samples; empty if it did not. An error would hold on to all that raised it.
+        cause: How it failed its samples, as text; empty if it did not. An exception would keep its frames alive.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class Suspicion:
         self._rests_until_s = 0.0
 
     def confirm(self, error: Exception, loaded: TaskModel) -> bool:
-        """Checks the artifact, because a batch failed.
+        """Checks the artifact because a batch failed.
 
         Args:
-            error: How it failed.
+            error: The error of the batch.
             loaded: The artifact.
 
         Returns:
-            Whether the artifact is to blame. It is not where its memory is short.
+            Whether the artifact is to blame. A lack of memory is not its fault.
         """
         if self._check is None or isinstance(error, RequestError | OutOfMemoryError):
             return False

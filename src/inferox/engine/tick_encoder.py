@@ -1,4 +1,4 @@
-"""Items of several coroutines made into rows together."""
+"""The joint encoding of items from several coroutines."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from inferox.engine.watch import Watch
 from inferox.tasks import Task
 
 _SHORT_CHARACTERS = 10_000
-"""Up to how many characters are tokenised on the thread of the event loop at a time: some 5 ms."""
+"""The most characters that are tokenised on the event loop's thread at a time: about 5 ms."""
 
 
 class TickEncoder:
-    """Encodes together what coroutines ask for within one turn of their event loop, which takes less time.
+    """Encodes the items of coroutines within one tick of their event loop together, which is faster.
 
     Args:
-        signature: What the model takes.
-        watch: Told of rows that are made.
+        signature: The model's signature.
+        watch: Told of rows that are encoded.
     """
 
     def __init__(self, signature: Signature, watch: Watch) -> None:
@@ -32,15 +32,15 @@ class TickEncoder:
         self._pending: dict[tuple[asyncio.AbstractEventLoop, Task], list[_Asked]] = {}
 
     async def encode(self, task: Task, items: Sequence[Any], options: RequestOptions) -> tuple[Encoding, range]:
-        """Makes rows of items; away from the thread of the event loop where that may take long.
+        """Encodes items, away from the event loop's thread if that may take long.
 
         Args:
-            task: What makes them.
+            task: The task that encodes them.
             items: The items.
-            options: What the caller says of its request.
+            options: The options of the request.
 
         Returns:
-            Rows, and which of them are those of the items.
+            The encoded rows, and the range of those that belong to the items.
 
         Raises:
             RequestError: If an item cannot be computed.
@@ -79,7 +79,7 @@ class TickEncoder:
             away.add_done_callback(lambda done: settle(done.result))
 
     def _encode_all(self, task: Task, pending: Sequence[_Asked]) -> list[_Found]:
-        """Makes rows of what several asked together, or one by one where an item of somebody cannot be computed."""
+        """Encodes the items of several callers together, or one by one if an item of one cannot be encoded."""
         try:
             encoding = self._make(task, pending)
         except InferoxError as error:
@@ -103,7 +103,7 @@ class TickEncoder:
 
 
 def _settle(future: asyncio.Future[tuple[Encoding, range]], found: _Found) -> None:
-    """Gives a coroutine its rows or its error, unless it has gone."""
+    """Delivers rows or an error to a coroutine, unless it is gone."""
     if future.done():
         return
     if isinstance(found, InferoxError):

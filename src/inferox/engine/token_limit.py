@@ -1,18 +1,18 @@
-"""The limit on a batch's tokens, learned where memory runs short."""
+"""The limit on a batch's tokens, which adapts to a lack of memory."""
 
 from __future__ import annotations
 
 from threading import Lock
 
 _GROWTH = 1.02
-"""By how much the limit grows again with each batch that succeeds: twice as high after 35 of them."""
+"""The factor by which the limit grows again with each successful batch: it doubles after 35 of them."""
 
 
 class TokenLimit:
-    """The most tokens of a batch: what the engine is set to, or less after a batch for which memory was short.
+    """The most tokens of a batch: the engine's setting, or less after a batch for which memory was short.
 
     Args:
-        tokens: The most tokens that it ever is.
+        tokens: The upper bound of the limit.
     """
 
     def __init__(self, tokens: int) -> None:
@@ -22,12 +22,12 @@ class TokenLimit:
 
     @property
     def tokens(self) -> int:
-        """The most tokens of a batch now."""
+        """The current limit."""
         return int(self._tokens)
 
     @property
     def is_lowered(self) -> bool:
-        """True if memory was short recently."""
+        """Whether memory was short recently."""
         return self._tokens < self._most
 
     def lower(self, tokens: int) -> None:
@@ -40,7 +40,7 @@ class TokenLimit:
             self._tokens = max(1.0, min(self._tokens, tokens) / 2)
 
     def raise_slowly(self) -> None:
-        """Notes that a batch succeeded."""
+        """Raises the limit a little after a successful batch."""
         if self.is_lowered:
             with self._lock:
                 self._tokens = min(self._tokens * _GROWTH, self._most)

@@ -1,4 +1,4 @@
-"""The trace of an engine's batches, where it is wanted."""
+"""The tracing of an engine's batches."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from inferox.engine.request import Row, group_by_request
 
 @contextmanager
 def tracing_batch(trace: Trace, model: str, rows: Sequence[Row]) -> Iterator[None]:
-    """Notes the batch that is computed in the block: what its rows waited for, and what is done with them.
+    """Records the batch that the block computes: the waiting of its rows, and their computation.
 
     Args:
-        trace: Notes it.
+        trace: The trace.
         model: The name of the model in the engine.
-        rows: The rows, those of a request together.
+        rows: The rows, grouped by request.
     """
     began_s = time.monotonic()
     requests = group_by_request(rows)

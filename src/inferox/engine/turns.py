@@ -1,4 +1,4 @@
-"""Turns on a device: one model computes at a time, so that together they keep the thread budget."""
+"""Turns on a device: one model computes at a time, so that together they stay within the thread budget."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _thread = local()
 
 
 def is_computing() -> bool:
-    """True if this thread has a turn: a model that asked the engine while it computes would wait for itself."""
+    """Returns whether this thread has a turn: a model that called the engine while computing would wait for itself."""
     return getattr(_thread, "is_computing", False)
 
 
 class Turns:
-    """Lets one model compute at a time, in as many lanes as it has, in the order in which models ask.
+    """Lets one model at a time compute, in all of its lanes, in the order of arrival.
 
-    A lane of the model that has its turn joins it as long as no other model waits.
+    Further lanes of the current model join as long as no other model waits.
     """
 
     def __init__(self) -> None:
@@ -29,10 +29,10 @@ class Turns:
 
     @contextmanager
     def of(self, model: Hashable) -> Iterator[None]:
-        """Waits for a turn of a model, and ends it with the block.
+        """Waits for a model's turn, which ends with the block.
 
         Args:
-            model: What identifies the model.
+            model: A key that identifies the model.
         """
         ticket, has_begun = (object(), model), False
         try:
@@ -49,8 +49,8 @@ class Turns:
             with self._condition:
                 if has_begun:
                     self._lanes -= 1
-                    self._current = self._current if self._lanes else None  # or it would live until the next turn
-                elif ticket in self._waiting:  # interrupted while it waited
+                    self._current = self._current if self._lanes else None  # otherwise it would live on
+                elif ticket in self._waiting:  # interrupted while waiting
                     self._waiting.remove(ticket)
                 self._condition.notify_all()
 

@@ -1,4 +1,4 @@
-"""Errors that nobody expects, as callers get them."""
+"""The conversion of unexpected errors for callers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from inferox.core import ExecutionError, InferoxError, first_line
 
 
 def to_failure(action: str, error: BaseException) -> InferoxError:
-    """The error for a caller whose request failed in a way that nobody expects; one of Inferox is left as it is.
+    """Converts an unexpected error to one for the caller; errors of Inferox are returned unchanged.
 
     Args:
-        action: What failed.
-        error: How.
+        action: The action that failed.
+        error: The error.
     """
     if isinstance(error, InferoxError):
         return error

@@ -1,4 +1,4 @@
-"""Waiting for the answer of a request, up to its deadline."""
+"""The wait for the answer to a request, up to its deadline."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from inferox.tasks.truncation import make_warning
 
 
 def wait_for_answer(future: Future[Answer], options: RequestOptions, arrived_s: float) -> Answer:
-    """Waits for the answer of a request on the caller's thread.
+    """Waits for the answer to a request on the caller's thread.
 
     Args:
-        future: What gets it.
-        options: What its caller says of it.
-        arrived_s: When it came, on the clock of ``time.monotonic``.
+        future: The future of the answer.
+        options: The options of the request.
+        arrived_s: When it arrived, on the clock of ``time.monotonic``.
 
     Raises:
         DeadlineExceededError: If the answer is not ready in time.
-        InferoxError: What the request failed with.
+        InferoxError: If the request fails.
     """
     deadline_s = options.deadline_s
     left_s = None if deadline_s is None else max(0.0, arrived_s + deadline_s - time.monotonic())
@@ -31,16 +31,16 @@ def wait_for_answer(future: Future[Answer], options: RequestOptions, arrived_s: 
     except TimeoutError:
         raise expire(options, future) from None
     except BaseException:
-        future.cancel()  # whoever is interrupted waits no longer
+        future.cancel()  # an interrupted caller no longer waits
         raise
 
 
 def expire(options: RequestOptions, future: Future[Answer] | None) -> DeadlineExceededError:
-    """Gives up a request whose deadline has passed.
+    """Gives up on a request whose deadline has passed.
 
     Args:
-        options: What its caller says of it.
-        future: What would have got its answer; ``None`` if its rows are not even made.
+        options: The options of the request.
+        future: The future of its answer; ``None`` if it was not even encoded.
 
     Returns:
         The error for its caller.
@@ -55,14 +55,14 @@ def expire(options: RequestOptions, future: Future[Answer] | None) -> DeadlineEx
 
 
 def warn_of_cuts(answer: Answer, options: RequestOptions) -> Answer:
-    """Warns of texts that were cut, where the caller wants that.
+    """Warns about texts that were cut, if the caller wants that.
 
     Args:
         answer: The answer.
-        options: What its caller says of it.
+        options: The options of the request.
 
     Returns:
-        The answer.
+        The answer, unchanged.
     """
     if options.truncate == "warn" and any(tokens.count for tokens in answer.cut_tokens):
         warn_user(make_warning(answer.cut_tokens))

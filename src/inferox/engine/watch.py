@@ -1,4 +1,4 @@
-"""The interface of those who are told what an engine does with requests, while it does it."""
+"""The interface of observers that are told what an engine does with requests."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from inferox.parity import Samples
 
 
 class Watch:
-    """Is told of what is done for one model, for the time of a block. This one takes no note of it."""
+    """An observer of what is done for one model, each for the duration of a block. This one ignores it."""
 
     def making(self, asked: Sequence[RequestOptions], items: Sequence[Any]) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Rows are made.
+        """Called when rows are encoded.
 
         Args:
-            asked: What the callers say of the requests.
+            asked: The options of the requests.
             items: The items of all of them.
         """
         return nullcontext()
 
     def computing(self, rows: Sequence[Row]) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Rows are computed.
+        """Called when rows are computed.
 
         Args:
             rows: The rows.
@@ -31,11 +31,11 @@ class Watch:
         return nullcontext()
 
     def checking(self) -> AbstractContextManager[None]:
-        """The stored samples are computed."""
+        """Called when the stored samples are computed."""
         return nullcontext()
 
     def trying(self, samples: Samples) -> AbstractContextManager[None]:  # noqa: ARG002
-        """An artifact that was loaded computes stored samples.
+        """Called when a newly loaded artifact computes stored samples.
 
         Args:
             samples: The samples.

@@ -1,4 +1,4 @@
-"""The worker processes of an engine."""
+"""Descriptions of an engine's worker processes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """A worker process of an engine.
+    """The description of a worker process of an engine.
 
     Attributes:
-        pid: The number of the process.
-        is_sandbox: Whether it computes suspects alone: items that were in flight when another worker died.
+        pid: The id of the process.
+        is_sandbox: Whether it computes only suspects: items that were in flight when another worker died.
         models: The names of the models that it can compute.
-        requests: How many requests it has.
-        is_shadow: Whether it computes shadows alone; see ``Engine.load``.
+        requests: The number of requests that it has.
+        is_shadow: Whether it computes only shadows; see ``Engine.load``.
     """
 
     pid: int

@@ -1,4 +1,4 @@
-"""The work that rows ask of a model."""
+"""The amount of work in rows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 
 class Workload(NamedTuple):
-    """The work that some rows ask of a model, from which their price is computed.
+    """The amount of work in some rows, from which their cost is computed.
 
     Attributes:
-        rows: The rows.
-        tokens: Their tokens.
-        squares: The sum of the squares of their lengths, as attention computes pairs of tokens.
+        rows: The number of rows.
+        tokens: The number of tokens.
+        squares: The sum of the squared lengths, as attention computes pairs of tokens.
     """
 
     rows: int = 0
@@ -21,10 +21,10 @@ class Workload(NamedTuple):
 
     @classmethod
     def of_lengths(cls, lengths: Iterable[int]) -> Workload:
-        """The workload of rows.
+        """Computes the workload of rows.
 
         Args:
-            lengths: The tokens of each.
+            lengths: The number of tokens of each row.
         """
         rows = tokens = squares = 0
         for length in lengths:
@@ -32,17 +32,17 @@ class Workload(NamedTuple):
         return cls(rows, tokens, squares)
 
     def plus(self, other: Workload) -> Workload:
-        """This and another together.
+        """Adds another workload.
 
         Args:
-            other: The other.
+            other: The other workload.
         """
         return Workload(self.rows + other.rows, self.tokens + other.tokens, self.squares + other.squares)
 
     def minus(self, other: Workload) -> Workload:
-        """This without another, which is part of it.
+        """Subtracts another workload, which must be a part of this one.
 
         Args:
-            other: The other.
+            other: The other workload.
         """
         return Workload(self.rows - other.rows, self.tokens - other.tokens, self.squares - other.squares)
