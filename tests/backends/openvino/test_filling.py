@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferox.backends.openvino.filling import pad_to_multiple, round_tokens
+from inferox.backends.openvino.filling import round_places, round_tokens
 from inferox.core import (
     BATCH,
     SEQUENCE,
@@ -35,7 +35,7 @@ def pack(lengths: list[int]) -> dict[str, np.ndarray]:
 @given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=6))
 def test_every_token_keeps_its_row_and_its_place(lengths: list[int]) -> None:
     packed = pack(lengths)
-    filled = pad_to_multiple(packed)
+    filled = round_places(packed)
     PACKED.check_inputs(filled)
     longest = packed["pad_indices"].shape[1]
     np.testing.assert_array_equal(filled["pad_indices"][:, :longest], packed["pad_indices"])
@@ -46,13 +46,12 @@ def test_every_token_keeps_its_row_and_its_place(lengths: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("longest", "width"),
-    [(1, 1), (8, 8), (11, 11), (12, 16), (15, 16), (16, 16), (17, 17), (23, 23), (24, 32), (55, 55), (56, 64)],
+    ("longest", "width"), [(1, 8), (8, 8), (9, 16), (64, 64), (65, 72), (128, 128), (129, 136), (255, 256), (257, 272)]
 )
-def test_rows_are_filled_up_where_that_takes_few_places(longest: int, width: int) -> None:
+def test_rows_are_filled_up_to_few_widths(longest: int, width: int) -> None:
     packed = pack([longest, 1])
     kept = packed["pad_indices"].copy()
-    assert pad_to_multiple(packed)["pad_indices"].shape == (2, width)
+    assert round_places(packed)["pad_indices"].shape == (2, width)
     np.testing.assert_array_equal(packed["pad_indices"], kept)
 
 
@@ -61,7 +60,7 @@ def test_tokens_are_added_that_no_row_has(lengths: list[int]) -> None:
     packed, count = pack(lengths), sum(lengths)
     rounded = round_tokens(packed)
     PACKED.check_inputs(rounded)
-    assert count <= len(rounded["input_ids"]) <= count * 1.02
+    assert count <= len(rounded["input_ids"]) < count + max(8, count / 32)
     np.testing.assert_array_equal(rounded["pad_indices"], packed["pad_indices"])
     for name in ("input_ids", "unpad_indices"):
         np.testing.assert_array_equal(rounded[name][:count], packed[name])
@@ -70,4 +69,5 @@ def test_tokens_are_added_that_no_row_has(lengths: list[int]) -> None:
 
 def test_totals_have_few_sizes() -> None:
     sizes = {len(round_tokens(pack([total]))["input_ids"]) for total in range(1, 1025)}
-    assert len(sizes) <= 270
+    assert len(sizes) <= 96
+    assert {size % 8 for size in sizes} == {0}

@@ -14,7 +14,7 @@ import openvino
 
 from inferox.backends.host import HostTensorBuilder
 from inferox.backends.openvino.errors import translated
-from inferox.backends.openvino.filling import pad_to_multiple, round_tokens
+from inferox.backends.openvino.filling import round_places, round_tokens
 from inferox.backends.openvino.integers import check_integers
 from inferox.backends.openvino.request import compute
 from inferox.core import (
@@ -87,7 +87,7 @@ class OpenVinoModel(Model):
         if self.metadata.layout is not Layout.PACKED:
             return self._compute_arrays(arrays)
         tokens = len(arrays[UNPAD_INDICES])
-        outputs = self._compute_arrays(round_tokens(pad_to_multiple(arrays)))
+        outputs = self._compute_arrays(round_tokens(round_places(arrays)))
         return {
             spec.name: outputs[spec.name][:tokens] if spec.dims[0] == TOKENS else outputs[spec.name]
             for spec in self.layout_signature.outputs
