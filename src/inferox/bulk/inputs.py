@@ -72,7 +72,7 @@ def fingerprint(file: Path) -> dict[str, Any]:
             last = max(size_bytes - _SAMPLE_BYTES, 0)
             for place in range(_SAMPLED):
                 stream.seek(
-                    place * last // (_SAMPLED - 1) if last > _SAMPLE_BYTES * _SAMPLED else place * _SAMPLE_BYTES
+                    place * last // (_SAMPLED - 1) if size_bytes > _SAMPLE_BYTES * _SAMPLED else place * _SAMPLE_BYTES
                 )
                 digest.update(stream.read(_SAMPLE_BYTES))
     except OSError as error:
