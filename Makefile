@@ -8,7 +8,8 @@ BIN := $(VENV)/Scripts
 endif
 # Twice quiet: what pip warns of, such as its own settings, is nothing that a user of Inferox can mend. What is never
 # imported, which is most of what there is, is not compiled.
-PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --no-compile
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+PIP_INSTALL := $(PIP) install --no-compile
 READY := $(VENV)/.ready
 CLIENTS := $(VENV)/clients
 CLIENTS_READY := $(CLIENTS)/.ready
@@ -28,10 +29,12 @@ help:  ## Show the targets
 
 setup: $(READY) $(CLIENTS_READY)  ## Fill .venv with Inferox, every runtime and the tools
 
+# The pip that comes with Python may be years old, and takes twice as long as a recent one.
 $(VENV)/pyvenv.cfg:
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Inferox needs Python 3.11 or newer: make PYTHON=python3.11 ...'"
 	@echo "setup: making a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) --constraint constraints.txt pip
 
 $(READY): pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@echo "setup 1/3: PyTorch for the CPU (some 200 MB; a minute or two at first)"
@@ -46,8 +49,8 @@ CLIENTS_FILES := tests/server/clients.txt tests/integrations/frameworks.txt
 
 $(CLIENTS_READY): $(CLIENTS_FILES) | $(VENV)/pyvenv.cfg
 	@echo "setup: other clients for the tests, in an environment of their own (100 packages)"
-	@$(PYTHON) -m venv $(CLIENTS)
-	@$(subst $(VENV),$(CLIENTS),$(PIP_INSTALL)) --no-deps $(CLIENTS_FILES:%=--requirement %)
+	@$(BIN)/python -m venv --without-pip $(CLIENTS)
+	@$(PIP) --python $(CLIENTS) install --no-compile --no-deps $(CLIENTS_FILES:%=--requirement %)
 	@touch $@
 
 demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentences, and show how alike they are
