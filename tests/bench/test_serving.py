@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from inferox.bench import LoadReport
 from inferox.bench.serving import bench_server
 from inferox.core import ConfigError, RequestError, UnreachableError
 from tests.client.scripted import HANG_UP, Reply, refusal, scripted
@@ -184,6 +185,22 @@ def test_a_server_that_dies_meanwhile_ends_it_and_what_was_measured_is_kept() ->
     assert found.fault is not None
     assert found.fault.startswith(f"the server is gone, after 2 of the 4 loads: {url} cannot be reached")
     assert json.loads(json.dumps(found.to_json()))["fault"] == found.fault
+
+
+def test_an_interruption_keeps_what_was_measured() -> None:
+    def stop(after: int) -> LoadReport:
+        def progress(_what: str, done: int, _all: int) -> None:
+            if done == after:
+                raise KeyboardInterrupt
+
+        with serving(openai) as url:
+            return bench_server(url, callers=[1], rates_per_s=[20, 20], seconds=0.7, progress=progress)
+
+    found = stop(2)
+    assert [bool(step.answered) for step in found.steps] == [True, True]
+    assert (found.fault, found.to_json()["ending"]) == (None, "interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        stop(0)
 
 
 def test_that_nothing_was_answered_is_a_fault_and_that_something_was_refused_is_none() -> None:

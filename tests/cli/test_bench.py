@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from inferox import bench as benching
+from inferox.bench import LoadReport
 from tests.bench.test_serving import openai, serving
 from tests.cli.conftest import Run
 from tests.client.scripted import HANG_UP, Reply
 
 Packages = dict[str, Path]
+Progress = Callable[[str, int, int], None]
 
 
 def test_loads_are_measured_and_plotted(run: Run, packages: Packages, tmp_path: Path) -> None:
@@ -36,6 +41,29 @@ def test_loads_are_measured_and_plotted(run: Run, packages: Packages, tmp_path: 
     assert text.count("<figure") == text.count("</figure>") == 3
     assert "8 callers: p99 " in text
     assert "requests/s: p50 " in text
+
+
+def test_an_interruption_keeps_what_was_measured(
+    run: Run, packages: Packages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = benching.bench
+
+    def interrupted(*arguments: Any, progress: Progress, **options: Any) -> LoadReport:
+        def stop(what: str, done: int, planned: int) -> None:
+            progress(what, done, planned)
+            if done == 1:
+                raise KeyboardInterrupt
+
+        return measured(*arguments, progress=stop, **options)
+
+    monkeypatch.setattr(benching, "bench", interrupted)
+    page = tmp_path / "load.html"
+    loads = ("--callers", "1,2", "--seconds", "1", "--threads", "1")
+    done = run("bench", packages["embed"], *loads, "--plot", page, "--json")
+    assert done.code == 130
+    found = json.loads(done.out)
+    assert (found["ending"], [step["callers"] for step in found["steps"]]) == ("interrupted", [1])
+    assert page.exists()
 
 
 def test_rates_alone_as_a_table(run: Run, packages: Packages) -> None:

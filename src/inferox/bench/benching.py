@@ -9,7 +9,7 @@ from typing import Any
 
 from inferox.bench.loops import run_load
 from inferox.bench.results import LoadReport, LoadStep
-from inferox.bench.sweep import CALLERS, Progress, check_loads, describe_step, sweep
+from inferox.bench.sweep import CALLERS, Progress, check_loads, collect_steps, describe_step, sweep
 from inferox.engine import Engine, EngineConfig
 from inferox.loading import load
 from inferox.machine import resolve_threads
@@ -50,6 +50,9 @@ def bench(
         seconds: The duration of the whole benchmark, without loading.
         progress: Called before each step.
 
+    Returns:
+        The measurements: of fewer loads if the user stops it (``KeyboardInterrupt``) after the first.
+
     Raises:
         ConfigError: If a number is out of range.
         InferoxError: See ``inferox.load``.
@@ -60,8 +63,12 @@ def bench(
         is_of_images = isinstance(loaded.task, ImageClassifyTask)
         items = Workload(loaded.task, loaded.signature, None).mixed(_IMAGES if is_of_images else _ITEMS)
         info = engine.register(loaded)
-        steps = list(sweep(_Bench(engine, info.name, items).measure, callers, rates_per_s, seconds, progress))
-    return LoadReport(info.name, info.task, info.artifact, resolve_threads(threads), this_machine(), steps)
+        steps: list[LoadStep] = []
+        measure = _Bench(engine, info.name, items).measure
+        ending = collect_steps(sweep(measure, callers, rates_per_s, seconds, progress), steps)
+    return LoadReport(
+        info.name, info.task, info.artifact, resolve_threads(threads), this_machine(), steps, ending=ending
+    )
 
 
 @dataclass(frozen=True)

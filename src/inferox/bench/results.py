@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from inferox.machine.description import Machine
+from inferox.measuring.time_budget import Ending
 
 PERCENTILES = (50, 90, 99)
 """The reported percentiles of latency."""
@@ -63,6 +64,7 @@ class LoadReport:
         api: The protocol of the requests; ``None`` for an engine in this process.
         rows: The items of each request.
         fault: The reason why less was measured than asked for, or nothing was answered; ``None`` if all is well.
+        ending: Whether all loads were measured, or the user stopped the benchmark (``KeyboardInterrupt``) before.
     """
 
     name: str
@@ -75,6 +77,7 @@ class LoadReport:
     api: str | None = None
     rows: int = 1
     fault: str | None = None
+    ending: Ending = Ending.COMPLETE
 
     def to_json(self) -> dict[str, Any]:
         """Returns the report as JSON values."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import SplitResult
@@ -15,11 +15,12 @@ from inferox.bench.embedding_api import APIS, EmbeddingApi
 from inferox.bench.http_connection import Connections, HttpAnswer
 from inferox.bench.loops import FailedAskError, Observed, run_load
 from inferox.bench.results import LoadReport, LoadStep
-from inferox.bench.sweep import CALLERS, Progress, check_loads, count_loads, describe_step, sweep
+from inferox.bench.sweep import CALLERS, Progress, check_loads, collect_steps, count_loads, describe_step, sweep
 from inferox.core import ConfigError, RequestError, UnreachableError, printable
 from inferox.machine.description import this_machine
 from inferox.machine.server_address import PORTS, parse_server_address
 from inferox.measuring.comparison.workload import mixed_texts
+from inferox.measuring.time_budget import Ending
 
 _FIRST_ANSWER_S = 30.0
 """The time that a first answer may take: a server may load its model for it."""
@@ -66,7 +67,8 @@ def bench_server(
         progress: Called before each step.
 
     Returns:
-        The measurements, and the fault if any: the benchmark ends early if the server is gone.
+        The measurements, and the fault if any: the benchmark ends early if the server is gone, or if the user stops it
+        (``KeyboardInterrupt``) after the first load.
 
     Raises:
         ConfigError: If a setting is out of range, or the address is invalid.
@@ -74,12 +76,7 @@ def bench_server(
         RequestError: If the server does not answer with vectors.
     """
     check_loads(callers, rates_per_s, seconds)
-    if api not in APIS:
-        raise ConfigError(f"api must be one of {', '.join(APIS)}, but is {api!r}")
-    if type(rows) is not int or rows < 1:
-        raise ConfigError(f"rows must be a positive integer, but is {rows!r}")
-    if model == "":
-        raise ConfigError("the name of the model must not be empty", hint="None means the only one")
+    _check_requests(api, rows, model)
     server = _Server.at(url, APIS[api], api_key)
     if model is None and api == "openai":
         model = server.find_model()
@@ -99,12 +96,15 @@ def bench_server(
         sent = len(observed.latencies_s) + observed.failed.total()
         return replace(describe_step(callers, rate_per_s, observed), client_cpu_s=cpu_s / max(1, sent))
 
-    steps: list[LoadStep] = []
-    fault = None
-    try:
+    def measured() -> Iterator[LoadStep]:
         for step in sweep(measure, callers, rates_per_s, seconds, progress):
-            steps.append(step)
+            yield step
             server.check_there(asked[0])
+
+    steps: list[LoadStep] = []
+    fault, ending = None, Ending.COMPLETE
+    try:
+        ending = collect_steps(measured(), steps)
     except UnreachableError as error:
         fault = (
             f"the server is gone, after {len(steps)} of the {count_loads(callers, rates_per_s)} loads: {error.message}"
@@ -122,7 +122,17 @@ def bench_server(
         api=api,
         rows=rows,
         fault=fault,
+        ending=ending,
     )
+
+
+def _check_requests(api: str, rows: int, model: str | None) -> None:
+    if api not in APIS:
+        raise ConfigError(f"api must be one of {', '.join(APIS)}, but is {api!r}")
+    if type(rows) is not int or rows < 1:
+        raise ConfigError(f"rows must be a positive integer, but is {rows!r}")
+    if model == "":
+        raise ConfigError("the name of the model must not be empty", hint="None means the only one")
 
 
 @dataclass(frozen=True)

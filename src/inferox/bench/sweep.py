@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from inferox.bench.loops import Observed
 from inferox.bench.results import LoadStep, summarise_latencies
 from inferox.core import ConfigError
+from inferox.measuring.time_budget import Ending
 
 CALLERS = (1, 4, 16, 64, 256)
 """The default numbers of concurrent callers."""
@@ -89,6 +90,25 @@ def sweep(
         progress(f"{rate:.3g} requests/s", len(callers) + index, step_count)
         if rate > 0:
             yield measure(None, rate, step_s)
+
+
+def collect_steps(loads: Iterator[LoadStep], steps: list[LoadStep]) -> Ending:
+    """Measures one load after the other, until all are measured or the user stops it.
+
+    Args:
+        loads: Measures the next load; see ``sweep``.
+        steps: The list to which the measurements are appended.
+
+    Raises:
+        KeyboardInterrupt: If the user stops it before any load is measured.
+    """
+    try:
+        steps.extend(loads)
+    except KeyboardInterrupt:
+        if not steps:
+            raise
+        return Ending.INTERRUPTED
+    return Ending.COMPLETE
 
 
 def describe_step(callers: int | None, rate_per_s: float | None, observed: Observed) -> LoadStep:

@@ -107,12 +107,13 @@ def bench(
     Requests of mixed lengths come from callers that wait for their answers (a closed loop), and then at random times at
     given rates, whether those before are answered or not (an open loop); there, latency counts from when a request was
     due. A package runs in an engine of this process, without a network. A server may be any that speaks one of the
-    protocols; the CPU time of the client is reported separately.
+    protocols; the CPU time of the client is reported separately. If Ctrl-C stops it, the measurements so far are shown.
     """
     from inferox.bench import bench as measure
     from inferox.cli.output_file import open_output, writing
     from inferox.core import UnreachableError
     from inferox.machine.server_address import is_server_address
+    from inferox.measuring.time_budget import Ending
 
     counts = [] if callers == "none" else [int(number) for number in _read_numbers(callers, "--callers", whole=True)]
     rates_per_s = None if rates is None else _read_numbers(rates, "--rates")
@@ -152,6 +153,8 @@ def bench(
         _print(found)
     if found.fault is not None:
         raise UnreachableError(found.fault)
+    if found.ending is Ending.INTERRUPTED:
+        raise KeyboardInterrupt
 
 
 def _refuse_options(what: str, names: Sequence[str]) -> None:
