@@ -38,10 +38,11 @@ class EqualRows:
         """Adds a row that waits again.
 
         Args:
-            request: The request, which has keys.
-            row: The row, whose equal is not being computed.
+            request: The request.
+            row: The row.
         """
-        self._waiting.setdefault(request.key_of(row), {})[request, row] = None
+        if request.keys is not None:
+            self._waiting.setdefault(request.key_of(row), {})[request, row] = None
 
     def remove(self, request: Request, rows: Sequence[int]) -> None:
         """Removes rows from those that wait.

@@ -33,6 +33,9 @@ from inferox.tasks import RawTask
 
 _logger = logging.getLogger(__name__)
 
+HandOver = Callable[[Callable[[], Sequence[Row]]], bool]
+"""Takes what delivers answers, and returns the rows that have to be computed again; says whether it took it."""
+
 
 class BatchExecutor:
     """Computes rows with an artifact for one shift, and delivers the answers to their requests.
@@ -142,11 +145,12 @@ class BatchExecutor:
         found = self._cost.estimate_s(work, self.budget())
         return None if found is None else found[0] / min(self.loaded.model.max_concurrency, found[1])
 
-    def compute(self, rows: Sequence[Row]) -> Sequence[Row]:
+    def compute(self, rows: Sequence[Row], hand_over: HandOver = lambda _: False) -> Sequence[Row]:
         """Computes rows and delivers the answers, or an error to requests whose rows are to blame.
 
         Args:
             rows: The rows of a batch.
+            hand_over: May have another thread deliver the answers.
 
         Returns:
             The rows that have to be computed again: all that are left if the artifact is to blame, and those that were
@@ -160,7 +164,8 @@ class BatchExecutor:
         except Exception as error:  # noqa: BLE001 - given to the caller whose row raises it
             self._recorder.note_failure()
             return self._compute_apart(needed, error)
-        return self._deliver(needed, answers)
+        deliver = partial(self._deliver, needed, answers)
+        return [] if hand_over(deliver) else deliver()
 
     def _compute_apart(self, rows: Sequence[Row], error: Exception) -> list[Row]:
         """Computes rows that failed together, except those to blame, unless the artifact is; see ``compute``."""

@@ -56,7 +56,7 @@ class RequestQueue:
     def __init__(self, *, max_tokens: int, lanes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_tokens = max_tokens
         self._lanes = lanes
-        self._out = 0
+        self._out = self._computing = 0
         self._clock = clock
         self._condition = Condition()
         self._table = WaitingTable[_Entry]()
@@ -121,15 +121,15 @@ class RequestQueue:
         """
         with self._condition:
             while True:
-                if self._out < self._lanes and (parts := self._choose(budget())):
-                    self._out += 1
+                if self._computing < self._lanes and (parts := self._choose(budget())):
+                    self._out, self._computing = self._out + 1, self._computing + 1
                     return parts
                 if self._is_closed and not self._entries and not self._out:
                     return None
                 self._condition.wait()
 
     def set_lanes(self, lanes: int) -> None:
-        """Changes the number of batches that may be out at once.
+        """Changes the number of batches that may be computed at once.
 
         Args:
             lanes: The number.
@@ -151,17 +151,24 @@ class RequestQueue:
         with self._condition:
             return self._equal.end(request, row)
 
-    def end_batch(self, parts: Sequence[Part] = ()) -> None:
+    def release_lane(self) -> None:
+        """Returns the lane of a batch that is computed, but not delivered yet."""
+        with self._condition:
+            self._computing -= 1
+            self._condition.notify_all()
+
+    def end_batch(self, parts: Sequence[Part] = (), again: Sequence[Row] = (), *, has_lane: bool = True) -> None:
         """Returns the lane of a batch. Rows that are equal to one that got no answer wait again.
 
         Args:
             parts: The batch.
+            again: Rows that have to be computed again, and wait for that.
+            has_lane: Whether ``release_lane`` was not called for it.
         """
         with self._condition:
-            self._out -= 1
-            for part in parts:
-                for row in part.rows:
-                    self._put_back(self._equal.end(part.request, row))
+            self._out, self._computing = self._out - 1, self._computing - has_lane
+            equal = [row for part in parts for own in part.rows for row in self._equal.end(part.request, own)]
+            self._put_back([*equal, *again])
             if self._entries or self._is_closed:  # otherwise lanes would wake for nothing, and delay the answer
                 self._condition.notify_all()
 
@@ -187,7 +194,7 @@ class RequestQueue:
             if not budget.holds(len(rows), request.waiting_work.tokens, longest):
                 return None
             parts = [Part(request, self._begin(request, request.take(group, range(len(rows)))))]
-            self._out += 1
+            self._out, self._computing = self._out + 1, self._computing + 1
             return parts
 
     def fail_all(self, make_error: Callable[[], InferoxError]) -> None:

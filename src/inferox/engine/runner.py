@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from threading import Lock, Thread
@@ -23,7 +24,8 @@ from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.artifact_cost import CostBook
 from inferox.engine.config import EngineConfig
 from inferox.engine.delivery import Delivery
-from inferox.engine.executor import BatchExecutor
+from inferox.engine.delivery_thread import DeliveryThread
+from inferox.engine.executor import BatchExecutor, HandOver
 from inferox.engine.lateness import Lateness
 from inferox.engine.lineup import Lineup
 from inferox.engine.memory_budget import MemoryBudget
@@ -111,6 +113,7 @@ class ModelRunner(ServedModel):
         self._lateness = Lateness(self._queue, lineup.estimate_s, lambda: lineup.current.lanes)
         self._lock = Lock()
         self._threads: list[Thread] = []
+        self._deliveries = DeliveryThread(f"inferox-{name}-delivery")
 
     def ask(
         self,
@@ -194,6 +197,7 @@ class ModelRunner(ServedModel):
             threads = list(self._threads)
         for thread in threads:
             thread.join()
+        self._deliveries.close()
         self._lineup.close()
         self._costs.keep()
 
@@ -258,20 +262,49 @@ class ModelRunner(ServedModel):
             if parts is None:
                 return
             try:
-                self._compute_parts(parts)
+                self._compute_parts(parts, delivers_beside=True)
             except BaseException:
                 _logger.exception("%s: computing a batch was interrupted", self.name)
             del parts  # otherwise its requests, arrays and answers would live until the next batch
 
-    def _compute_parts(self, parts: Sequence[Part]) -> None:
-        now_s = time.monotonic()
+    def _compute_parts(self, parts: Sequence[Part], *, delivers_beside: bool = False) -> None:
+        """Computes a batch, and delivers its answers: beside the next batch if that is allowed, and there is one."""
+        now_s, is_handed_over = time.monotonic(), False
+
+        def hand_over(deliver: Callable[[], Sequence[Row]]) -> bool:
+            nonlocal is_handed_over
+            is_wanted = delivers_beside and self._queue.count_waiting().rows > 0
+            is_handed_over = is_wanted and self._deliveries.give(partial(self._deliver, parts, deliver))
+            return is_handed_over
+
         try:
-            for part in parts:
-                self._recorder.note_wait(len(part.rows), now_s - part.request.arrived_s)
-                if part.request.begun_s is None:
-                    part.request.begun_s = now_s
-            with self._lateness.computing(parts):
-                self._compute_rows([(part.request, row) for part in parts for row in part.rows])
+            with self._failing(parts):
+                for part in parts:
+                    self._recorder.note_wait(len(part.rows), now_s - part.request.arrived_s)
+                    if part.request.begun_s is None:
+                        part.request.begun_s = now_s
+                with self._lateness.computing(parts):
+                    self._compute_rows([(part.request, row) for part in parts for row in part.rows], hand_over)
+        finally:
+            if is_handed_over:
+                self._queue.release_lane()
+            else:
+                self._queue.end_batch(parts)
+
+    def _deliver(self, parts: Sequence[Part], deliver: Callable[[], Sequence[Row]]) -> None:
+        """Delivers the answers of a batch whose lane computes the next one."""
+        again: Sequence[Row] = ()
+        try:
+            with self._failing(parts):
+                again = deliver()
+        finally:
+            self._queue.end_batch(parts, again, has_lane=False)
+
+    @contextmanager
+    def _failing(self, parts: Sequence[Part]) -> Iterator[None]:
+        """Gives the callers of a batch the error that ends a block."""
+        try:
+            yield
         except InferoxError as error:
             for part in parts:
                 part.request.fail(error.at_item(None))
@@ -281,17 +314,15 @@ class ModelRunner(ServedModel):
             if not isinstance(error, Exception):
                 raise
             _logger.exception("%s: computing a batch failed", self.name)
-        finally:
-            self._queue.end_batch(parts)
 
-    def _compute_rows(self, rows: Sequence[Row]) -> None:
+    def _compute_rows(self, rows: Sequence[Row], hand_over: HandOver) -> None:
         """Computes a batch, and recomputes rows at once if another artifact has taken over."""
         batches: list[Sequence[Row]] = [rows]
         while batches:
             with self._lineup.use() as executor:
                 batch, *batches = executor.fit(batches)
                 with self._turns(executor.shift.metadata.device).of(self):
-                    again = executor.compute(batch)
+                    again = executor.compute(batch) if batches else executor.compute(batch, hand_over)
                 batches += executor.divide(again)
             if executor.suspicion.is_confirmed:
                 self._lineup.replace(executor)
