@@ -1,13 +1,16 @@
 """``inferox serve`` asked for more than it can compute: what it still answers, and how soon it refuses the rest.
 
-    python benchmarks/overload.py MODEL_DIRECTORY [--seconds 20] [--threads 2] [--times 2,10] [--json]
+    python benchmarks/overload.py MODEL [--seconds 20] [--threads 2] [--times 2,10] [--only computes] [--json]
+
+MODEL is a sentence-transformers directory, which is packed first, or its package.
 
 Two models are served in turn: MiniLM on ONNX Runtime, which computes on the same cores as everything else, and one that
 sleeps 5 ms for each row, which leaves them to the server. Of each the peak is what 64 callers get, and a latency
 without load is the 99th percentile at a tenth of it. The server may then take twice that (``--timeout``), and requests
 come at multiples of the peak, whether those before are answered or not, each with one text of mixed length. Another
 connection asks for the server's health all the while, and afterwards a lone caller, until it is answered as
-without load. How long it takes from a start until everything is ready is measured first.
+without load. Who asks has the same cores as the server: how many of them the client, the front and the worker took is
+part of the report. How long it takes from a start until everything is ready is measured first.
 """
 
 from __future__ import annotations
@@ -18,100 +21,47 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import psutil
 import sleeping_model
+from lean_client import LeanClient
 from offline import make_texts
 from serving import start_server
 
 from inferox.bench.http_connection import Connections
-from inferox.bench.loops import FailedAskError, run_load
 
 _SLEEP_S = 0.005
 _STARTS = 5
-_PROBES_EVERY_S = 0.05
 _RECOVERS_WITHIN_S = 30.0
 
 
-class Client:
-    """Asks one server, and notes how long refusals and probes took.
+def recover(port: int, request: bytes, within_s: float) -> float | None:
+    """How long until a lone request is answered that fast again; ``None`` where it is not within half a minute."""
 
-    Args:
-        port: Where it listens on loopback.
-        texts: What is asked, in turns.
-    """
+    async def run() -> float | None:
+        connections = Connections("127.0.0.1", port, None)
+        first_s = perf_counter()
+        try:
+            while (began_s := perf_counter()) < first_s + _RECOVERS_WITHIN_S:
+                answer = await connections.ask(request)
+                if answer.status == HTTPStatus.OK and perf_counter() - began_s <= within_s:
+                    return perf_counter() - first_s
+                await asyncio.sleep(0.01)
+            return None
+        finally:
+            connections.close()
 
-    def __init__(self, port: int, texts: Sequence[str]) -> None:
-        self._port = port
-        self._requests = [_write(json.dumps({"model": "model", "input": [text]}).encode()) for text in texts]
-        self.refused_s: list[float] = []
-        self.unsaid = 0
-        self.probed_s: list[float] = []
-
-    def load(self, callers: int | None, rate_per_s: float | None, seconds: float) -> Any:
-        """Sends requests for a while, by callers or at a rate; see ``run_load``."""
-        self.refused_s, self.unsaid, self.probed_s = [], 0, []
-
-        async def run() -> Any:
-            connections, probing = (
-                Connections("127.0.0.1", self._port, None),
-                Connections("127.0.0.1", self._port, None),
-            )
-
-            async def ask(number: int) -> None:
-                began_s = perf_counter()
-                answer = await connections.ask(self._requests[number % len(self._requests)])
-                if answer.status == HTTPStatus.OK:
-                    return
-                if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-                    self.refused_s.append(perf_counter() - began_s)
-                    self.unsaid += "retry-after" not in answer.headers
-                raise FailedAskError(f"HTTP {answer.status}")
-
-            async def probe() -> None:
-                while True:
-                    began_s = perf_counter()
-                    await probing.ask(b"GET /health/live HTTP/1.1\r\nhost: model\r\n\r\n")
-                    self.probed_s.append(perf_counter() - began_s)
-                    await asyncio.sleep(_PROBES_EVERY_S)
-
-            prober = asyncio.create_task(probe())
-            try:
-                return await run_load(ask, callers, rate_per_s, seconds)
-            finally:
-                prober.cancel()
-                connections.close()
-                probing.close()
-
-        return asyncio.run(run())
-
-    def recover(self, within_s: float) -> float | None:
-        """How long until a lone request is answered that fast again; ``None`` where it is not within half a minute."""
-
-        async def run() -> float | None:
-            connections = Connections("127.0.0.1", self._port, None)
-            first_s = perf_counter()
-            try:
-                while (began_s := perf_counter()) < first_s + _RECOVERS_WITHIN_S:
-                    answer = await connections.ask(self._requests[0])
-                    if answer.status == HTTPStatus.OK and perf_counter() - began_s <= within_s:
-                        return perf_counter() - first_s
-                    await asyncio.sleep(0.01)
-                return None
-            finally:
-                connections.close()
-
-        return asyncio.run(run())
+    return asyncio.run(run())
 
 
-def _write(body: bytes) -> bytes:
+def _write(text: str) -> bytes:
+    body = json.dumps({"model": "model", "input": [text]}).encode()
     head = "POST /v1/embeddings HTTP/1.1\r\nhost: model\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
@@ -119,7 +69,7 @@ def _write(body: bytes) -> bytes:
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="a sentence-transformers model directory")
+    parser.add_argument("model", help="a sentence-transformers model directory, or its package")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--times", default="2,10", help="multiples of the peak at which requests come")
@@ -133,11 +83,15 @@ def main() -> None:
     import inferox
 
     with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / "model.mlpkg"
-        inferox.pack(options.model, package, backends=["onnxruntime"], precisions=["fp32"])
+        package = Path(options.model)
+        if package.is_dir():
+            package = Path(folder) / "model.mlpkg"
+            inferox.pack(options.model, package, backends=["onnxruntime"], precisions=["fp32"])
         sleeping_model.announce(package, _SLEEP_S)
         sources = {"computes": str(package), "sleeps": sleeping_model.SOURCE}
-        report: dict[str, Any] = {"start": measure_start(str(package), options.threads), "loads": []}
+        report: dict[str, Any] = {"start": None, "loads": []}
+        if not options.only:
+            report["start"] = measure_start(str(package), options.threads)
         for name, source in sources.items():
             if options.only in name:
                 report["loads"] += measure(name, source, options)
@@ -150,7 +104,7 @@ def measure_start(source: str, threads: int) -> dict[str, float]:
     for _ in range(_STARTS):
         server, port = start_server(source, threads)
         seconds.append(server.ready_s)
-        Client(port, ["a text"]).load(1, None, 1)
+        LeanClient(port, [_write("a text")]).ask_by_callers(1, 1)
         front_mib.append(psutil.Process(server.pid).memory_info().rss / 2**20)
         server.close()
     return {"median_s": statistics.median(seconds), "most_s": max(seconds), "front_mib": max(front_mib)}
@@ -158,40 +112,45 @@ def measure_start(source: str, threads: int) -> dict[str, float]:
 
 def measure(name: str, source: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Measures the peak and the latency without load, and then multiples of the peak."""
-    texts = [" ".join(text.split()[:150]) for text in make_texts(2000, "mixed")]
+    requests = [_write(" ".join(text.split()[:150])) for text in make_texts(2000, "mixed")]
     server, port = start_server(source, options.threads)
     try:
-        client = Client(port, texts)
-        client.load(64, None, 5)
-        peak = _rate(client.load(64, None, options.seconds))
-        calm_s = _p99(client.load(None, peak / 10, options.seconds).latencies_s)
+        client = LeanClient(port, requests)
+        client.ask_by_callers(64, 5)
+        with Cores(server.pid) as peak_cores:
+            at_peak = client.ask_by_callers(64, options.seconds)
+        peak = at_peak.rate_per_s
+        calm_s = _p99(client.ask_at_rate(peak / 10, options.seconds).latencies_s)
     finally:
         server.close()
+    print(f"{name}: peak {peak:.1f}/s with {peak_cores.said(at_peak.own_cores)}, calm {calm_s:.4f} s", file=sys.stderr)
     rows = []
     for times in map(float, options.times.split(",")):
         server, port = start_server(source, options.threads, "--timeout", f"{options.allowed * calm_s:.4f}")
         try:
-            client = Client(port, texts)
-            client.load(64, None, 5)
-            began_s = time.process_time()
-            found = client.load(None, times * peak, options.seconds)
-            own_cores = (time.process_time() - began_s) / options.seconds
+            client = LeanClient(port, requests)
+            client.ask_by_callers(64, 5)
+            with Cores(server.pid) as cores:
+                found = client.ask_at_rate(times * peak, options.seconds)
             rows.append(
                 {
                     "model": name,
                     "times": times,
                     "peak_per_s": peak,
                     "calm_p99_ms": 1000 * calm_s,
-                    "goodput": _rate(found) / peak,
+                    "goodput": found.rate_per_s / peak,
                     "answered_p99_ms": 1000 * _p99(found.latencies_s),
                     "of_calm": _p99(found.latencies_s) / calm_s,
-                    "refused": len(client.refused_s),
-                    "refused_p99_ms": 1000 * _p99(client.refused_s),
-                    "without_retry_after": client.unsaid,
-                    "failed_otherwise": {key: n for key, n in found.failed.items() if key != "HTTP 429"},
-                    "own_cores": own_cores,
-                    "probe_most_ms": 1000 * max(client.probed_s),
-                    "recovered_s": client.recover(options.allowed * calm_s),
+                    "refused": len(found.refused_s),
+                    "refused_p99_ms": 1000 * _p99(found.refused_s),
+                    "without_retry_after": found.unsaid,
+                    "failed_otherwise": {key: n for key, n in found.failed.items() if n and key != "HTTP 429"},
+                    "client_late_p99_ms": 1000 * _p99(found.late_s),
+                    "client_cores": found.own_cores,
+                    "front_cores": cores.front,
+                    "worker_cores": cores.workers,
+                    "probe_most_ms": 1000 * max(found.probed_s),
+                    "recovered_s": recover(port, requests[0], options.allowed * calm_s),
                 }
             )
             print(rows[-1], file=sys.stderr)
@@ -200,8 +159,39 @@ def measure(name: str, source: str, options: argparse.Namespace) -> list[dict[st
     return rows
 
 
-def _rate(found: Any) -> float:
-    return len(found.latencies_s) / (found.ended_s - found.began_s)
+class Cores:
+    """How many cores a server took, on average, in the time of a block.
+
+    Args:
+        pid: The process of its front.
+
+    Attributes:
+        front: What the front took.
+        workers: What all processes took that it has started.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._front = psutil.Process(pid)
+        self.front = self.workers = 0.0
+
+    def __enter__(self) -> Self:
+        self._began_s, self._before = perf_counter(), self._read()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        seconds, after = perf_counter() - self._began_s, self._read()
+        self.front, self.workers = (
+            (now_s - then_s) / seconds for now_s, then_s in zip(after, self._before, strict=True)
+        )
+
+    def said(self, client: float) -> str:
+        """What is said of it, and of what the client took."""
+        return f"cores: client {client:.2f}, front {self.front:.2f}, worker {self.workers:.2f}"
+
+    def _read(self) -> tuple[float, float]:
+        workers = [process.cpu_times() for process in self._front.children(recursive=True)]
+        own = self._front.cpu_times()
+        return own.user + own.system, sum(times.user + times.system for times in workers)
 
 
 def _p99(seconds: Sequence[float]) -> float:
@@ -213,9 +203,10 @@ def print_tables(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    begun = report["start"]
-    ready = f"ready after {begun['median_s']:.2f} s (most {begun['most_s']:.2f} s)"
-    table = Table(title=f"{ready}, front {begun['front_mib']:.0f} MiB")
+    table = Table()
+    if (begun := report["start"]) is not None:
+        ready = f"ready after {begun['median_s']:.2f} s (most {begun['most_s']:.2f} s)"
+        table.title = f"{ready}, front {begun['front_mib']:.0f} MiB"
     headings = (
         "model",
         "times",
@@ -227,6 +218,7 @@ def print_tables(report: dict[str, Any]) -> None:
         "refused p99",
         "probe",
         "recovered",
+        "client, front, worker",
     )
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
@@ -243,6 +235,7 @@ def print_tables(report: dict[str, Any]) -> None:
             f"{row['refused_p99_ms']:.1f} ms",
             f"{row['probe_most_ms']:.0f} ms",
             "no" if recovered is None else f"{recovered:.2f} s",
+            f"{row['client_cores']:.2f}, {row['front_cores']:.2f}, {row['worker_cores']:.2f}",
         )
     Console().print(table)
 
