@@ -18,8 +18,8 @@ _NEGLIGIBLE_BYTES = 8 << 20
 
 _LEAST_GROWTH_BYTES = 1 << 20
 _LEAST_GROWTH = 0.1
-"""The growth of memory from which a batch counts as measured, as a share of what the runtime had kept from earlier
-batches. A batch that grows it by less shows only that this was enough."""
+"""The growth of memory from which a batch counts as measured: in bytes, and as a share of what the runtime had kept
+from earlier batches. A batch with less growth shows only that the memory kept was enough."""
 
 _WELL_KNOWN = 16
 """The number of measured batches after which only one in that many is measured, unless it is the largest so far."""

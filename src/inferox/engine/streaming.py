@@ -18,7 +18,7 @@ _AHEAD = 4
 """The number of a stream's requests in flight at a time, so that the model never waits."""
 
 _LEAST_WAIT_S, _MOST_WAIT_S = 0.01, 1.0
-"""The least and the most time that a stream waits before it retries when the queue is full."""
+"""The default and the longest time that a stream waits before it retries when the queue is full."""
 
 
 def stream_results(

@@ -1,1 +1,1 @@
-"""Other artifacts of a model beside the one that serves: a shadow is compared, and a canary answers a share."""
+"""Trials of other artifacts beside the serving one: a shadow is compared, and a canary answers a share of requests."""

@@ -1,4 +1,4 @@
-"""A request that a canary answers, or the serving artifact where the canary fails it."""
+"""A request that a canary answers, or the serving artifact if the canary fails."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _logger = logging.getLogger(__name__)
 
 
 class CanaryCall:
-    """A request that a canary answers, or the serving artifact where the canary fails it.
+    """A request that a canary answers, or the serving artifact if the canary fails.
 
     Args:
         canary: The canary.
         items: The items.
-        options: What the caller says of it.
-        ask_serving: Has the serving artifact compute it.
-        finish: Makes the answer to the caller of that of the canary.
+        options: The options of the request.
+        ask_serving: Submits it to the serving artifact.
+        finish: Converts the canary's answer to the caller's.
 
     Attributes:
-        future: Gets the answer. Cancelling it drops what is not computed yet.
+        future: The future of the answer. Cancelling it drops what is not computed yet.
     """
 
     def __init__(
@@ -52,20 +52,20 @@ class CanaryCall:
         self.future.add_done_callback(self._drop)
 
     def follow(self, computing: Future[Answer]) -> None:
-        """Waits for the answer of the canary.
+        """Waits for the canary's answer.
 
         Args:
-            computing: What gets it.
+            computing: The future of that answer.
         """
         self._watch(computing)
         computing.add_done_callback(self._take)
 
     def follow_serving(self, computing: Future[Answer], error: InferoxError) -> None:
-        """Waits for the answer of the serving artifact.
+        """Waits for the serving artifact's answer.
 
         Args:
-            computing: What gets it.
-            error: What the canary failed with. It is to blame only if the other can answer.
+            computing: The future of that answer.
+            error: The canary's error. The canary is to blame only if the serving artifact can answer.
         """
         self._watch(computing)
 
@@ -87,7 +87,7 @@ class CanaryCall:
             self._canary.note_answer(self._kept, self._options, done.result())
             self._answer(self._finish(done.result()))
         elif isinstance(error, InferoxError):
-            # This may be the thread that computes, which would deadlock.
+            # This may be the computing thread, which would deadlock.
             Thread(target=self._fall_back, args=(error,), name="inferox-fall-back", daemon=True).start()
         else:
             self._fail(error)

@@ -27,10 +27,10 @@ class CanaryTrial(Closing):
 
     Args:
         name: The name of the model.
-        model: The artifact; it is closed with this, or when it gets no more requests.
-        serving: The artifact that serves, which computes some of its requests again. It is closed after this.
-        info: What is tried.
-        verdict: Whether it may go on.
+        model: The artifact; it is closed with this object, or when it gets no more requests.
+        serving: The serving artifact, which recomputes some of its requests. It is closed after this object.
+        info: The description of the trial.
+        verdict: Decides whether it may go on.
     """
 
     def __init__(self, name: str, model: ServedModel, serving: ServedModel, info: TrialInfo, verdict: Verdict) -> None:
@@ -48,24 +48,24 @@ class CanaryTrial(Closing):
 
     @property
     def stats(self) -> TrialStats:
-        """The statistics so far."""
+        """Returns the statistics so far."""
         return self._recorder.stats
 
     def takes(self, items: Sequence[Any], options: RequestOptions) -> bool:
-        """Says whether it is to answer a request.
+        """Returns whether the canary is to answer a request.
 
         Args:
             items: The items.
-            options: What the caller says of it.
+            options: The options of the request.
         """
         return len(items) > 0 and self._retiring is None and self._share.chooses(options.request_id)
 
     def note_answer(self, items: Sequence[Any] | None, options: RequestOptions, answer: Answer) -> None:
-        """Takes note of an answer that it gave, and has the serving artifact compute it again.
+        """Records an answer of the canary, and has the serving artifact recompute it.
 
         Args:
-            items: The items; ``None`` if it cannot be computed again.
-            options: What the caller said of it.
+            items: The items; ``None`` if they cannot be recomputed.
+            options: The options of the request.
             answer: The answer.
         """
         self._recorder.count("requests")
@@ -74,10 +74,10 @@ class CanaryTrial(Closing):
             self._comparer.consider(Answered(items, options, answer))
 
     def note_failure(self, error: InferoxError) -> None:
-        """Takes note of a request that it failed, and the serving artifact answered.
+        """Records a request that the canary failed and the serving artifact answered.
 
         Args:
-            error: What it failed with. It is not to blame where there was no room or no time.
+            error: The canary's error. A lack of room or time is not its fault.
         """
         if isinstance(error, CapacityError):
             return
@@ -86,7 +86,7 @@ class CanaryTrial(Closing):
         self._end_if(self._verdict.note_request(failed=True))
 
     def close(self) -> None:
-        """Takes no more requests, and closes the artifact once those that it has are answered."""
+        """Stops accepting requests, and closes the artifact once those that it has are answered."""
         self._retire()
         assert self._retiring is not None  # noqa: S101 - as that does
         self._retiring.join()
@@ -95,12 +95,12 @@ class CanaryTrial(Closing):
         self._end_if(self._verdict.note_drift(drift.distance))
 
     def _end_if(self, reason: str | None) -> None:
-        """Gives the canary no more requests where there is a reason, and says it once."""
+        """Stops giving the canary requests if there is a reason, and logs it once."""
         if reason is not None and self._retire(reason):
             _logger.error("%s: the canary %s is rolled back: %s", self._name, self._recorder.info.artifact, reason)
 
     def _retire(self, reason: str | None = None) -> bool:
-        """Gives it no more requests. A thread of its own closes it: it may take a while, and this may be its own."""
+        """Stops giving it requests. A separate thread closes it: that may take a while, and this may be its own."""
         with self._lock:
             if self._retiring is not None:
                 return False

@@ -1,4 +1,4 @@
-"""Computing requests a second time, when they are answered and nobody waits."""
+"""The recomputation of requests, after they are answered and when nobody waits."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from inferox.engine.trials.stats import TrialRecorder
 _logger = logging.getLogger(__name__)
 
 MOST_ROWS = 32
-"""The number of items of a request that are compared: its first ones."""
+"""The most items of a request that are compared: its first ones."""
 
 MOST_WAITING = 16
-"""The number of requests that may wait to be compared; more are left out."""
+"""The most requests that may wait to be compared; more are skipped."""
 
 _BUSY_S = 0.05
-"""The time a request may wait in any case before the engine counts as busy."""
+"""The time that a request may always wait before the engine counts as busy."""
 
 _PATIENCE_S = 60.0
 """The time the second computation may take."""
 
 _LOWER_PRIORITY = 10
-"""By how much the second computation of a request goes after others, as seconds of waiting count."""
+"""The priority penalty of the second computation, in seconds of waiting."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A request that is answered.
+    """An answered request.
 
     Attributes:
         items: Its items.
-        options: What its caller said of it.
+        options: Its options.
         answer: Its answer.
     """
 
@@ -51,14 +51,14 @@ class Answered:
 
 
 class Comparer(Closing):
-    """Computes requests a second time, one after another on a thread of its own, and compares the answers.
+    """Recomputes requests, one after another on a thread of its own, and compares the answers.
 
     Args:
         name: The name of the thread.
-        recorder: Counts what becomes of them.
-        ask: Has a request computed by the other artifact.
-        is_shadow: Whether that is the one that is tried; otherwise it has given the first answer.
-        note_drift: Told how far a request was away.
+        recorder: Counts the outcomes.
+        ask: Submits a request to the other artifact.
+        is_shadow: Whether that is the tried artifact; otherwise the tried one gave the first answer.
+        note_drift: Called with the drift of each request.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Comparer(Closing):
         self._thread: Thread | None = None
 
     def consider(self, answered: Answered) -> None:
-        """Has a request compared, unless the engine is busy or too many wait for it. It takes no time.
+        """Queues a request for comparison, unless the engine is busy or too many wait. Never blocks.
 
         Args:
             answered: The request.
@@ -103,7 +103,7 @@ class Comparer(Closing):
             self._recorder.count("queue_full")
 
     def close(self) -> None:
-        """Compares nothing more, and waits for its thread."""
+        """Stops comparing, and waits for its thread."""
         with self._condition:
             self._is_closed = True
             self._waiting.clear()
@@ -171,7 +171,7 @@ class Comparer(Closing):
     def _note_failure(self, error: InferoxError) -> None:
         if self._is_shadow:
             self._recorder.count("errors")
-            # One warning is enough: all of its share may fail, and the metrics count failures.
+            # One warning is enough: all requests of its share may fail, and the metrics count failures.
             level = logging.WARNING if self._recorder.stats.errors == 1 else logging.DEBUG
             _logger.log(level, "%s: the shadow failed a request: %s", self._name, error)
         else:
@@ -179,13 +179,13 @@ class Comparer(Closing):
 
 
 def keep_first(items: Sequence[Any]) -> Sequence[Any] | None:
-    """The first items of a request, as they are now: its caller may change arrays once it has its answer.
+    """Copies the first items of a request, as its caller may change arrays once it has its answer.
 
     Args:
         items: The items.
 
     Returns:
-        The items; ``None`` if one of them cannot be copied, such as a read-only view of a dict.
+        The copies; ``None`` if an item cannot be copied, such as a read-only view of a dict.
     """
     try:
         return deepcopy(items[:MOST_ROWS])

@@ -15,23 +15,23 @@ from inferox.tasks.answers import AnswerDifference, compare_answers, find_answer
 from inferox.tasks.results import to_json
 
 FARTHEST = 2.0
-"""The drift of vectors that point in opposite directions, and of what cannot be compared at all."""
+"""The drift of vectors that point in opposite directions, and of answers that cannot be compared."""
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The distance of the answer to a request from the one that another artifact gave.
+    """The distance between two artifacts' answers to a request.
 
     Attributes:
-        distance: For vectors the largest of 1 - cosine; for scores and other numbers the largest difference, as a share
-            of the largest number (of 1 at the least, where they are scores). From 0 to 2, which also stands for what
+        distance: For vectors, the largest value of 1 - cosine; for scores and other numbers, the largest difference, as
+            a share of the largest number (at least 1 for scores). From 0 to 2, which also stands for answers that
             cannot be compared.
         max_abs: The largest difference of two numbers.
-        cosine_min: The smallest cosine of two vectors; ``None`` if answers are none.
-        decisions: How much was decided: the best label of each item, its labelled parts, or which of several scores is
-            the highest. What lies within the tie of the tolerance is not decided.
-        same_decisions: How many decisions are the same.
-        rows: How many items were compared.
+        cosine_min: The smallest cosine of two vectors; ``None`` if the answers are not vectors.
+        decisions: The number of decisions: the best label of each item, its labelled spans, or which of several scores
+            is the highest. Differences within the tolerance's tie are not decisions.
+        same_decisions: The number of decisions that are the same.
+        rows: The number of items compared.
     """
 
     distance: float
@@ -43,17 +43,17 @@ class Drift:
 
 
 def find_tolerance(parity_class: str | None) -> Tolerance:
-    """The parity class that answers are held to: ``exact`` and ``close`` share a space, and are held to ``close``.
+    """Finds the tolerance for answers: ``exact`` and ``close`` share a space, and are both held to ``close``.
 
     Args:
-        parity_class: How well it agreed with the original; ``None`` if that is not known.
+        parity_class: The artifact's parity class; ``None`` if that is not known.
     """
     is_quantized = parity_class == ParityClass.QUANTIZED.value
     return TOLERANCES[ParityClass.QUANTIZED if is_quantized else ParityClass.CLOSE]
 
 
 def default_limit(parity_class: str | None, *, has_vectors: bool) -> float:
-    """The default limit of drift; see ``Drift.distance``.
+    """Returns the default limit of drift; see ``Drift.distance``.
 
     Args:
         parity_class: As for ``find_tolerance``.
@@ -61,16 +61,16 @@ def default_limit(parity_class: str | None, *, has_vectors: bool) -> float:
     """
     tolerance = find_tolerance(parity_class)
     limit = 1 - tolerance.cosine_min if has_vectors or tolerance.max_rel is None else tolerance.max_rel
-    return round(limit, 9)  # what the subtraction leaves behind is no one's limit
+    return round(limit, 9)  # removes the rounding error of the subtraction
 
 
 def measure_drift(expected: Any, actual: Any, *, tie: float) -> Drift:
     """Compares the results of a request.
 
     Args:
-        expected: The results of the one artifact, one for each item, as ``Answer.results`` has them.
-        actual: Those of the other.
-        tie: The margin, as a share of the largest number, up to which nothing is decided.
+        expected: The results of one artifact, one per item, as in ``Answer.results``.
+        actual: The results of the other.
+        tie: The margin, as a share of the largest number, up to which a difference does not count as a decision.
     """
     rows = len(expected)
     wanted = [list(_parts(result)) for result in expected]
@@ -93,8 +93,8 @@ def measure_drift(expected: Any, actual: Any, *, tie: float) -> Drift:
 
 
 def _parts(result: Any) -> Iterator[Any]:
-    """The part of a result that is compared: vectors, numbers, or labels with their scores."""
-    if isinstance(result, np.ndarray) and result.ndim > 1:  # a vector for each token
+    """Yields the parts of a result that are compared: vectors, numbers, or labels with their scores."""
+    if isinstance(result, np.ndarray) and result.ndim > 1:  # one vector per token
         yield from result.reshape(-1, result.shape[-1])
     elif isinstance(result, np.ndarray):
         yield result
@@ -112,7 +112,7 @@ def _distance(found: AnswerDifference) -> float:
 def _decide(
     expected: Sequence[Any], actual: Sequence[Any], compared: Sequence[AnswerDifference], tie: float
 ) -> Iterator[bool]:
-    """For each decision whether it is the same."""
+    """Yields whether each decision is the same."""
     if not expected or isinstance(expected[0], np.ndarray):
         return
     if not isinstance(expected[0], int | float):

@@ -1,4 +1,4 @@
-"""Artifacts that a request may ask for by name, beside the one that serves."""
+"""Artifacts that a request may select by name, beside the serving one."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from inferox.engine.unexpected import to_failure
 from inferox.tasks.token import Token
 
 _OF_SERVING = frozenset({"missing_workers", "predicted_queue_s", "trials"})
-"""The statistics that are no sums: a worker that does not say what it has counted does not say it of any artifact."""
+"""The statistics that are not summed: a worker that does not report its counts reports none of any artifact."""
 
 
 @dataclass(frozen=True)
 class OfferedArtifact:
-    """An artifact that a request may ask for.
+    """An artifact that a request may select.
 
     Attributes:
-        target: What requests call it, such as ``openvino:int8``.
-        artifact: Its name.
-        model: What computes it.
-        is_shared: Whether somebody else closes that: it serves, or has another name besides.
+        target: Its name in requests, such as ``openvino:int8``.
+        artifact: The name of the artifact.
+        model: The model that computes it.
+        is_shared: Whether another owner closes that model, because it is the serving one or has a second name.
     """
 
     target: str
@@ -40,11 +40,11 @@ class OfferedArtifact:
 
 
 class OfferingModel(ServedModel):
-    """A model of which requests may ask for other artifacts than the one that serves. It closes all of them.
+    """A model whose requests may select other artifacts than the serving one. It closes all of them.
 
     Args:
-        serving: What computes requests that ask for none.
-        offered: The artifacts that may be asked for, the one that serves among them.
+        serving: The model for requests that select no artifact.
+        offered: The artifacts that may be selected, including the serving one.
     """
 
     def __init__(self, serving: ServedModel, offered: Sequence[OfferedArtifact]) -> None:
@@ -67,14 +67,14 @@ class OfferingModel(ServedModel):
     def ask(
         self, items: Sequence[Any], options: RequestOptions, arrived_s: float, *, is_patient: bool = False
     ) -> Future[Answer]:
-        """Takes a request in; see ``ServedModel``."""
+        """Accepts a request; see ``ServedModel``."""
         if options.artifact is None:
             return self._serving.ask(items, options, arrived_s, is_patient=is_patient)
         asked = self._find(options.artifact)
         return self._follow(asked, asked.model.ask(to_items(items), options, arrived_s, is_patient=is_patient))
 
     async def aask(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Future[Answer]:
-        """Takes a request of a coroutine in; see ``ServedModel``."""
+        """Accepts a coroutine's request; see ``ServedModel``."""
         if options.artifact is None:
             return await self._serving.aask(items, options, arrived_s)
         asked = self._find(options.artifact)
@@ -83,26 +83,26 @@ class OfferingModel(ServedModel):
     def tokenize(
         self, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
     ) -> Future[list[list[Token]]]:
-        """Divides texts into tokens; see ``ServedModel``."""
+        """Splits texts into tokens; see ``ServedModel``."""
         return self._serving.tokenize(texts, prompt=prompt, add_special_tokens=add_special_tokens)
 
     def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> Future[list[str]]:
-        """Makes texts of tokens; see ``ServedModel``."""
+        """Decodes tokens to texts; see ``ServedModel``."""
         return self._serving.detokenize(ids, skip_special_tokens=skip_special_tokens)
 
     def info(self) -> ModelInfo:
-        """A description of the artifact that serves, and of those that are offered; see ``ServedModel``."""
+        """Describes the serving artifact and those offered; see ``ServedModel``."""
         return replace(self._serving.info(), offered={item.target: item.artifact for item in self._offered})
 
     def stats(self) -> ModelStats:
-        """The statistics of all artifacts, those that are tried among them; see ``ServedModel``."""
+        """Returns the statistics of all artifacts, including those being tried; see ``ServedModel``."""
         serving = self._serving.stats()
         counted = [serving, *(item.model.stats() for item in self._offered if not item.is_shared)]
         names = [item.name for item in fields(ModelStats) if item.name not in _OF_SERVING]
         return replace(serving, **{name: sum(getattr(stats, name) for stats in counted) for name in names})
 
     def close(self) -> None:
-        """Takes no more requests, waits until those that were taken are answered, and closes all artifacts."""
+        """Stops accepting requests, waits until those accepted are answered, and closes all artifacts."""
         with ExitStack() as stack:
             stack.callback(self._serving.close)
             for item in self._offered:
@@ -120,14 +120,14 @@ class OfferingModel(ServedModel):
                     f"{asked.artifact} of {self.name!r} has failed, and {answer.artifact} has taken over",
                     hint="ask without an artifact for whichever serves",
                 )
-            # It is computed under an internal name, which callers must not see.
+            # It is served under an internal name, which callers must not see.
             return replace(answer, model=self.name, version=self.version)
 
         return _map(computing, finish)
 
 
 def _map(computing: Future[Answer], finish: Callable[[Answer], Answer]) -> Future[Answer]:
-    """A future that gets another answer once there is one. Cancelling it cancels the first."""
+    """Returns a future of the converted answer. Cancelling it cancels the original one."""
     future: Future[Answer] = Future()
 
     def take(done: Future[Answer]) -> None:
@@ -135,7 +135,7 @@ def _map(computing: Future[Answer], finish: Callable[[Answer], Answer]) -> Futur
             future.cancel()
             return
         error = done.exception()
-        with suppress(InvalidStateError):  # its caller has gone
+        with suppress(InvalidStateError):  # its caller is gone
             if error is not None:
                 future.set_exception(error)
                 return

@@ -1,4 +1,4 @@
-"""The options of artifacts that are tried beside the one that serves."""
+"""The options of artifacts that are offered or tried beside the serving one."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _OFFER = re.compile(_TARGET, re.ASCII)
 _FORM = re.compile(_TARGET + r"=([0-9]+(?:\.[0-9]+)?|\.[0-9]+)", re.ASCII)
 
 ERROR_LIMIT = 0.05
-"""The share of a canary's requests that may fail, unless it is said."""
+"""The default share of a canary's requests that may fail."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """Another artifact of a package, which requests may ask for.
+    """Another artifact of a package, which requests may select.
 
     Attributes:
         backend: Its backend, such as ``onnxruntime``.
-        precision: Its number format, such as ``int8``; ``None`` for the best that the backend has.
+        precision: Its precision, such as ``int8``; ``None`` for the best that the backend has.
 
     Raises:
         ConfigError: If it names no backend.
@@ -67,9 +67,9 @@ class Trial(Offer):
 
 @dataclass(frozen=True, kw_only=True)
 class Shadow(Trial):
-    """An artifact that computes a share of the requests a second time, after they are answered.
+    """An artifact that recomputes a share of the requests after they are answered.
 
-    Its answers go to nobody: they are compared with those that were given.
+    Its answers are not returned to anyone: they are only compared with the ones that were.
     """
 
 
@@ -78,11 +78,11 @@ class Canary(Trial):
     """An artifact that answers a share of the requests, until it fails or drifts too far.
 
     Attributes:
-        drift_limit: How far its answers may be from those of the artifact that serves, in the mean of the last 256
-            requests that were compared; see ``Drift``. ``None`` for what its class of parity allows.
-        error_limit: The share of its last 256 requests that may fail. Their callers get their answers from the
-            artifact that serves.
-        any_space: Whether its answers may lie in another embedding space than those of the artifact that serves.
+        drift_limit: The largest mean distance of its answers from the serving artifact's over the last 256 compared
+            requests; see ``Drift``. ``None`` for what its parity class allows.
+        error_limit: The share of its last 256 requests that may fail. Their callers get answers from the serving
+            artifact.
+        any_space: Whether its answers may have another embedding space than the serving artifact's.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -100,7 +100,7 @@ class Canary(Trial):
 
 
 def parse_trial(text: str, option: str) -> tuple[str, str | None, float]:
-    """Reads what a command line says of a trial.
+    """Parses a trial from the command line.
 
     Args:
         text: ``BACKEND=SHARE`` or ``BACKEND:PRECISION=SHARE``.
@@ -122,10 +122,10 @@ def parse_trial(text: str, option: str) -> tuple[str, str | None, float]:
 
 
 def parse_offers(text: str, option: str) -> tuple[Offer, ...]:
-    """Reads what a command line says of artifacts that are offered.
+    """Parses offered artifacts from the command line.
 
     Args:
-        text: ``BACKEND`` or ``BACKEND:PRECISION``, several divided by commas.
+        text: ``BACKEND`` or ``BACKEND:PRECISION``, several separated by commas.
         option: The name of the option, for the error.
 
     Raises:

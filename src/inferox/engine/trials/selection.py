@@ -1,4 +1,4 @@
-"""The choice of requests for an artifact that is tried."""
+"""The choice of requests for an artifact on trial."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _DIGESTS = float(256**_DIGEST_BYTES)
 
 
 class RequestShare:
-    """Chooses a share of the requests. Several threads may use it.
+    """Chooses a share of the requests. Thread-safe.
 
-    A request that has an id is chosen by that alone, so that it is chosen again where it comes again, in any process.
-    Of those that have none, they are taken at even distances.
+    A request with an id is chosen by the id alone, so that the same request is chosen again in any process. Requests
+    without one are chosen at regular intervals.
 
     Args:
         share: The share, from 0 to 1.
-        kind: For what they are chosen: other kinds choose others.
+        kind: The kind of the trial: different kinds choose different requests.
     """
 
     def __init__(self, share: float, kind: str) -> None:
@@ -28,7 +28,7 @@ class RequestShare:
         self._seen = 0
 
     def chooses(self, request_id: str | None) -> bool:
-        """Says whether a request is among them.
+        """Returns whether a request is chosen.
 
         Args:
             request_id: The id of the request; ``None`` if it has none.

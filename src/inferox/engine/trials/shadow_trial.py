@@ -1,4 +1,4 @@
-"""An artifact that computes a share of the requests again, after they are answered."""
+"""An artifact that recomputes a share of the requests after they are answered."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from inferox.engine.trials.stats import TrialInfo, TrialRecorder, TrialStats
 
 
 class ShadowTrial(Closing):
-    """An artifact that computes a share of the requests again, after they are answered.
+    """An artifact that recomputes a share of the requests after they are answered.
 
     Args:
         name: The name of the model.
-        model: The artifact; it is closed with this.
-        info: What is tried.
+        model: The artifact; it is closed with this object.
+        info: The description of the trial.
     """
 
     def __init__(self, name: str, model: ServedModel, info: TrialInfo) -> None:
@@ -37,22 +37,22 @@ class ShadowTrial(Closing):
 
     @property
     def stats(self) -> TrialStats:
-        """The statistics so far."""
+        """Returns the statistics so far."""
         return self._recorder.stats
 
     def follow(self, items: Sequence[Any], options: RequestOptions, future: Future[Answer]) -> None:
-        """Has a request computed again once it is answered, if it is one of the share.
+        """Has a request recomputed once it is answered, if it is in the share.
 
         Args:
             items: The items.
-            options: What the caller says of it.
-            future: What gets its answer.
+            options: The options of the request.
+            future: The future of its answer.
         """
         if len(items) and self._share.chooses(options.request_id) and (kept := keep_first(items)) is not None:
             future.add_done_callback(partial(self._note_answer, kept, options))
 
     def close(self) -> None:
-        """Computes nothing more, and closes the artifact."""
+        """Stops recomputing, and closes the artifact."""
         self._comparer.close()
         self._model.close()
 
@@ -65,4 +65,4 @@ class ShadowTrial(Closing):
 
 
 def _note_nothing(_: Drift) -> None:
-    """A shadow may be as far away as it likes."""
+    """Ignores the drift: a shadow has no limit."""

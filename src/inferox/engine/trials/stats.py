@@ -1,4 +1,4 @@
-"""The statistics of an artifact that is tried beside the one that serves."""
+"""The statistics of an artifact that is tried beside the serving one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inferox.engine.histogram import Histogram, HistogramRecorder
 from inferox.engine.trials.drift import Drift
 
 TrialKind = Literal["shadow", "canary"]
-"""The kind of a trial: compared alone, or answering."""
+"""The kind of a trial: only compared, or answering requests."""
 
 DRIFT_BOUNDS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Bounds for distances; see ``Drift``."""
@@ -20,14 +20,14 @@ NO_DRIFT = Histogram.empty(DRIFT_BOUNDS)
 
 @dataclass(frozen=True)
 class TrialInfo:
-    """An artifact that is tried beside the one that serves.
+    """The description of an artifact that is tried beside the serving one.
 
     Attributes:
         kind: ``shadow`` or ``canary``.
         artifact: The artifact.
         share: The share of the requests that it gets.
-        embedding_space: The id of the space in which its vectors lie; ``None`` if that is not known.
-        drift_limit: How far a canary's answers may be from those of the artifact that serves; ``None`` for a shadow.
+        embedding_space: The id of its embedding space; ``None`` if that is not known.
+        drift_limit: The largest drift of a canary's answers from the serving artifact's; ``None`` for a shadow.
         error_limit: The share of its requests that may fail; ``None`` for a shadow.
         rolled_back: Why a canary gets no more requests; ``None`` as long as it does.
     """
@@ -43,23 +43,23 @@ class TrialInfo:
 
 @dataclass(frozen=True)
 class TrialStats:
-    """The counts of an artifact that is tried, and its distance from the one that serves.
+    """The counts of an artifact on trial, and its distance from the serving one.
 
     Attributes:
-        info: What is tried.
-        requests: The requests that it computed: those that a canary answered, or a shadow computed again.
-        errors: The requests that it failed, and that the artifact that serves answered.
-        busy: The requests that were not compared, because they had waited for longer than they were computed.
-        queue_full: Those that were not, because too many waited to be compared.
-        late: Those that were not, because the second computation was refused or took too long, or the artifact that
-            serves failed it.
-        compared: The requests that were compared.
-        compared_rows: Their items; of a large request only the first are.
-        decisions: What was decided in them; see ``Drift``.
-        same_decisions: How much of it was decided alike.
+        info: The description of the trial.
+        requests: The number of requests that it computed: those that a canary answered, or a shadow recomputed.
+        errors: The number of requests that it failed and the serving artifact answered.
+        busy: The number of requests not compared because they had waited for longer than they were computed.
+        queue_full: The number of requests not compared because too many waited to be compared.
+        late: The number of requests not compared because the second computation was refused or took too long, or the
+            serving artifact failed it.
+        compared: The number of requests compared.
+        compared_rows: The number of their items compared; of a large request, only the first ones are.
+        decisions: The number of decisions in them; see ``Drift``.
+        same_decisions: The number of decisions that were the same.
         cosine_min: The smallest cosine of two vectors; ``None`` if there were none.
         max_abs: The largest difference of two numbers; ``None`` if nothing was compared.
-        drift: How far each request that was compared was away.
+        drift: The drift of each compared request.
     """
 
     info: TrialInfo
@@ -78,14 +78,14 @@ class TrialStats:
 
 
 Count = Literal["requests", "errors", "busy", "queue_full", "late"]
-"""The names of what is counted one by one."""
+"""The names of the counts that are incremented one by one."""
 
 
 class TrialRecorder:
-    """Counts what an artifact that is tried does. Several threads may use it.
+    """Counts the requests of an artifact on trial. Thread-safe.
 
     Args:
-        info: What is tried.
+        info: The description of the trial.
     """
 
     def __init__(self, info: TrialInfo) -> None:
@@ -95,12 +95,12 @@ class TrialRecorder:
 
     @property
     def info(self) -> TrialInfo:
-        """A description of what is tried."""
+        """The description of the trial."""
         return self._stats.info
 
     @property
     def stats(self) -> TrialStats:
-        """The counts so far."""
+        """Returns the counts so far."""
         with self._lock:
             return replace(self._stats, drift=self._drift.read())
 
@@ -108,16 +108,16 @@ class TrialRecorder:
         """Counts a request.
 
         Args:
-            what: What became of it.
+            what: The outcome.
         """
         with self._lock:
             self._stats = replace(self._stats, **{what: getattr(self._stats, what) + 1})
 
     def note_drift(self, drift: Drift) -> None:
-        """Counts a request that was compared.
+        """Counts a compared request.
 
         Args:
-            drift: How far its answer was away.
+            drift: The drift of its answer.
         """
         with self._lock:
             known = self._stats
@@ -134,10 +134,10 @@ class TrialRecorder:
             self._drift.note(drift.distance)
 
     def note_rollback(self, reason: str) -> None:
-        """Notes that it gets no more requests.
+        """Records that the artifact gets no more requests.
 
         Args:
-            reason: Why.
+            reason: The reason.
         """
         with self._lock:
             self._stats = replace(self._stats, info=replace(self._stats.info, rolled_back=reason))

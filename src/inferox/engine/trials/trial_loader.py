@@ -1,4 +1,4 @@
-"""Loading the artifacts that are tried beside the ones that serve."""
+"""The loading of artifacts that are offered or tried beside the serving ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from inferox.engine.trials.verdict import Verdict
 from inferox.engine.worker_info import WorkerInfo
 
 _PATIENCE_TIMES = 10.0
-"""The factor by which the worker of shadows may take longer before it counts as hanging, as others go first."""
+"""The factor by which the worker of shadows may take longer before it counts as hung, as other processes go first."""
 
 _SCORING_TASKS = frozenset({"classify", "token-classify", "image-classify", "rerank"})
 """The tasks whose answers are scores."""
@@ -34,26 +34,26 @@ _SCORING_TASKS = frozenset({"classify", "token-classify", "image-classify", "rer
 
 @dataclass(frozen=True)
 class Tried(Closing):
-    """Artifacts that are loaded, and are to be tried beside one that serves.
+    """Loaded artifacts that are to be tried beside a serving one.
 
     Attributes:
-        shadow: What is to be the shadow, with what the operator says of it; ``None`` for none.
-        canary: Likewise.
+        shadow: The shadow with its options; ``None`` for none.
+        canary: The canary with its options; ``None`` for none.
     """
 
     shadow: tuple[Shadow, ServedModel] | None
     canary: tuple[Canary, ServedModel] | None
 
     def begin(self, serving: ServedModel, trialed: TrialedModel) -> None:
-        """Begins to try them.
+        """Begins the trials.
 
         Args:
-            serving: What serves.
-            trialed: The model of that, which closes them from now on.
+            serving: The serving model.
+            trialed: The model around it, which closes the artifacts from now on.
 
         Raises:
-            ConfigError: If one of them is the artifact that serves, or a canary lies in another embedding space.
-            ShuttingDownError: If the model was closed meanwhile.
+            ConfigError: If one of them is the serving artifact, or a canary has another embedding space.
+            ShuttingDownError: If the model was closed in the meantime.
         """
         with ExitStack() as undo:
             shadow = canary = None
@@ -82,19 +82,19 @@ class Tried(Closing):
 
 @dataclass(frozen=True)
 class Offered(Closing):
-    """Artifacts that are loaded, and that requests may ask for.
+    """Loaded artifacts that requests may select.
 
     Attributes:
-        offered: What they are, with what the operator says of each.
+        offered: The artifacts with their options.
     """
 
     offered: Sequence[tuple[Offer, ServedModel]]
 
     def beside(self, serving: ServedModel) -> ServedModel:
-        """Puts them beside an artifact that serves; none is in memory twice.
+        """Combines them with a serving artifact; none is in memory twice.
 
         Args:
-            serving: The artifact.
+            serving: The serving artifact.
         """
         if not self.offered:
             return serving
@@ -119,13 +119,13 @@ class Offered(Closing):
 
 
 class TrialLoader(Closing):
-    """Loads artifacts that are tried beside the ones that serve. Several threads may use it.
+    """Loads artifacts that are offered or tried beside the serving ones. Thread-safe.
 
-    Where an engine has worker processes, shadows have one of their own, which leaves the processors to the others.
+    If an engine has worker processes, shadows have one of their own with low CPU priority.
 
     Args:
         config: The settings of the engine.
-        host: What computes its models, and canaries.
+        host: The host that computes its models, and canaries.
     """
 
     def __init__(self, config: EngineConfig, host: ModelHost) -> None:
@@ -145,14 +145,14 @@ class TrialLoader(Closing):
         shadow: Shadow | None,
         canary: Canary | None,
     ) -> Tried:
-        """Loads what is to be tried.
+        """Loads the artifacts to try.
 
         Args:
             source: The package.
-            name: What requests call the model; ``None`` for the name of the package.
-            options: How the artifact that serves is loaded: the other arguments of ``Engine.load``.
-            shadow: What is to be the shadow; ``None`` for none.
-            canary: What is to be the canary; ``None`` for none.
+            name: The model's name in requests; ``None`` for the name of the package.
+            options: The options of the serving artifact: the other arguments of ``Engine.load``.
+            shadow: The options of the shadow; ``None`` for none.
+            canary: The options of the canary; ``None`` for none.
 
         Raises:
             InferoxError: If one cannot be loaded.
@@ -172,13 +172,13 @@ class TrialLoader(Closing):
     def load_offers(
         self, source: str, name: str | None, options: Mapping[str, Any], offers: Sequence[Offer]
     ) -> Offered:
-        """Loads what requests may ask for.
+        """Loads the artifacts that requests may select.
 
         Args:
-            source: See ``load``, as for the arguments that follow.
-            name: What requests call the model.
-            options: How the artifact that serves is loaded.
-            offers: What they may ask for.
+            source: The package.
+            name: The model's name in requests; ``None`` for the name of the package.
+            options: The options of the serving artifact: the other arguments of ``Engine.load``.
+            offers: The artifacts that they may select.
 
         Raises:
             InferoxError: If one cannot be loaded.
@@ -194,19 +194,19 @@ class TrialLoader(Closing):
         return Offered(offered)
 
     def workers(self) -> list[WorkerInfo]:
-        """The worker processes of shadows that are alive."""
+        """Lists the live worker processes of shadows."""
         background = self._background
         if background is None or background is self._host:
             return []
         return [replace(worker, is_shadow=True) for worker in background.workers()]
 
     def count_restarts(self) -> int:
-        """The number of worker processes of shadows that took the place of another."""
+        """Counts the worker processes of shadows that replaced another."""
         background = self._background
         return 0 if background is None or background is self._host else background.restarts().total()
 
     def close(self) -> None:
-        """Ends the worker processes of shadows, whose models are closed."""
+        """Ends the worker processes of shadows, whose models must be closed already."""
         with self._lock:
             self._is_closed = True
             background = self._background
@@ -216,7 +216,7 @@ class TrialLoader(Closing):
     def _load(self, host: ModelHost, source: str, name: str, options: Mapping[str, Any], asked: Offer) -> ServedModel:
         own = {"backend": asked.backend, "precision": asked.precision, "start": "best"}
         if asked.precision is not None:
-            own["quality"] = None  # what is asked for by name is tried, however well it agrees
+            own["quality"] = None  # an artifact requested by name is tried whatever its parity
         return host.load(source, name, str(next(self._numbers)), {**options, **own}, ModelRegistry())
 
     def _find_background(self) -> ModelHost:
@@ -231,15 +231,15 @@ class TrialLoader(Closing):
 
 
 def check_forms(shadow: Shadow | None, canary: Canary | None, offers: Sequence[Offer]) -> None:
-    """Refuses what is said in another form, before anything is loaded.
+    """Checks the types of the options, before anything is loaded.
 
     Args:
-        shadow: What is to be the shadow.
-        canary: What is to be the canary.
-        offers: What requests may ask for.
+        shadow: The options of the shadow.
+        canary: The options of the canary.
+        offers: The artifacts that requests may select.
 
     Raises:
-        ConfigError: If one is no such object.
+        ConfigError: If one is of another type.
     """
     _check_form("shadow", shadow, Shadow)
     _check_form("canary", canary, Canary)
@@ -256,7 +256,7 @@ def _check_form(kind: TrialKind, asked: Trial | None, form: type[Trial]) -> None
 
 
 def _make_gentle(config: EngineConfig) -> EngineConfig:
-    """The settings of the worker process of shadows, which takes what others leave."""
+    """Returns the settings for the shadows' worker process, which runs at low priority."""
     limit = config.memory_limit_bytes
     return replace(
         config,

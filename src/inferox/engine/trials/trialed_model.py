@@ -1,4 +1,4 @@
-"""A model beside whose artifact others are tried."""
+"""A model with trials beside its artifact."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from inferox.tasks.token import Token
 
 
 class TrialedModel(ServedModel):
-    """A model beside whose artifact others are tried, from when they are there. It closes all of them.
+    """A model whose artifact others are tried beside, once they are loaded. It closes all of them.
 
     Args:
-        serving: What serves, and computes all requests that ask for an artifact by name.
+        serving: The serving model, which also computes all requests that select an artifact by name.
     """
 
     def __init__(self, serving: ServedModel) -> None:
@@ -38,14 +38,14 @@ class TrialedModel(ServedModel):
         self._is_closed = False
 
     def begin(self, shadow: ShadowTrial | None, canary: CanaryTrial | None) -> None:
-        """Begins to try artifacts.
+        """Begins the trials.
 
         Args:
-            shadow: The one that computes some requests again; ``None`` for none.
-            canary: The one that answers some requests; ``None`` for none.
+            shadow: The shadow; ``None`` for none.
+            canary: The canary; ``None`` for none.
 
         Raises:
-            ShuttingDownError: If the model was closed meanwhile.
+            ShuttingDownError: If the model was closed in the meantime.
         """
         with self._lock:
             if self._is_closed:
@@ -59,7 +59,7 @@ class TrialedModel(ServedModel):
     def ask(
         self, items: Sequence[Any], options: RequestOptions, arrived_s: float, *, is_patient: bool = False
     ) -> Future[Answer]:
-        """Takes a request in; see ``ServedModel``."""
+        """Accepts a request; see ``ServedModel``."""
         if options.artifact is not None:
             return self._serving.ask(items, options, arrived_s, is_patient=is_patient)
         given = to_items(items)
@@ -73,7 +73,7 @@ class TrialedModel(ServedModel):
         return call.future
 
     async def aask(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Future[Answer]:
-        """Takes a request of a coroutine in; see ``ServedModel``."""
+        """Accepts a coroutine's request; see ``ServedModel``."""
         if options.artifact is not None:
             return await self._serving.aask(items, options, arrived_s)
         given = to_items(items)
@@ -89,23 +89,23 @@ class TrialedModel(ServedModel):
     def tokenize(
         self, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
     ) -> Future[list[list[Token]]]:
-        """Divides texts into tokens; see ``ServedModel``."""
+        """Splits texts into tokens; see ``ServedModel``."""
         return self._serving.tokenize(texts, prompt=prompt, add_special_tokens=add_special_tokens)
 
     def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> Future[list[str]]:
-        """Makes texts of tokens; see ``ServedModel``."""
+        """Decodes tokens to texts; see ``ServedModel``."""
         return self._serving.detokenize(ids, skip_special_tokens=skip_special_tokens)
 
     def info(self) -> ModelInfo:
-        """A description of the artifact that serves, and of what is tried beside it; see ``ServedModel``."""
+        """Describes the serving artifact and its trials; see ``ServedModel``."""
         return replace(self._serving.info(), trials=tuple(trial.stats.info for trial in self._trials))
 
     def stats(self) -> ModelStats:
-        """The statistics of the artifact that serves, and of those that are tried; see ``ServedModel``."""
+        """Returns the statistics of the serving artifact and its trials; see ``ServedModel``."""
         return replace(self._serving.stats(), trials=tuple(trial.stats for trial in self._trials))
 
     def close(self) -> None:
-        """Takes no more requests, waits until those that were taken are answered, and closes all artifacts."""
+        """Stops accepting requests, waits until those accepted are answered, and closes all artifacts."""
         with self._lock:
             self._is_closed = True
         with ExitStack() as stack:
@@ -128,6 +128,6 @@ class TrialedModel(ServedModel):
             items,
             options,
             ask_serving=lambda: self._serving.ask(items, options, arrived_s),
-            # The artifact is computed under an internal name, which callers must not see.
+            # The artifact is served under an internal name, which callers must not see.
             finish=lambda answer: replace(answer, model=self.name, version=self.version),
         )

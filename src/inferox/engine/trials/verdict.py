@@ -1,4 +1,4 @@
-"""The rule by which a canary goes on or ends."""
+"""The rule that decides whether a canary goes on."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from threading import Lock
 from inferox.core import counted
 
 LATEST = 256
-"""Over how many of the last requests drift and errors are told."""
+"""The number of recent requests over which drift and errors are measured."""
 
 LEAST = 5
-"""The fewest answers for a verdict: one that is far off does not end a trial, and a few do."""
+"""The fewest answers for a verdict, so that a single outlier does not end a trial but a few do."""
 
 
 class Verdict:
-    """Tells from the last requests of a canary whether it may go on. Several threads may use it.
+    """Decides from a canary's recent requests whether it may go on. Thread-safe.
 
     Args:
-        drift_limit: How far its answers may be away, in the mean.
+        drift_limit: The largest mean drift of its answers.
         error_limit: The share of its requests that may fail.
     """
 
@@ -29,13 +29,13 @@ class Verdict:
         self._failed: deque[bool] = deque(maxlen=LATEST)
 
     def note_request(self, *, failed: bool) -> str | None:
-        """Takes a request into account.
+        """Counts a request.
 
         Args:
             failed: Whether the canary failed it.
 
         Returns:
-            Why the canary may not go on; ``None`` if it may.
+            The reason why the canary may not go on; ``None`` if it may.
         """
         with self._lock:
             self._failed.append(failed)
@@ -45,13 +45,13 @@ class Verdict:
         return f"{failures} of its last {counted(count, 'request')} failed, and {self._error_limit:.3g} of them may"
 
     def note_drift(self, distance: float) -> str | None:
-        """Takes a request that was compared into account.
+        """Counts a compared request.
 
         Args:
-            distance: How far the canary's answer was away; see ``Drift``.
+            distance: The distance of the canary's answer; see ``Drift``.
 
         Returns:
-            Why the canary may not go on; ``None`` if it may.
+            The reason why the canary may not go on; ``None`` if it may.
         """
         with self._lock:
             self._drifts.append(distance)

@@ -1,1 +1,1 @@
-"""Models in worker processes: a supervisor that loses no request when one of them ends."""
+"""Models in worker processes, with a supervisor that loses no request when one of them dies."""

@@ -1,4 +1,4 @@
-"""Asking a worker for a part of a request."""
+"""The call that asks a worker to compute a part of a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inferox.engine.workers.pooled_request import Part
 
 
 def to_ask(number: int, part: Part) -> Ask:
-    """The call that asks a worker for a part of a request.
+    """Makes the call that asks a worker to compute a part of a request.
 
     Args:
         number: The number of the call.
@@ -21,7 +21,7 @@ def to_ask(number: int, part: Part) -> Ask:
     left_s = None
     if options.deadline_s is not None:
         left_s = max(1e-3, request.arrived_s + options.deadline_s - time.monotonic())
-    truncate = "cut" if options.truncate == "warn" else options.truncate  # of what is cut, the answer tells
+    truncate = "cut" if options.truncate == "warn" else options.truncate  # the answer tells what was cut
     return Ask(
         number,
         model.name,

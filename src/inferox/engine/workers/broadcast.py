@@ -1,4 +1,4 @@
-"""Messages to all workers of a model, each of which may hang."""
+"""Messages to all workers of a model, any of which may hang."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _COUNT_S = 0.25
 
 
 def unload_in(calls: dict[Future[Any], WorkerLink], model: RemoteModel) -> None:
-    """Waits until workers have unloaded a model, and ends those that do not.
+    """Waits until workers have unloaded a model, and kills those that do not.
 
     Args:
-        calls: What is done once each has.
+        calls: The futures of the workers' replies.
         model: The model.
     """
     for call in wait(calls, _UNLOAD_S).not_done:
@@ -31,15 +31,15 @@ def unload_in(calls: dict[Future[Any], WorkerLink], model: RemoteModel) -> None:
 
 
 def count_in(links: Sequence[WorkerLink], model: RemoteModel) -> tuple[list[Any], int]:
-    """The answers of workers about a model: its statistics, and its description.
+    """Collects the statistics and descriptions of a model from workers.
 
     Args:
         links: The workers.
         model: The model.
 
     Returns:
-        What each says that lives, or has said last if it does not answer in time, and how many do not. One that has not
-        answered an earlier call is not waited for.
+        The report of each live worker, or its last one if it does not answer in time, and the number of those that do
+        not. A worker that has not answered an earlier call is not waited for.
     """
     calls: dict[int, Future[Any]] = {}
     for index, link in enumerate(links):

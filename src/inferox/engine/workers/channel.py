@@ -1,4 +1,4 @@
-"""Messages over a Unix socket: small ones in it, large ones beside it in files without a name."""
+"""Messages over a Unix socket: small ones inline, large ones in unnamed files that are passed along."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from inferox.engine.workers.messages import Message
 from inferox.engine.workers.unnamed_file import close_quietly, make_file, map_file
 
 INLINE_BYTES = 64 * 1024
-"""From how many bytes on a message goes into a file, which both sides have in memory once."""
+"""The size from which a message goes into a file, which both sides share in memory."""
 
 _MOST_INLINE_BYTES = 2**30
-"""The largest message without a file, which both sides have to copy."""
+"""The largest inline message, which both sides have to copy."""
 
 _HEADER = struct.Struct("<QQB15x")
-"""The sizes of the body and of the whole message, and whether it is in a file. Its own size keeps arrays aligned."""
+"""The sizes of the body and the message, and whether it is in a file. The header's size keeps arrays aligned."""
 
 _READ_BYTES = 64 * 1024
 """The number of bytes read at a time: the C library keeps buffers of this size, and maps larger ones anew each time."""
@@ -33,12 +33,12 @@ _CLOSE_ON_EXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class Channel:
-    """One end of a connection of two processes. Any thread may send; one at a time receives.
+    """One end of a connection between two processes. Any thread may send; only one at a time may receive.
 
-    Sending never waits for the other process: what does not fit into the socket is sent by a thread of its own.
+    Sending never waits for the other process: what does not fit into the socket is sent by a separate thread.
 
     Args:
-        connection: The socket; it is closed with this.
+        connection: The socket; it is closed with this object.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -55,13 +55,13 @@ class Channel:
         return self._socket.fileno()
 
     def send(self, message: Message) -> None:
-        """Sends a message. Where the other side is gone nothing happens: who receives is told so.
+        """Sends a message. If the other side is gone, nothing happens: the receiver finds out.
 
         Args:
             message: The message.
 
         Raises:
-            TypeError: See ``encode``, as for those that follow.
+            TypeError: See ``encode``.
             ValueError: See ``encode``.
             OverflowError: See ``encode``.
         """
@@ -76,19 +76,19 @@ class Channel:
             self._outbox.append((left, files if len(left) == len(content) else []))
         try:
             Thread(target=self._empty_outbox, name="inferox-send", daemon=True).start()
-        except RuntimeError:  # no thread can be started: nothing would ever be sent again
+        except RuntimeError:  # no thread can be started, so nothing would ever be sent again
             self._empty_outbox()
 
     def receive(self, *, wait: bool = True) -> list[Message]:
-        """The messages that have come; there may be none where it does not wait.
+        """Receives messages; there may be none if it does not wait.
 
         Args:
             wait: Whether to wait for one.
 
         Raises:
             EOFError: If the other side has closed its end, or is gone.
-            ValueError: If a file that came is not safe to read, or cannot be kept.
-            msgspec.DecodeError: If what comes is not a message.
+            ValueError: If a received file is not safe to read, or cannot be kept.
+            msgspec.DecodeError: If the data is not a message.
         """
         messages: list[Message] = []
         while not messages:
@@ -99,7 +99,7 @@ class Channel:
         return messages
 
     def close(self) -> None:
-        """Ends the connection; a thread that receives is told so."""
+        """Closes the connection; a receiving thread is woken."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -107,7 +107,7 @@ class Channel:
         self._files.clear()
 
     def _send_now(self, content: memoryview, files: list[int]) -> memoryview:
-        """Sends what fits, and returns what is left."""
+        """Sends as much as fits, and returns the rest."""
         try:
             sent = self._send_some(content, files, _NO_WAIT)
         except BlockingIOError:
@@ -120,7 +120,7 @@ class Channel:
     def _send_some(self, content: memoryview, files: list[int], flags: int) -> int:
         extra = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
         sent = self._socket.sendmsg([content], extra, flags)
-        close_quietly(files)  # they go with the first byte
+        close_quietly(files)  # they are sent with the first byte
         return sent
 
     def _empty_outbox(self) -> None:
@@ -132,7 +132,7 @@ class Channel:
             except OSError:
                 close_quietly(files)
             except BaseException:
-                # After a partial message nothing can follow: the other side is told, and gives up this process.
+                # Nothing can follow a partial message: the other side is told, and gives up this process.
                 with suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
                 raise
@@ -182,8 +182,8 @@ class Channel:
             if is_file:
                 content = map_file(self._next_file(), size)
             else:
-                # The message alone owns the bytes, of which its arrays are views; they begin where the header
-                # does: its size keeps them aligned.
+                # The bytes, of which the arrays are views, belong to the message alone. They begin where the header
+                # does, whose size keeps the arrays aligned.
                 whole = unread if end - begin == len(data) and unread is data else bytes(unread[begin:end])
                 content = memoryview(whole)[_HEADER.size :]
             begin = end
@@ -200,13 +200,13 @@ class Channel:
 
 
 def open_pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected sockets, which pass descriptors."""
+    """Makes two connected sockets that can pass file descriptors."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
 
 
 def _lay_out(frame: Frame) -> tuple[memoryview, list[int]]:
     if frame.size_bytes >= INLINE_BYTES:
-        with suppress(OSError):  # without a descriptor for it, it goes through the socket
+        with suppress(OSError):  # without a free descriptor, it goes through the socket
             file = make_file(frame.pieces())
             return memoryview(_HEADER.pack(len(frame.body), frame.size_bytes, 1)), [file]
     if frame.size_bytes > _MOST_INLINE_BYTES:

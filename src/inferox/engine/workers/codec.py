@@ -1,4 +1,4 @@
-"""Messages as bytes, and the arrays in them beside those, so that none is copied where it arrives."""
+"""The encoding of messages, with arrays beside the body, so that none is copied on arrival."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from inferox.engine.workers.messages import Message
 from inferox.tasks.image_file import ImageFile
 
 _ARRAY, _SCALAR, _IMAGE_FILE = 1, 2, 3
-"""The kinds of values that msgpack does not have."""
+"""The kinds of values that msgpack lacks."""
 
 _ALIGNMENT_BYTES = 64
-"""At which multiples arrays begin, as runtimes want them."""
+"""The alignment of arrays, as runtimes want it."""
 
 _REFUSED_KINDS = "OV"
-"""The kinds of NumPy types that are no numbers or texts: objects of Python, and records."""
+"""The kinds of NumPy types that are neither numbers nor texts: Python objects, and records."""
 
 
 @dataclass
 class Frame:
-    """A message as bytes.
+    """An encoded message.
 
     Attributes:
-        body: The message, with a reference in the place of each array.
-        arrays: The arrays, each of which begins where the one before ends, at the next multiple of 64 bytes.
-        size_bytes: The size of all of it.
+        body: The message, with a reference in place of each array.
+        arrays: The arrays, each of which begins after the previous one, at the next multiple of 64 bytes.
+        size_bytes: The total size.
     """
 
     body: bytes = b""
@@ -41,7 +41,7 @@ class Frame:
     size_bytes: int = 0
 
     def pieces(self) -> list[bytes | memoryview]:
-        """The written pieces, one after another."""
+        """Returns the encoded pieces, in order."""
         pieces: list[bytes | memoryview] = [self.body]
         size = len(self.body)
         for array in self.arrays:
@@ -53,13 +53,13 @@ class Frame:
 
 
 def encode(message: Message) -> Frame:
-    """Writes a message.
+    """Encodes a message.
 
     Args:
         message: The message.
 
     Raises:
-        TypeError: If it holds a value that has no form outside of this process.
+        TypeError: If it holds a value that has no form outside this process.
         ValueError: If it holds a text that is not valid Unicode, or lists nested too deeply.
         OverflowError: If it holds an integer of more than 64 bits.
     """
@@ -88,17 +88,17 @@ def encode(message: Message) -> Frame:
 
 
 class MessageDecoder:
-    """Reads messages. One thread uses it at a time."""
+    """Decodes messages. Not thread-safe."""
 
     def __init__(self) -> None:
         self._decoder: Decoder[Message] = Decoder(Message, ext_hook=self._read)
         self._arrays = memoryview(b"")
 
     def decode(self, content: memoryview, body_bytes: int) -> Message:
-        """Reads a message. Its arrays are views of the content, which cannot be written to.
+        """Decodes a message. Its arrays are read-only views of the content.
 
         Args:
-            content: The pieces of a frame, one after another; nobody changes them any more.
+            content: The pieces of a frame, in order; they must not change any more.
             body_bytes: The size of its body.
 
         Raises:
@@ -129,7 +129,7 @@ class MessageDecoder:
 
 
 def to_image_file(file: ImageFile) -> Ext:
-    """The written form of an image file, which msgpack would otherwise make a dict of.
+    """Encodes an image file, which msgpack would otherwise turn into a dict.
 
     Args:
         file: The file.

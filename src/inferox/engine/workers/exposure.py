@@ -1,4 +1,4 @@
-"""The limit on a worker's requests of a model, so that its death takes few of them along."""
+"""The limit on a worker's requests for a model, so that its death affects only a few."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from threading import Lock
 
 _CALM_AFTER = 64
-"""After how many answers since the last death twice as many requests may be with a worker at once."""
+"""The number of answers since the last death after which the limit doubles."""
 
 _MOST = 64
-"""The most requests that may be with a worker at once where nothing is limited any more."""
+"""The limit beyond which requests are no longer limited."""
 
 
 class Exposure:
-    """The most requests of a model that a worker may have at once. Several threads may use it.
+    """The most requests for a model that a worker may have at once. Thread-safe.
 
-    There is no limit until a worker dies of what it computes. From then on each worker has one request at a time:
-    whatever the next one dies of has no mates that would be suspected with it. The limit doubles with every 64 answers.
+    There is no limit until a worker dies while computing. From then on each worker has one request at a time, so that
+    no others are suspected if the next one dies. The limit doubles with every 64 answers.
     """
 
     def __init__(self) -> None:
@@ -24,35 +24,35 @@ class Exposure:
         self._answers: dict[str, int] = {}
 
     def note_death(self, models: Iterable[str]) -> None:
-        """Takes note that a worker died while it computed.
+        """Records that a worker died while computing.
 
         Args:
-            models: What identifies the models that it computed.
+            models: The keys of the models that it was computing.
         """
         with self._lock:
             self._answers.update(dict.fromkeys(models, 0))
 
     def note_answer(self, model: str) -> None:
-        """Takes note of an answer.
+        """Records an answer.
 
         Args:
-            model: What identifies the model that gave it.
+            model: The key of the model that gave it.
         """
         if model not in self._answers:
             return
         with self._lock:
             answers = self._answers.get(model, _MOST * _CALM_AFTER) + 1
             if _limit(answers) < _MOST:
-                self._answers[model] = answers  # never gone for a moment, in which nothing would be limited
+                self._answers[model] = answers  # never absent, even for a moment in which nothing would be limited
             else:
                 self._answers.pop(model, None)
 
     def allows(self, model: str, count: int) -> bool:
-        """Says whether a worker may have one more request.
+        """Returns whether a worker may have one more request.
 
         Args:
-            model: What identifies the model.
-            count: How many of its requests it has.
+            model: The key of the model.
+            count: The number of the model's requests that the worker has.
         """
         answers = self._answers.get(model)
         return answers is None or count < _limit(answers)

@@ -1,4 +1,4 @@
-"""Errors of Inferox as messages, with everything that they say."""
+"""The conversion of Inferox's errors to messages and back, with all their facts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from inferox.engine.workers.messages import Failed
 
 
 def to_message(call: int, error: BaseException) -> Failed:
-    """Writes an error.
+    """Converts an error to a message.
 
     Args:
         call: The number of the call that failed with it.
-        error: The error; what is not one of Inferox becomes an ``ExecutionError``.
+        error: The error; one that is not Inferox's becomes an ``ExecutionError``.
     """
     kind, causes = kind_of(error), _causes_of(error)
     if kind is None or not isinstance(error, InferoxError):
@@ -21,10 +21,10 @@ def to_message(call: int, error: BaseException) -> Failed:
 
 
 def to_error(message: Failed) -> InferoxError:
-    """Reads an error.
+    """Restores an error from a message.
 
     Args:
-        message: What ``to_message`` wrote.
+        message: The result of ``to_message``.
     """
     error = restore_error(message.kind, message.message, message.facts)
     for cause in message.causes:

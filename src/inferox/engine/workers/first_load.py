@@ -1,4 +1,4 @@
-"""Loading a model in the first worker, before all others."""
+"""The loading of a model in one worker, before all others."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from inferox.engine.workers.messages import ListPrerequisites, Load
 from inferox.engine.workers.prerequisites import Prerequisites
 
 _LEARN_S = 5.0
-"""The time a worker may take to say what computing its models takes."""
+"""The time that a worker may take to list the prerequisites of its models."""
 
 _TRIES = 2
-"""The number of times a model is loaded whose worker dies meanwhile: it may have died of something else."""
+"""The number of attempts to load a model if the worker dies meanwhile: it may have died of something else."""
 
 
 def load_first(
     wait_for_link: Callable[[], WorkerLink], make: Callable[[int], Load], launcher: Launcher
 ) -> tuple[WorkerLink, ModelInfo]:
-    """Loads a model in the first worker that there is, and learns what that takes.
+    """Loads a model in the first available worker, and learns the prerequisites of that.
 
     Args:
-        wait_for_link: Gives the worker.
-        make: Makes the message of the number of the call.
-        launcher: What starts the workers that come later.
+        wait_for_link: Waits for and returns the worker.
+        make: Makes the message for a call number.
+        launcher: The launcher of later workers.
 
     Returns:
-        The worker, and what it has loaded.
+        The worker, and the description of the loaded model.
 
     Raises:
         LoadError: If workers die of it, or it cannot be loaded.
@@ -51,11 +51,11 @@ def load_first(
 
 
 def learn_from(links: Iterable[WorkerLink], launcher: Launcher) -> None:
-    """Learns what computing the models takes, from the first worker that says it.
+    """Learns the prerequisites of the models from the first worker that lists them.
 
     Args:
         links: The workers.
-        launcher: What starts the workers that come later. Where none says it, they are started as before.
+        launcher: The launcher of later workers. If no worker answers, they are started as before.
     """
     for link in links:
         with suppress(InferoxError, TimeoutError):

@@ -1,4 +1,4 @@
-"""The record of what a worker is computing, which can be read after the worker's death."""
+"""The record of what a worker is computing, which can be read even after the worker's death."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from queue import SimpleQueue
 from inferox.engine.workers.unnamed_file import open_file
 
 _HEAD = struct.Struct("<Qdd")
-"""The number of rows in flight, since when, and after how many seconds something must be wrong."""
+"""The number of rows in flight, the start time, and the time limit in seconds."""
 
 _SLOT_BYTES = 8192
 _MOST_ROWS = (_SLOT_BYTES - _HEAD.size) // 8
 _EVERYTHING = 2**64 - 1
-"""The number of rows that stands for more than fit."""
+"""The number of rows that stands for more than fit into a slot."""
 
 _ROW_BITS = 24
 ALL_ROWS = 2**_ROW_BITS - 1
-"""The row that stands for all of a call."""
+"""The row index that stands for all rows of a call."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Flight:
 
     Attributes:
         rows: The rows, as pairs of a call and the index of an item; ``None`` if they are too many to be listed.
-        since_s: Since when, on the clock of ``time.monotonic``, which all processes share.
-        limit_s: After how many seconds something must be wrong; ``None`` if that is not known.
+        since_s: The start time, on the clock of ``time.monotonic``, which all processes share.
+        limit_s: The seconds after which they are overdue; ``None`` if that is not known.
     """
 
     rows: frozenset[tuple[int, int]] | None
@@ -41,16 +41,16 @@ class Flight:
     limit_s: float | None
 
     def is_overdue(self) -> bool:
-        """True if it takes so long that something must be wrong."""
+        """Whether it takes so long that something must be wrong."""
         return self.limit_s is not None and time.monotonic() - self.since_s > self.limit_s
 
 
 class FlightSlot:
-    """A slot, in which one thread at a time writes what is in flight.
+    """A slot in which one thread at a time records what is in flight.
 
     Args:
         memory: The memory of all slots.
-        start: Where in it this one begins.
+        start: The offset of this slot.
     """
 
     def __init__(self, memory: mmap.mmap, start: int) -> None:
@@ -58,11 +58,11 @@ class FlightSlot:
         self._start = start
 
     def write(self, rows: Sequence[tuple[int, int]], limit_s: float | None = None) -> None:
-        """Writes what is in flight from now on.
+        """Records what is in flight from now on.
 
         Args:
-            rows: The rows, as pairs of a call and the index of an item; those of before are gone.
-            limit_s: After how many seconds something must be wrong; ``None`` if that is not known.
+            rows: The rows, as pairs of a call and the index of an item; they replace earlier ones.
+            limit_s: The seconds after which they are overdue; ``None`` if that is not known.
         """
         start, count = self._start, len(rows) if len(rows) <= _MOST_ROWS else _EVERYTHING
         # While the number is 0, the slot is empty, whatever else it contains.
@@ -76,7 +76,7 @@ class FlightSlot:
         self._memory[start : start + 8] = struct.pack("<Q", count)
 
     def read(self) -> Flight | None:
-        """The rows in flight, now or when the worker died; ``None`` if nothing is."""
+        """Reads the rows in flight, now or when the worker died; ``None`` if there are none."""
         count, since_s, limit_s = _HEAD.unpack_from(self._memory, self._start)
         if not count:
             return None
@@ -89,9 +89,9 @@ class FlightSlot:
 
 
 class FlightRecord:
-    """Shared memory in which stands what each thread of a worker computes.
+    """Shared memory that records what each thread of a worker computes.
 
-    Nothing is sent for it: a worker that is killed has written it already.
+    Nothing needs to be sent: a worker that is killed has already written it.
 
     Args:
         descriptor: The file of the slots, as ``make_record_file`` makes it; it is not closed.
@@ -106,50 +106,50 @@ class FlightRecord:
             self._free.put(slot)
 
     def begin(self, rows: Sequence[tuple[int, int]], limit_s: float | None) -> FlightSlot:
-        """Notes that rows are in flight from now on; see ``FlightSlot.write``.
+        """Records that rows are in flight from now on; see ``FlightSlot.write``.
 
         Returns:
-            Where it is noted, for ``end``.
+            The slot, for ``end``.
         """
         slot = self._free.get()
         slot.write(rows, limit_s)
         return slot
 
     def end(self, slot: FlightSlot) -> None:
-        """Notes that rows are in flight no more.
+        """Records that rows are no longer in flight.
 
         Args:
-            slot: What ``begin`` gave.
+            slot: The slot from ``begin``.
         """
         slot.write([])
         self._free.put(slot)
 
     def beat(self, limit_s: float) -> None:
-        """Notes that the worker hears what is said to it.
+        """Records a heartbeat: the worker still reads its messages.
 
         Args:
-            limit_s: Within how many seconds it will do so again, unless something is wrong.
+            limit_s: The seconds within which the next beat is due.
         """
         self._heart.write([(0, ALL_ROWS)], limit_s)
 
     def read_heart(self) -> Flight | None:
-        """The last beat, which is overdue where another should have followed; ``None`` before the first."""
+        """Reads the last heartbeat, which is overdue if another should have followed; ``None`` before the first."""
         return self._heart.read()
 
     def read(self) -> list[Flight]:
-        """The rows in flight, now or when the worker died."""
+        """Reads the rows in flight, now or when the worker died."""
         return [flight for slot in self._slots if (flight := slot.read())]
 
     def close(self) -> None:
-        """Gives the memory back."""
+        """Releases the memory."""
         self._memory.close()
 
 
 def make_record_file(slots: int) -> int:
-    """An empty file for the record of a worker.
+    """Makes an empty file for the record of a worker.
 
     Args:
-        slots: How many threads of the worker may compute at once.
+        slots: The number of the worker's threads that may compute at once.
 
     Returns:
         Its descriptor, which the caller closes.
@@ -160,10 +160,10 @@ def make_record_file(slots: int) -> int:
 
 
 def is_in(flights: Iterable[Flight], call: int, row: int) -> bool:
-    """Says whether a row is in flight.
+    """Returns whether a row is in flight.
 
     Args:
-        flights: What is in flight.
+        flights: The rows in flight.
         call: The call that the row belongs to.
         row: The index of its item.
     """

@@ -1,4 +1,4 @@
-"""Notes what a worker does for one model, and learns how long that takes."""
+"""The watch of a worker over one model: it records what is in flight, and learns how long that takes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from inferox.engine.workers.hang_limit import HangLimit
 from inferox.parity import Samples
 
 _NOBODYS = (0, ALL_ROWS)
-"""The number for work of no call: calls are counted from 1."""
+"""The row for work that belongs to no call: calls are counted from 1."""
 
 _ITEM_COST = 64
-"""The cost of making a row of an item, beside its characters."""
+"""The cost of encoding an item, besides its characters."""
 
 
 @dataclass(frozen=True)
 class CallOptions(RequestOptions):
-    """The options of a request that came as a call.
+    """The options of a request that arrived as a call.
 
     Attributes:
         call: The number of the call.
@@ -36,25 +36,25 @@ class CallOptions(RequestOptions):
 
 
 class FlightWatch(Watch):
-    """Notes what a worker does for one model. A tokenizer can crash and hang as well as a runtime.
+    """Records what a worker does for one model. A tokenizer can crash and hang as well as a runtime.
 
     Args:
-        flights: Where it is noted.
-        least_s: After how many seconds at the least something is taken to hang.
+        flights: The record.
+        least_s: The least seconds after which a computation counts as hung.
     """
 
     def __init__(self, flights: FlightRecord, least_s: float) -> None:
         self._flights = flights
-        # None of them tells how long the others take.
+        # Neither predicts how long the others take.
         self._makes, self._computes, self._checks = HangLimit(least_s), HangLimit(least_s), HangLimit(least_s)
 
     def making(self, asked: Sequence[RequestOptions], items: Sequence[Any]) -> AbstractContextManager[None]:
-        """Notes that rows are made; see ``Watch``."""
+        """Records that rows are encoded; see ``Watch``."""
         noted = [(options.call, ALL_ROWS) for options in asked if isinstance(options, CallOptions)]
         return self._note(noted, self._makes, sum(_ITEM_COST + _size_of(item) for item in items))
 
     def computing(self, rows: Sequence[Row]) -> AbstractContextManager[None]:
-        """Notes that rows are computed; see ``Watch``."""
+        """Records that rows are computed; see ``Watch``."""
         noted = [
             (request.options.call, place - request.rows.start)
             for request, place in rows
@@ -64,12 +64,12 @@ class FlightWatch(Watch):
         return self._note(noted, self._computes, PADDED_COST.of_batch(len(rows), 0, longest))
 
     def checking(self) -> AbstractContextManager[None]:
-        """Notes that the stored samples are computed; see ``Watch``."""
+        """Records that the stored samples are computed; see ``Watch``."""
         return self._note([_NOBODYS], self._checks, 1.0)
 
     @contextmanager
     def trying(self, samples: Samples) -> Iterator[None]:
-        """Learns from stored samples when the first batch hangs; see ``Watch``."""
+        """Learns the time limit of the first batch from stored samples; see ``Watch``."""
         began_s = time.monotonic()
         yield
         cost = sum(PADDED_COST.of_batch(*_shape_of(batch.inputs)) for batch in samples.batches)
@@ -80,13 +80,13 @@ class FlightWatch(Watch):
 
 
 class _Noted(AbstractContextManager[None]):
-    """A block of which it is noted what is in flight, and learned how long it takes.
+    """A block whose rows are recorded as in flight, and whose time is learned.
 
     Args:
-        flights: Where it is noted.
-        noted: What is in flight, as pairs of a call and the index of an item.
+        flights: The record.
+        noted: The rows in flight, as pairs of a call and the index of an item.
         limit: Learns how long it takes.
-        cost: What is done.
+        cost: The cost of the block.
     """
 
     def __init__(self, flights: FlightRecord, noted: Sequence[tuple[int, int]], limit: HangLimit, cost: float) -> None:
@@ -109,7 +109,7 @@ def _size_of(item: Any) -> int:
 
 
 def _shape_of(inputs: Mapping[str, npt.NDArray[Any]]) -> tuple[int, int, int]:
-    """The rows of a sample, no tokens as in the costs that are learned, and the length of its rows."""
+    """Returns the number of rows of a sample, 0 tokens as in the learned costs, and the length of its rows."""
     shapes = [array.shape for array in inputs.values() if array.ndim]
     rows = max((shape[0] for shape in shapes), default=1)
     return rows, 0, max((shape[1] for shape in shapes if len(shape) == 2), default=1)  # noqa: PLR2004 - rows of tokens

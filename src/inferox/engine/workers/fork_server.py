@@ -1,8 +1,8 @@
 """The process that workers are forked from: ``python -P -m inferox.engine.workers.fork_server SOCKET PARENT``.
 
-It has imported what workers import, read their tokenizers, and loaded what they compute with as far as that needs no
-other thread. It computes nothing and has one thread, so that a fork of it is as good as a process of its own. It does
-one thing after another, as it is asked over the socket, and ends with the process that started it.
+It imports what workers import, reads their tokenizers, and loads what they compute with, as far as that needs no other
+thread. It computes nothing and has a single thread, so that its forks behave like fresh processes. It handles one
+request at a time from the socket, and ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ MOST_BYTES = 4 * 2**20
 """The most bytes of a request."""
 
 _LOOK_EVERY_S = 1.0
-"""The interval at which the parent process is checked for being there."""
+"""The interval at which it checks whether the parent process is alive."""
 
 _THREAD_ENDS_S = 0.1
 """The time that threads which end when a process forks may take to disappear."""
 
 _TRYING_NICENESS = 10
-"""By how much less of a processor a fork gets that tries modules."""
+"""The niceness of a fork that tries modules."""
 
 _HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random", "/dev/pts/", "/dev/tty", "/dev/shm/")  # noqa: S108 - nothing is written there
 """The files that may be open in a process that forks."""
 
 
 def main() -> None:
-    """Serves the process that started this one; in each fork, is a worker."""
+    """Serves the process that started this one; in each fork, runs a worker."""
     connection, parent = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
     connection.settimeout(_LOOK_EVERY_S)
-    # A fork returns from here too, so that its stack holds nothing of this.
+    # A fork returns from here too, so that its stack holds nothing of the server.
     worker = _serve(connection, parent)
     connection.close()
     if worker is not None:
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def import_fit(names: Sequence[str]) -> None:
-    """Imports modules, but for those after which this process could not be forked: a fork of it tries each before.
+    """Imports modules, except those after which this process could not be forked: a fork tries each one first.
 
     Args:
         names: Their names.
@@ -67,19 +67,19 @@ def import_fit(names: Sequence[str]) -> None:
             _import(name)
         if count == len(left):
             return
-        # In a library most modules import the unfit one; among our own, few do.
+        # In a library, most modules import the unfit one; among our own, few do.
         unfit = left[count] if left[count].startswith(_OURS) else left[count].partition(".")[0]
         left = [name for name in left[count + 1 :] if not f"{name}.".startswith(f"{unfit}.")]
 
 
 def load_fit(listed: Mapping[str, Sequence[str]]) -> None:
-    """Loads what backends can load before a fork: its forks share the memory of that.
+    """Loads what backends can load before a fork, whose memory the forks then share.
 
-    A fork of this process tries. Where it does not survive that, or could not be forked then, or the container has no
-    room for as much again, nothing is loaded.
+    A fork of this process tries first. If it does not survive that, could not be forked afterwards, or the container
+    has no room for a second copy, nothing is loaded.
 
     Args:
-        listed: What each backend has listed, by its name.
+        listed: The result of each backend's ``list_loaded``, by the backend's name.
     """
     if not listed:
         return
@@ -92,14 +92,14 @@ def load_fit(listed: Mapping[str, Sequence[str]]) -> None:
             code = int(find_obstacle() is not None or not _leaves_room(before, memory_limit()))
         os._exit(code)
     if os.waitpid(child, 0)[1] == 0:
-        with suppress(Exception):  # its forks load what is not there
+        with suppress(Exception):  # its forks load whatever is missing
             _load(listed)
 
 
 def find_obstacle() -> str | None:
     """Finds out why this process must not be forked; ``None`` if it may be."""
     if _count_threads() > 1:
-        if (child := os.fork()) == 0:  # some libraries end their threads before a fork, and are fine
+        if (child := os.fork()) == 0:  # some libraries end their threads before a fork, which is fine
             os._exit(0)
         os.waitpid(child, 0)
         until_s = time.monotonic() + _THREAD_ENDS_S
@@ -116,10 +116,10 @@ def find_obstacle() -> str | None:
 
 
 def _count_fit(names: Sequence[str]) -> int:
-    """The number of modules that can be imported, one after another, before one of them is unfit."""
+    """Counts the modules that can be imported, one after another, before one of them is unfit."""
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
-        os.nice(_TRYING_NICENESS)  # requests are being computed meanwhile
+        os.nice(_TRYING_NICENESS)  # requests are being computed at the same time
         for name in names:
             _import(name)
             if find_obstacle() is not None:
@@ -146,7 +146,7 @@ def _leaves_room(before: MemoryLimit | None, after: MemoryLimit | None) -> bool:
 
 
 def _import(name: str) -> None:
-    with suppress(Exception):  # some are only made by others
+    with suppress(Exception):  # some modules are only created by others
         importlib.import_module(name)
 
 
@@ -155,7 +155,7 @@ def _count_threads() -> int:
 
 
 def _serve(connection: socket.socket, parent: int) -> tuple[int, int, str, int] | None:
-    """Does what is asked until nobody is there any more; in a fork, gives what it needs as a worker."""
+    """Handles requests until the other side is gone; in a fork, returns what it needs to run as a worker."""
     while (received := _receive(connection, parent)) is not None:
         request, files = received
         if (names := request.get("import")) is not None:
@@ -163,13 +163,13 @@ def _serve(connection: socket.socket, parent: int) -> tuple[int, int, str, int] 
             open_in_advance(request["read"])
             load_fit(request["load"])
             gc.collect()
-            gc.freeze()  # or collecting in a fork would copy every page
+            gc.freeze()  # otherwise a collection in a fork would copy every page
             _answer(connection, find_obstacle())
         elif (config := request.get("fork")) is not None:
             own = os.getpid()
             try:
                 child = os.fork()
-            except OSError as error:  # no room for another: those that there are go on
+            except OSError as error:  # no room for another: the existing ones go on
                 _close(files)
                 _answer(connection, str(error))
                 continue

@@ -1,4 +1,4 @@
-"""Processes that are forked from one that has imported their modules already."""
+"""Processes that are forked from one that has already imported their modules."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _IMPORT_S = 300.0
 """The time that importing the modules may take."""
 
 _ANSWER_S = 10.0
-"""The time that a fork may take, or the answer to how one ended."""
+"""The time limit of a fork, and of the answer to how one ended."""
 
 _LOOK_EVERY_S = 2e-3
-"""The interval at which a fork that is waited for is asked about."""
+"""The interval at which a fork that is waited for is polled."""
 
 
 class ForkServer:
-    """A process that has imported modules, and forks. Several threads may use it.
+    """A process that imports modules, and forks. Thread-safe.
 
     Args:
         environment: Its environment.
 
     Attributes:
-        children: How many of its forks have not been waited for.
+        children: The number of its forks that have not been waited for.
 
     Raises:
         ExecutionError: If it cannot be started.
@@ -63,10 +63,10 @@ class ForkServer:
             theirs.close()
 
     def prepare(self, needed: Prerequisites) -> None:
-        """Has it import modules, as far as they leave it fit to be forked, and read and load the rest.
+        """Has it import modules, as far as they leave it fit to be forked, and read and load the other prerequisites.
 
         Args:
-            needed: What its forks will need.
+            needed: The prerequisites of its forks.
 
         Raises:
             ExecutionError: If it must not be forked, or does not answer.
@@ -81,11 +81,11 @@ class ForkServer:
 
         Args:
             config: The settings of its engine, as JSON.
-            environment: Its environment; what a library has read of it already stays.
+            environment: Its environment; values that a library has already read stay as they were.
             files: Its socket and its record; they are not closed here.
 
         Raises:
-            ExecutionError: If it does not fork.
+            ExecutionError: If the fork fails.
         """
         pid = self._ask({"fork": config, "environment": dict(environment)}, files)
         if isinstance(pid, str):
@@ -95,26 +95,26 @@ class ForkServer:
         return ForkedProcess(self, pid)
 
     def find_end(self, pid: int) -> int | None:
-        """The exit code of a fork, as ``subprocess`` gives it; ``None`` if it has not ended.
+        """Finds the exit code of a fork, as ``subprocess`` reports it; ``None`` if it has not ended.
 
         Args:
-            pid: The number of its process.
+            pid: The id of its process.
         """
         try:
             code: int | None = self._ask({"wait": pid})
         except ExecutionError:
-            code = -signal.SIGKILL  # the system ends its forks with it
+            code = -signal.SIGKILL  # the system kills its forks with it
         if code is not None:
             with self._lock:
                 self.children -= 1
         return code
 
     def kill(self) -> None:
-        """Ends it at once, whatever it does; it is to be closed as well."""
+        """Kills it at once, whatever it is doing; it must be closed as well."""
         self._process.kill()
 
     def close(self) -> None:
-        """Ends it, and whatever it has forked."""
+        """Ends it, and everything that it has forked."""
         self._socket.close()
         try:
             self._process.wait(_ANSWER_S)
@@ -131,7 +131,7 @@ class ForkServer:
                 socket.send_fds(self._socket, [json.dumps(request).encode()], list(files))
                 answer = self._socket.recv(1024)
             except OSError as error:
-                # A late answer would be taken for the one to the next request.
+                # A late answer would be mistaken for the one to the next request.
                 self._is_in_step = False
                 self._process.kill()
                 raise ExecutionError(f"the process that workers are forked from does not answer: {error}") from error
@@ -144,11 +144,11 @@ class ForkedProcess:
     """A fork, with as much of the interface of ``subprocess.Popen`` as a worker needs.
 
     Args:
-        server: What it was forked from; its number is not given to another before it was waited for there.
-        pid: The number of its process.
+        server: The process that it was forked from; its id is not reused before the server has waited for it.
+        pid: The id of its process.
 
     Attributes:
-        pid: The number of its process.
+        pid: The id of its process.
     """
 
     def __init__(self, server: ForkServer, pid: int) -> None:
@@ -158,23 +158,23 @@ class ForkedProcess:
         self._code: int | None = None
 
     def kill(self) -> None:
-        """Ends it, where it has not ended."""
+        """Kills it, if it has not ended."""
         with self._lock:
             if self._code is None:
-                with suppress(ProcessLookupError):  # it has ended with what it was forked from
+                with suppress(ProcessLookupError):  # it has ended with its server
                     os.kill(self.pid, signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits until it has ended.
 
         Args:
-            timeout: How many seconds at the most; ``None`` for no limit.
+            timeout: The most seconds to wait; ``None`` for no limit.
 
         Returns:
-            Its exit code; for a signal the signal's number, negative.
+            Its exit code; for a signal, the negated signal number.
 
         Raises:
-            subprocess.TimeoutExpired: If it has not.
+            subprocess.TimeoutExpired: If it has not ended in time.
         """
         until_s = None if timeout is None else time.monotonic() + timeout
         while True:

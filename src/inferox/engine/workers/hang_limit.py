@@ -1,21 +1,21 @@
-"""After how long a computation must be taken to hang, learned from those that did not."""
+"""The time after which a computation counts as hung, learned from those that finished."""
 
 from __future__ import annotations
 
 from threading import Lock
 
 _FACTOR = 20.0
-"""The factor on the slowest one so far, in proportion to its cost: machines are throttled and swap."""
+"""The factor on the slowest one so far, in proportion to its cost: machines may be throttled, and may swap."""
 
 _MEMORY = 0.98
-"""The factor by which the slowest one fades with each that follows: a cold start is soon forgotten."""
+"""The factor by which the slowest one decays with each that follows, so that a cold start is soon forgotten."""
 
 
 class HangLimit:
-    """After how long a computation of one model must be taken to hang. Several threads may use it.
+    """The time after which a computation of one model counts as hung. Thread-safe.
 
     Args:
-        least_s: The least that it says.
+        least_s: The lower bound of the limit, in seconds.
     """
 
     def __init__(self, least_s: float) -> None:
@@ -24,19 +24,19 @@ class HangLimit:
         self._slowest: float | None = None
 
     def find_s(self, cost: float) -> float | None:
-        """The limit in seconds; ``None`` before the first success: a model may compile itself at first.
+        """Finds the limit in seconds; ``None`` before the first success, as a model may compile itself at first.
 
         Args:
-            cost: What is computed, as ``BatchCost`` prices it.
+            cost: The cost of the computation, as from ``BatchCost``.
         """
         return None if self._slowest is None else max(self._least_s, _FACTOR * self._slowest * cost)
 
     def learn(self, cost: float, seconds: float) -> None:
-        """Takes a computation that came to an end into account.
+        """Learns from a finished computation.
 
         Args:
-            cost: What was computed.
-            seconds: How long it took.
+            cost: The cost of the computation.
+            seconds: The time that it took.
         """
         with self._lock:
             self._slowest = max(seconds / cost, _MEMORY * (self._slowest or 0.0))

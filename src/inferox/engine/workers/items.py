@@ -1,4 +1,4 @@
-"""Items as they are sent to a worker, and what is said of those that cannot be sent."""
+"""The conversion of items for sending to a worker, and the errors for those that cannot be sent."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from inferox.tasks.image_file import ImageFile
 from inferox.tasks.texts import check_texts_or_pairs
 
 _CHARACTERS_PER_TOKEN = 4
-"""About how many characters of a text make a token; nothing here tokenises."""
+"""The approximate number of characters per token; nothing is tokenised here."""
 
 _BYTES_PER_TOKEN = 256
-"""About how many bytes of an image's file make a token."""
+"""The approximate number of bytes of an image file per token."""
 
 _SENT_AS_THEY_ARE = frozenset({str, bytes, bytearray, memoryview, tuple, list, dict, np.ndarray, int, float, bool})
 
 
 def to_sendable(items: Any) -> Any:
-    """Items as they are sent: msgpack would make something else of some.
+    """Converts items for sending, as msgpack would change the types of some.
 
     Args:
         items: The items: a list, or an array.
@@ -38,10 +38,10 @@ def to_sendable(items: Any) -> Any:
 
 
 def explain(error: Exception, items: Sequence[Any]) -> RequestError:
-    """The error for items that cannot be sent, as near as possible to what a worker would say of them.
+    """Makes the error for items that cannot be sent, as close as possible to a worker's own error for them.
 
     Args:
-        error: What sending them raised.
+        error: The error of sending them.
         items: The items.
     """
     if isinstance(error, UnicodeEncodeError):
@@ -56,7 +56,7 @@ def explain(error: Exception, items: Sequence[Any]) -> RequestError:
 
 
 def estimate_tokens(item: Any) -> int:
-    """About how many tokens an item has, before anything tokenises it.
+    """Estimates the number of an item's tokens without tokenising it.
 
     Args:
         item: The item.

@@ -1,4 +1,4 @@
-"""Starting the processes of workers: the first ones anew, and those that replace others as forks."""
+"""The start of worker processes: the first ones as new processes, and replacements as forks."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _MODULE = "inferox.engine.workers.worker"
 
 
 class Launcher:
-    """Starts the processes of workers. Several threads may use it.
+    """Starts worker processes. Thread-safe.
 
-    As long as no worker has loaded a model, each is a new process. From then on, which is to say where one replaces
-    another, they are forked from a process that has imported the same modules and read the same tokenizers: that
-    takes a fraction of the time. It is started in the background with the first replacement. Where the system does not
-    allow it, all are new processes.
+    As long as no worker has loaded a model, each is a new process. From then on, when one replaces another, it is
+    forked from a process that has imported the same modules and read the same tokenizers, which takes a fraction of the
+    time. That process is started in the background with the first replacement. If the system does not allow forks, all
+    are new processes.
 
     Args:
         config: The settings of the engine of each worker.
@@ -47,18 +47,18 @@ class Launcher:
         self._can_fork = sys.platform == "linux"
 
     def learn(self, found: Prerequisites) -> None:
-        """Takes note of what a worker has imported and read.
+        """Learns the prerequisites that a worker has listed.
 
         Args:
-            found: What it was.
+            found: The prerequisites.
         """
         if self._is_limited:
-            found = msgspec.structs.replace(found, loaded={})  # it would be there once more, which nothing counts
+            found = msgspec.structs.replace(found, loaded={})  # a second copy in memory would not be accounted for
         with self._lock:
             known = self._known.updated(found)
             if known != self._known:
                 self._known = known
-                self._retire()  # the next one has these as well
+                self._retire()  # the next one will have these as well
 
     def launch(self, files: Sequence[int]) -> subprocess.Popen[bytes] | ForkedProcess:
         """Starts a worker.
@@ -81,17 +81,17 @@ class Launcher:
                 self._starting = Thread(target=self._start_server, name="inferox-fork-server", daemon=True)
                 self._starting.start()
         return subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
-            # -P keeps the current folder, which may hold anything, off the import path.
+            # -P keeps the current folder, which may contain anything, off the import path.
             [sys.executable, "-P", "-m", _MODULE, *map(str, files), str(os.getpid()), self._config],
             stdin=subprocess.DEVNULL,
-            stdout=2,  # what a runtime prints is no output of this process
+            stdout=2,  # a runtime's prints are not output of this process
             pass_fds=tuple(files),
             env=self._environment(),
-            start_new_session=True,  # an interruption from the keyboard is for this process alone
+            start_new_session=True,  # a keyboard interrupt is for this process alone
         )
 
     def close(self) -> None:
-        """Ends the process that workers are forked from; they have ended before."""
+        """Ends the process that workers are forked from; the workers must have ended before."""
         with self._lock:
             self._can_fork = False
             starting = self._starting
@@ -106,7 +106,7 @@ class Launcher:
             self._retired = []
 
     def _start_server(self) -> None:
-        """Starts what workers are forked from: requests do not wait for it, and the next replacements use it."""
+        """Starts the process that workers are forked from, without delaying requests; later replacements use it."""
         with self._lock:
             known, environment = self._known, self._environment()
             server: ForkServer | None = None
@@ -128,7 +128,7 @@ class Launcher:
                 return
             if self._can_fork and known == self._known:
                 self._server = server
-            else:  # it has too little, or nobody needs it any more
+            else:  # it lacks prerequisites, or nobody needs it any more
                 self._retired.append(server)
                 self._sweep()
 

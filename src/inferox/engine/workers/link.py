@@ -1,4 +1,4 @@
-"""A living worker: the calls that it has, and the models that it has loaded."""
+"""The link to a live worker: the calls that it has, and the models that it has loaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from inferox.engine.workers.worker_process import WorkerProcess
 from inferox.machine.processes import describe_end
 
 _KILLED = -9
-"""The exit code of a process that was ended by SIGKILL, which no fault of its own raises."""
+"""The exit code of a process that was killed by SIGKILL, which no fault of its own raises."""
 
 Reply = Answered | Done | Failed
 """The answer of a worker to a call."""
@@ -35,7 +35,7 @@ class WorkerDiedError(ExecutionError):
 
     Args:
         message: How it ended.
-        was_killed: Whether somebody else has killed it: the system for lack of memory, or an operator.
+        was_killed: Whether something else killed it: the system for lack of memory, or an operator.
     """
 
     def __init__(self, message: str, *, was_killed: bool = False) -> None:
@@ -44,7 +44,7 @@ class WorkerDiedError(ExecutionError):
 
 
 class WorkerLink:
-    """The connection to a worker: what is sent, and what it answers. Several threads may use it; one receives.
+    """The connection to a worker: calls to it, and its replies. Thread-safe, except that only one thread may receive.
 
     Args:
         process: The worker.
@@ -52,11 +52,11 @@ class WorkerLink:
 
     Attributes:
         process: The worker.
-        loads: What its loading of each model gives, by the key of the model.
+        loads: The future of loading each model, by the key of the model.
         has_answered: Whether it has answered any call.
-        counted: What it has said last of each model, by the key of the model; see ``count_in``.
-        overdue: The last call of that kind that it has not answered in time.
-        ended_by: Why it was ended from here, or how it ended; ``None`` as long as it lives.
+        counted: Its last report about each model, by the key of the model; see ``count_in``.
+        overdue: The last call for such a report that it has not answered in time.
+        ended_by: Why it was killed from here, or how it ended; ``None`` as long as it lives.
     """
 
     def __init__(self, process: WorkerProcess, deliver: Callable[[Part, Reply], None]) -> None:
@@ -77,11 +77,11 @@ class WorkerLink:
 
     @property
     def cost(self) -> int:
-        """The total cost of the parts that it has, and of what was given up since it last answered: it may be busy."""
+        """The total cost of its parts, and of abandoned ones since its last answer, with which it may still be busy."""
         return self._cost + self._given_up
 
     def info(self, *, is_sandbox: bool = False) -> WorkerInfo:
-        """The parts that the worker has.
+        """Describes the worker.
 
         Args:
             is_sandbox: Whether it computes suspects.
@@ -92,7 +92,7 @@ class WorkerLink:
         return WorkerInfo(self.process.pid, is_sandbox, tuple(sorted(names)), requests)
 
     def has(self, key: str) -> bool:
-        """Says whether it has loaded a model.
+        """Returns whether it has loaded a model.
 
         Args:
             key: The key of the model.
@@ -101,7 +101,7 @@ class WorkerLink:
         return load is not None and load.done() and load.exception() is None
 
     def count(self, key: str) -> int:
-        """The number of parts of requests that it has of a model.
+        """Counts the parts of requests that it has for a model.
 
         Args:
             key: The key of the model.
@@ -109,17 +109,17 @@ class WorkerLink:
         return self._counts[key]
 
     def is_loading(self) -> bool:
-        """True if it has not loaded all that it was told to."""
+        """Whether it has not yet loaded every model that it was told to."""
         return any(not load.done() for load in list(self.loads.values()))
 
     def call(self, make: Callable[[int], Message]) -> Future[Any]:
         """Calls the worker.
 
         Args:
-            make: Makes the message of the number of the call.
+            make: Makes the message for a call number.
 
         Returns:
-            What gets the reply: a ``Done``'s value, or an ``Answered``; or an error, ``WorkerDiedError`` among them.
+            The future of the reply: a ``Done``'s value, or an ``Answered``; or an error, such as ``WorkerDiedError``.
         """
         future: Future[Any] = Future()
         number = self._note(future, 0)
@@ -141,18 +141,18 @@ class WorkerLink:
             version: Its version.
 
         Returns:
-            What gets the reply; see ``call``.
+            The future of the reply; see ``call``.
         """
         return self.call(lambda number: Unload(number, name, version))
 
     def begin_unload(self, key: str) -> Future[Any]:
-        """Has the worker unload a model, once it has loaded it.
+        """Has the worker unload a model, as soon as it has loaded it.
 
         Args:
             key: The key of the model.
 
         Returns:
-            What is done as soon as it has, or never had it.
+            A future that is done once the model is unloaded, or turns out not to have been loaded.
         """
         gone: Future[Any] = Future()
         self.counted.pop(key, None)
@@ -170,21 +170,21 @@ class WorkerLink:
         return gone
 
     def reserve(self, part: Part) -> int | None:
-        """Notes that the worker has a part of a request, which ``ask`` is to give it.
+        """Reserves a call for a part of a request, which ``ask`` then sends.
 
         Args:
             part: The part.
 
         Returns:
-            The number of the call; ``None`` if it is dead.
+            The number of the call; ``None`` if the worker is dead.
         """
         return self._note(part, part.cost)
 
     def ask(self, number: int, part: Part) -> None:
-        """Gives the worker a part of a request. Where it has died meanwhile, whoever buries it has the part.
+        """Sends the worker a part of a request. If it has died in the meantime, ``bury`` returns the part.
 
         Args:
-            number: What ``reserve`` gave.
+            number: The number from ``reserve``.
             part: The part.
 
         Raises:
@@ -203,7 +203,7 @@ class WorkerLink:
         """Receives and delivers replies, until the worker is gone.
 
         Raises:
-            EOFError: If it is.
+            EOFError: When the worker is gone.
         """
         while True:
             for message in self.process.channel.receive():
@@ -212,10 +212,10 @@ class WorkerLink:
                 self._answer(message)
 
     def kill(self, reason: str) -> None:
-        """Ends the worker.
+        """Kills the worker.
 
         Args:
-            reason: Why, for people.
+            reason: The reason, in words.
         """
         self.ended_by = self.ended_by or reason
         self.process.kill()
@@ -251,7 +251,7 @@ class WorkerLink:
             flights, waited_for = self.process.flights.read(), set(self._calls)
         for flight in flights:
             calls = {call for call, _ in flight.rows or ()}
-            is_given_up = bool(calls) and 0 not in calls and not calls & waited_for  # 0 is no request
+            is_given_up = bool(calls) and 0 not in calls and not calls & waited_for  # 0 is not a request
             if is_given_up and flight.limit_s is None and time.monotonic() - flight.since_s > patience_s:
                 return (
                     f"it was ended because it computed for more than {patience_s:.3g} s what nobody waits for any more"
@@ -259,10 +259,10 @@ class WorkerLink:
         return None
 
     def bury(self) -> tuple[dict[int, Part], list[Flight], str]:
-        """Takes note that the worker is dead, and fails the calls that are not parts of requests.
+        """Marks the worker as dead, and fails the calls that are not parts of requests.
 
         Returns:
-            The parts that it had by the numbers of their calls, what was in flight, and how it ended.
+            The parts that it had by the numbers of their calls, the rows that were in flight, and how it ended.
         """
         code = self.process.end()
         with self._lock:

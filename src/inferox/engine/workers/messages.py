@@ -17,11 +17,11 @@ class Load(Struct, tag="load", array_like=True, frozen=True):
     Attributes:
         call: The number of the call, which the reply repeats.
         source: A package, or ``python:module:function`` for a function that makes a ``TaskModel``.
-        name: What requests call it; ``None`` for its own name.
+        name: Its name in requests; ``None`` for its own name.
         version: Its version.
-        options: What else ``Engine.load`` was given, by name.
-        module_paths: Where modules of Python are looked for; ``None`` for where the worker looks in any case.
-        probe: An item that was answered before, by which the worker learns how long an item takes; ``None`` if there
+        options: The other arguments of ``Engine.load``, by name.
+        module_paths: The import path for Python modules; ``None`` for the worker's own.
+        probe: An item that was answered before, from which the worker learns how long an item takes; ``None`` if there
             is none.
     """
 
@@ -35,7 +35,7 @@ class Load(Struct, tag="load", array_like=True, frozen=True):
 
 
 class _OfModel(Struct, array_like=True, frozen=True):
-    """A message about a model that is loaded.
+    """A message about a loaded model.
 
     Attributes:
         call: The number of the call.
@@ -57,14 +57,14 @@ class Ask(_OfModel, tag="ask", array_like=True, frozen=True):
 
     Attributes:
         items: The items.
-        deadline_s: Within how many seconds from now the answer is needed; ``None`` for no limit.
+        deadline_s: The seconds from now within which the answer is needed; ``None`` for no limit.
         priority: Lower numbers go first.
-        owner: On whose behalf it is made.
+        owner: The owner of the request.
         prompt: The name of the prompt.
-        truncate: What is done about texts that are too long.
-        truncation_side: On which side they are cut.
-        unscaled: Whether numbers are given as they are before the last step.
-        of_tokens: Whether the vectors of single tokens are given.
+        truncate: The treatment of texts that are too long.
+        truncation_side: The side on which they are cut.
+        unscaled: Whether to return numbers as they are before the last step.
+        of_tokens: Whether to return the vectors of single tokens.
         token_ids: Whether the items are token ids.
     """
 
@@ -81,12 +81,12 @@ class Ask(_OfModel, tag="ask", array_like=True, frozen=True):
 
 
 class Tokenize(_OfModel, tag="tokenize", array_like=True, frozen=True):
-    """Divide texts into tokens; see ``TextTokenizer.divide``.
+    """Split texts into tokens; see ``divide_texts``.
 
     Attributes:
         texts: The texts.
         prompt: The name of the prompt.
-        add_special_tokens: Whether the tokens that the tokenizer adds are among them.
+        add_special_tokens: Whether to include the tokens that the tokenizer adds.
     """
 
     texts: list[str]
@@ -95,11 +95,11 @@ class Tokenize(_OfModel, tag="tokenize", array_like=True, frozen=True):
 
 
 class Detokenize(_OfModel, tag="detokenize", array_like=True, frozen=True):
-    """Make texts of tokens; see ``TextTokenizer.join``.
+    """Decode tokens to texts; see ``join_tokens``.
 
     Attributes:
         ids: The tokens of each text.
-        skip_special_tokens: Whether the tokens that the tokenizer adds are left out.
+        skip_special_tokens: Whether to leave out the tokens that the tokenizer adds.
     """
 
     ids: list[list[int]]
@@ -107,7 +107,7 @@ class Detokenize(_OfModel, tag="detokenize", array_like=True, frozen=True):
 
 
 class Cancel(Struct, tag="cancel", array_like=True, frozen=True):
-    """Drop what is not computed yet of a call. It has no reply of its own.
+    """Drop the part of a call that is not computed yet. It has no reply of its own.
 
     Attributes:
         call: The number of the call.
@@ -117,11 +117,11 @@ class Cancel(Struct, tag="cancel", array_like=True, frozen=True):
 
 
 class Count(_OfModel, tag="count", array_like=True, frozen=True):
-    """Say what a model is doing and has done, and what it is."""
+    """Report a model's statistics and description."""
 
 
 class ReadTrace(Struct, tag="trace", array_like=True, frozen=True):
-    """Say what was noted of what takes how long.
+    """Report the recorded trace.
 
     Attributes:
         call: The number of the call.
@@ -131,7 +131,7 @@ class ReadTrace(Struct, tag="trace", array_like=True, frozen=True):
 
 
 class ListPrerequisites(Struct, tag="prerequisites", array_like=True, frozen=True):
-    """Say what was imported and read to compute the models.
+    """List what was imported and read to compute the models.
 
     Attributes:
         call: The number of the call.
@@ -141,7 +141,7 @@ class ListPrerequisites(Struct, tag="prerequisites", array_like=True, frozen=Tru
 
 
 class Stop(Struct, tag="stop", array_like=True, frozen=True):
-    """Answer what was asked, and end."""
+    """Answer the outstanding calls, and end."""
 
 
 class Answered(Struct, tag="answered", array_like=True, frozen=True):
@@ -151,14 +151,14 @@ class Answered(Struct, tag="answered", array_like=True, frozen=True):
         call: The number of the call.
         results: Numbers, texts, arrays, and lists and dicts of them.
         artifact: The artifact that computed them.
-        embedding_space: The space in which they lie.
-        texts: How many texts there were; 0 if items are not texts.
-        cut: For each text that was cut, how many tokens it lost, and whether there were more.
-        tokens: The tokens that were computed.
-        parity_class: How well the artifact agreed with the original.
-        queue_s: How long it waited.
-        compute_s: How long it took from then on.
-        phases: When it was done, on the clock of ``time.monotonic``; ``None`` if that is not known.
+        embedding_space: The id of their embedding space.
+        texts: The number of texts; 0 if items are not texts.
+        cut: For each text that was cut, the number of tokens that it lost, and whether there were more.
+        tokens: The number of tokens computed.
+        parity_class: The artifact's parity class.
+        queue_s: The seconds that it waited.
+        compute_s: The seconds that it took from then on.
+        phases: The times of its phases, on the clock of ``time.monotonic``; ``None`` if they are not known.
     """
 
     call: int
@@ -181,7 +181,7 @@ class AnsweredLabels(Answered, tag="labels", array_like=True, frozen=True):
 
 
 class AnsweredSpans(Answered, tag="spans", array_like=True, frozen=True):
-    """The answer of a task that labels parts of texts; see ``Answered``."""
+    """The answer of a task that labels spans of texts; see ``Answered``."""
 
     results: list[tuple[Span, ...]]
 
@@ -191,7 +191,7 @@ class Done(Struct, tag="done", array_like=True, frozen=True):
 
     Attributes:
         call: The number of the call.
-        value: What it gave.
+        value: The result.
     """
 
     call: int
@@ -206,7 +206,7 @@ class Failed(Struct, tag="failed", array_like=True, frozen=True):
         kind: The name of the error's type, in ``inferox.core.errors``.
         message: Its message.
         facts: Its other attributes.
-        causes: What it was raised from, as texts.
+        causes: The errors from which it was raised, as texts.
     """
 
     call: int
@@ -233,4 +233,4 @@ Message = (
     | Done
     | Failed
 )
-"""Everything that is said."""
+"""Any message."""

@@ -1,4 +1,4 @@
-"""Worker processes with the same models, between which requests are divided."""
+"""The pool of worker processes, all with the same models, among which requests are divided."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ _logger = logging.getLogger(__name__)
 
 _PYTHON = "python:"
 _STOP_S = 10.0
-"""The time that the workers may take to end by themselves."""
+"""The time that workers may take to end by themselves."""
 
 _GIVE_UP_AFTER = 3
-"""After how many workers in a row that ended at once nothing waits for the next any more."""
+"""The number of workers in a row that ended at once after which nothing waits for the next any more."""
 
 
 class WorkerPool(ModelHost):
-    """Computes models in worker processes. A request goes to the worker that has the least to do.
+    """Computes models in worker processes. A request goes to the worker with the least work.
 
-    What a worker had not answered when it died is computed by others, except for what it was computing at that moment:
-    that goes to the sandbox, item by item.
+    Requests that a worker had not answered when it died are computed by others, except for what it was computing at
+    that moment, which goes to the sandbox, item by item.
 
     Args:
-        config: The settings of the engine; threads and memory are divided between the workers.
+        config: The settings of the engine; threads and memory are divided among the workers.
 
     Raises:
-        ConfigError: If worker processes cannot be had here.
+        ConfigError: If worker processes are not supported here.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -116,7 +116,7 @@ class WorkerPool(ModelHost):
             except BaseException:
                 if self._models.get(model.key) is model:
                     self.unload(model)
-                else:  # another model may have its key, and is left as it is
+                else:  # another model may have the same key, and is left alone
                     unload_in({link.unload(model.name, model.version): link}, model)
                 raise
         return model
@@ -140,32 +140,32 @@ class WorkerPool(ModelHost):
             self._models.pop(model.key, None)
             calls = {link.begin_unload(model.key): link for link in self._alive()}
         unload_in(calls, model)
-        learn_from(calls.values(), self._launcher)  # what it took is needed no more
+        learn_from(calls.values(), self._launcher)  # its prerequisites are no longer needed
 
     def links_of(self, key: str) -> list[WorkerLink]:
-        """The workers that have loaded the model of a key."""
+        """Returns the workers that have loaded the model with a key."""
         with self._condition:
             return [link for link in self._links if link.has(key)]
 
     def workers(self) -> list[WorkerInfo]:
-        """The worker processes that are alive, the sandbox among them; see ``ModelHost``."""
+        """Lists the live worker processes, including the sandbox; see ``ModelHost``."""
         return [link.info(is_sandbox=link in self._sandbox.links()) for link in self._alive()]
 
     def restarts(self) -> Counter[str]:
-        """The number of workers that replaced another; see ``ModelHost``."""
+        """Counts the workers that replaced another; see ``ModelHost``."""
         return Counter(worker=sum(seat.restarts for seat in self._seats), sandbox=self._sandbox.restarts)
 
     def count(self, key: str) -> ModelStats:
-        """The counts of a model that are kept here: what waits for a worker, and what is in quarantine."""
+        """Returns the counts of a model that are kept here: what waits for a worker, and what is in quarantine."""
         with self._condition:
             rows, tokens = self._waiting.count(key)
         return ModelStats(rows, tokens, quarantined_rows=self._quarantine.count_added(key))
 
     def take(self, part: Part) -> None:
-        """Takes a request in.
+        """Accepts a request.
 
         Args:
-            part: All of it.
+            part: The part with all of it.
 
         Raises:
             RequestError: If one of its items is in quarantine, or cannot be sent.
@@ -189,7 +189,7 @@ class WorkerPool(ModelHost):
         self._launcher.close()
 
     def _choose(self, part: Part) -> tuple[WorkerLink, int] | None:
-        """The worker that has a part from now on, and the call; without one, the part waits, or fails."""
+        """Chooses the worker for a part, and reserves the call; without a worker, the part waits or fails."""
         key = part.request.model.key
         with self._condition:
             for link in sorted(self._find_free(key), key=lambda link: link.cost):
@@ -223,7 +223,7 @@ class WorkerPool(ModelHost):
                 raise ShuttingDownError("the engine is closed", hint="make a new one")
             if not self._links:
                 raise ExecutionError(f"no worker process can be started: {next(iter(self._broken.values()))}")
-            return self._links[0]  # always the same one, which refuses a name that another thread is loading
+            return self._links[0]  # always the same worker, which refuses a name that another thread is loading
 
     def _load_everywhere(self, model: RemoteModel, first: WorkerLink) -> None:
         """Has every worker load a model that one of them has loaded."""
@@ -239,13 +239,13 @@ class WorkerPool(ModelHost):
             try:
                 link.loads[model.key].result()
             except WorkerDiedError:
-                continue  # the worker after it loads every model
+                continue  # the worker that replaces it loads every model
 
     def _load_in(self, link: WorkerLink, model: RemoteModel) -> None:
-        """Has a worker load a model that another has loaded; its requests wait for that."""
+        """Has a worker load a model that another has loaded; the worker gets its requests only after that."""
         with self._condition:
             if self._models.get(model.key) is not model or model.key in link.loads:
-                return  # it was unloaded meanwhile, or another thread has done it
+                return  # it was unloaded in the meantime, or another thread has done it
             load = link.loads[model.key] = Future[Any]()
 
         def check(done: Future[Any]) -> None:
@@ -270,7 +270,7 @@ class WorkerPool(ModelHost):
             self._load_in(link, model)
 
     def _end(self, link: WorkerLink) -> None:
-        """Has what a dead worker had computed by others."""
+        """Has the parts of a dead worker computed by others."""
         with self._condition:
             if link in self._links:
                 self._links.remove(link)
@@ -294,13 +294,13 @@ class WorkerPool(ModelHost):
                 self.hand_on(part)
 
     def hand_on(self, part: Part) -> None:
-        """Gives a part to a worker, now or as soon as there is one.
+        """Hands a part to a worker, now or as soon as there is one.
 
         Args:
             part: The part.
 
         Raises:
-            CapacityError: If it is refused, being new.
+            CapacityError: If it is new, and is refused.
         """
         suspects, others = self._sandbox.divide(part)
         for suspect in suspects:

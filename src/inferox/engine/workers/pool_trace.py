@@ -1,4 +1,4 @@
-"""The trace of an engine of worker processes: what each of them notes."""
+"""The trace of an engine with worker processes: the events of each of them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from inferox.engine.workers.link import WorkerLink
 from inferox.engine.workers.messages import ReadTrace
 
 _READ_S = 10.0
-"""The time workers may take to report their traces; later reports are missing."""
+"""The time that workers may take to report their traces; later reports are missing."""
 
 
 class PoolTrace(Trace):
     """The traces of worker processes and of requests here, on the clock that all processes of a machine share.
 
-    What one noted that has died is gone.
+    The events of a worker that died are lost.
 
     Args:
-        links: The workers that are alive, the sandbox among them.
+        links: Returns the live workers, including the sandbox.
     """
 
     def __init__(self, links: Callable[[], Sequence[WorkerLink]]) -> None:
@@ -29,7 +29,7 @@ class PoolTrace(Trace):
         self._links = links
 
     def to_json(self) -> dict[str, Any]:
-        """The events of all workers as Chrome's trace format has them, each with the number of its process."""
+        """Returns the events of all workers in Chrome's trace format, each with the id of its process."""
         calls = [link.call(ReadTrace) for link in self._links()]
         wait(calls, _READ_S)
         own = super().to_json()

@@ -1,4 +1,4 @@
-"""A request that worker processes compute, in parts where one of them died."""
+"""A request that worker processes compute, in several parts if one of them died."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _SUSPECT_AFTER = 2
-"""After how many deaths of workers that had it, though they were not computing it, a part is suspected all the same."""
+"""The number of workers that died while having a part, even without computing it, after which it is suspected."""
 
 _ITEM_COST = 16
-"""The cost of an item beside its tokens, in tokens."""
+"""The cost of an item besides its tokens, in tokens."""
 
 
 class PooledRequest:
-    """A request, kept until it is answered, so that it can be computed again. Several threads may use it.
+    """A request that is kept until it is answered, so that it can be computed again. Thread-safe.
 
     Args:
-        model: The model that is asked.
+        model: The model that computes it.
         items: The items.
-        options: What the caller says of it.
-        arrived_s: When it came, on the clock of ``time.monotonic``.
+        options: The options of the request.
+        arrived_s: When it arrived, on the clock of ``time.monotonic``.
 
     Attributes:
-        future: Gets the answer.
+        future: The future of the answer.
     """
 
     def __init__(self, model: RemoteModel, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> None:
@@ -56,11 +56,11 @@ class PooledRequest:
         self._left = max(1, len(items))
 
     def is_over(self) -> bool:
-        """True if nobody waits for the answer any more."""
+        """Whether nobody waits for the answer any more."""
         return self.future.done()
 
     def add(self, rows: Sequence[int], answer: Answer) -> None:
-        """Takes the answer of some items; that of the last ones completes it.
+        """Adds the answer to some items; the last ones complete the request.
 
         Args:
             rows: Their indices.
@@ -75,14 +75,14 @@ class PooledRequest:
             if is_mixed:
                 self._answers, self._left = [], len(self.items)
         if is_mixed:
-            # Another artifact has taken over in one of the workers, and a request must be computed by one artifact.
+            # Another artifact has taken over in one of the workers, but a request must be computed by one artifact.
             self.model.compute_again(self)
             return
         with suppress(InvalidStateError):
             self.future.set_result(_join(self._answers, len(self.items)))
 
     def fail(self, error: InferoxError) -> None:
-        """Gives the caller an error, unless it has gone or has its answer.
+        """Delivers an error, unless the caller is gone or has its answer.
 
         Args:
             error: The error.
@@ -98,8 +98,8 @@ class Part:
     Attributes:
         request: The request.
         rows: The indices of the items.
-        deaths: How many workers have died that had it, without saying that they were computing it.
-        was_admitted: Whether it was taken in before, so that it waits where a new one is refused.
+        deaths: The number of workers that died while they had it, without having recorded that they were computing it.
+        was_admitted: Whether it was accepted before, so that it waits where a new one is refused.
     """
 
     request: PooledRequest
@@ -109,7 +109,7 @@ class Part:
 
     @classmethod
     def of_all(cls, request: PooledRequest) -> Part:
-        """All of a request."""
+        """Makes the part with all of a request."""
         return cls(request, range(len(request.items)))
 
     @property
@@ -122,16 +122,16 @@ class Part:
 
     @cached_property
     def cost(self) -> int:
-        """Roughly what it takes to compute, in tokens, for comparison."""
+        """The approximate cost of computing it, in tokens, for comparison."""
         return _ITEM_COST * len(self.rows) + self.tokens
 
     @cached_property
     def tokens(self) -> int:
-        """About how many tokens it has."""
+        """The approximate number of its tokens."""
         return sum(map(estimate_tokens, self.items))
 
     def after_death(self, rows: Sequence[int]) -> Part:
-        """Some of its items, after a worker that had it died."""
+        """Returns the part with some of its items, after a worker that had it died."""
         return replace(self, rows=rows, deaths=self.deaths + 1, was_admitted=True)
 
     def divide(self, is_in_flight: Callable[[int], bool]) -> tuple[list[int], list[int]]:
@@ -141,14 +141,14 @@ class Part:
             is_in_flight: Whether the worker was computing an item, by its index in this part.
 
         Returns:
-            The rows that are suspected, and the others.
+            The suspected rows, and the others.
         """
         suspected = {index for index in range(len(self.rows)) if self.deaths >= _SUSPECT_AFTER or is_in_flight(index)}
         others = [row for index, row in enumerate(self.rows) if index not in suspected]
         return [self.rows[index] for index in sorted(suspected)], others
 
     def fail(self, error: InferoxError) -> None:
-        """Gives the caller of the request an error, which may name an item of this part.
+        """Fails the request with an error, which may name an item of this part.
 
         Args:
             error: The error.
@@ -157,10 +157,10 @@ class Part:
 
     @contextmanager
     def answering(self, action: str) -> Iterator[None]:
-        """Gives the caller what a block raises, whatever it is: nobody else would answer the request.
+        """Fails the request with whatever the block raises, since nobody else would answer it.
 
         Args:
-            action: What the block does.
+            action: The action of the block, for the error.
         """
         try:
             yield
@@ -171,7 +171,7 @@ class Part:
 
 
 def _join(answers: Sequence[tuple[Sequence[int], Answer]], count: int) -> Answer:
-    """Puts the answers of parts into the order of the items."""
+    """Joins the answers of parts in the order of the items."""
     (_, first), *others = answers
     if not others:
         return first

@@ -1,4 +1,4 @@
-"""The statistics of a model from several workers, together."""
+"""The combination of a model's statistics from several workers."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import fields
 from inferox.engine.stats import ModelStats
 
 _NOT_SUMS = ("predicted_queue_s", "trials")
-"""The fields that are not added up. Nothing is tried within a worker: the engine that has the workers does that."""
+"""The fields that are not summed. Workers run no trials: the engine that has the workers does."""
 
 
 def add_up(counted: Sequence[ModelStats], *, own: ModelStats) -> ModelStats:
-    """The counts of all workers of a model, and of its pool.
+    """Sums the counts of a model's workers and of its pool.
 
     Args:
-        counted: What each worker says.
-        own: What the pool itself counts: what waits for a worker, and was taken into quarantine.
+        counted: The report of each worker.
+        own: The counts of the pool itself: what waits for a worker, and what is in quarantine.
     """
     names = [item.name for item in fields(ModelStats) if item.name not in _NOT_SUMS]
-    # The pool's own histograms are empty, so that there are histograms also where no worker is alive.
+    # The pool's own histograms are empty; they ensure that there are histograms even if no worker is alive.
     sums = {name: sum(getattr(stats, name) for stats in (own, *counted)) for name in names}
     return ModelStats(**sums, predicted_queue_s=_predict_queue_s(counted, own.waiting_tokens))
 
 
 def _predict_queue_s(counted: Sequence[ModelStats], tokens: int) -> float | None:
-    """The seconds until all workers together have computed what waits in them, and some tokens that wait for one."""
+    """Predicts the seconds until all workers together have computed their queues, and the tokens that wait for one."""
     own = [stats.predicted_queue_s for stats in counted]
     known = [seconds for seconds in own if seconds is not None]
     if not tokens and not counted:

@@ -1,4 +1,4 @@
-"""Listing what this process, a worker, has imported and read. The process that has workers imports none of that."""
+"""The list of what this process, a worker, has imported and read. The supervising process imports none of that."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ _FOLDERS = ("stdlib", "platstdlib", "purelib", "platlib")
 
 
 def list_prerequisites() -> Prerequisites:
-    """The modules and files that this process has imported and read.
+    """Lists the modules and files that this process has imported and read.
 
-    A module of the user that lies elsewhere than installed ones may have changed when it is imported again, and is not
-    among them.
+    A user's module that is not among the installed ones may have changed when it is imported again, and is left out.
     """
     folders = tuple({sysconfig.get_path(name) + "/" for name in _FOLDERS})
     modules = (name for name, module in list(sys.modules.items()) if _is_installed(name, module, folders))
@@ -30,7 +29,7 @@ def list_prerequisites() -> Prerequisites:
 def _list_loaded() -> dict[str, tuple[str, ...]]:
     found = {}
     for name in backend_names():
-        with suppress(Exception):  # a third party's backend may raise anything, and has loaded nothing then
+        with suppress(Exception):  # a third-party backend may raise anything; then it has loaded nothing
             if listed := get_backend(name).list_loaded():
                 found[name] = listed
     return found

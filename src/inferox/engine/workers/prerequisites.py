@@ -6,12 +6,12 @@ from msgspec import Struct, field
 
 
 class Prerequisites(Struct, frozen=True):
-    """The modules and files that it takes to compute models, beside their runtimes.
+    """The modules and files that are needed to compute models, besides their runtimes.
 
     Attributes:
         modules: The installed modules, in the order in which they were imported.
-        tokenizers: The files of tokenizers, as absolute paths, one for each use.
-        loaded: What each backend has loaded, as ``Backend.list_loaded`` gives it, by the backend's name.
+        tokenizers: The files of tokenizers, as absolute paths, one per use.
+        loaded: The result of ``Backend.list_loaded`` of each backend, by the backend's name.
     """
 
     modules: tuple[str, ...] = ()
@@ -19,9 +19,9 @@ class Prerequisites(Struct, frozen=True):
     loaded: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def updated(self, later: Prerequisites) -> Prerequisites:
-        """These with what was found later: a module stays imported, and a tokenizer may not be needed any more.
+        """Merges later prerequisites: modules stay imported, whereas tokenizers may no longer be needed.
 
         Args:
-            later: What was found.
+            later: The later prerequisites.
         """
         return Prerequisites(tuple(dict.fromkeys((*self.modules, *later.modules))), later.tokenizers, later.loaded)

@@ -1,4 +1,4 @@
-"""Items that worker processes died of, by their content."""
+"""The quarantine of items that worker processes died of, by their content."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from inferox.engine.workers.codec import encode
 from inferox.engine.workers.messages import Done
 
 _KEPT_S = 600.0
-"""The time for which an item is refused: the next version of a runtime may compute it."""
+"""The time for which an item is refused: a later version of the runtime may be able to compute it."""
 
 _MOST = 10_000
 """The number of items that are remembered; the oldest are forgotten first."""
 
 
 class Quarantine:
-    """Items that are refused, because computing them alone ended a worker process. Several threads may use it.
+    """Items that are refused, because computing them alone ended a worker process. Thread-safe.
 
     Args:
-        clock: The time, in seconds.
+        clock: The clock, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,10 +34,10 @@ class Quarantine:
         self._added = Counter[str]()
 
     def add(self, model: str, item: Any) -> None:
-        """Takes an item in.
+        """Adds an item.
 
         Args:
-            model: What identifies the model that it was meant for.
+            model: The key of the model that it was meant for.
             item: The item.
         """
         digest = digest_item(model, item)
@@ -45,28 +45,28 @@ class Quarantine:
             return
         with self._lock:
             now = self._clock()
-            self._added[model] += self._until.pop(digest, now) <= now  # and it comes last again
+            self._added[model] += self._until.pop(digest, now) <= now  # popped so that it is added as the last
             self._until[digest] = now + _KEPT_S
             while len(self._until) > _MOST:
                 del self._until[next(iter(self._until))]
 
     def count_added(self, model: str) -> int:
-        """The number of items of a model that were taken in so far, forgotten ones included.
+        """Counts the items of a model that were added so far, including forgotten ones.
 
         Args:
-            model: What identifies the model.
+            model: The key of the model.
         """
         return self._added[model]
 
     def refuse(self, model: str, items: Sequence[Any]) -> None:
-        """Refuses items of which one is in quarantine.
+        """Refuses items if one of them is in quarantine.
 
         Args:
-            model: What identifies the model that they are meant for.
+            model: The key of the model that they are meant for.
             items: The items.
 
         Raises:
-            RequestError: If there is one; ``item`` of the error says which is the first.
+            RequestError: If one is in quarantine; the error's ``item`` is the index of the first.
         """
         if not self._until:
             return
@@ -81,19 +81,19 @@ class Quarantine:
 
 
 def refusal(reason: str) -> RequestError:
-    """The error for an item that ends worker processes.
+    """Makes the error for an item that ends worker processes.
 
     Args:
-        reason: What it did.
+        reason: What the item did.
     """
     return RequestError(reason, hint="do not send it again: the runtime crashes on it")
 
 
 def digest_item(model: str, item: Any) -> bytes | None:
-    """A digest of an item, equal for those that are equal; ``None`` for what cannot be sent to a worker at all.
+    """Computes a digest of an item, the same for equal items; ``None`` if it cannot be sent to a worker at all.
 
     Args:
-        model: What identifies the model that it is meant for.
+        model: The key of the model that it is meant for.
         item: The item.
     """
     digest = blake2b(model.encode(errors="surrogatepass"), digest_size=16)

@@ -39,14 +39,14 @@ class RemoteModel(ServedModel):
     """A model that worker processes compute.
 
     Args:
-        pool: The workers.
-        source: What they load.
-        info: What they have loaded.
-        options: How they load it.
-        module_paths: Where they look for modules of Python; ``None`` for where they look in any case.
+        pool: The pool of workers.
+        source: The package or function that they load.
+        info: The description of the loaded model.
+        options: The options for loading it.
+        module_paths: The import path for Python modules; ``None`` for the workers' own.
 
     Attributes:
-        key: What identifies it among the models of the pool.
+        key: The key that identifies it among the models of the pool.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class RemoteModel(ServedModel):
         self._info = info
         self._options = dict(options)
         if module_paths is None and options.get("start") != "fast":
-            # The first worker has checked it on all samples: other workers of this machine need not.
+            # The first worker has checked it on all samples, so other workers of this machine need not.
             self._options["verified"] = info.artifact
         self._module_paths = module_paths
         self._probe: Any = None
@@ -74,11 +74,11 @@ class RemoteModel(ServedModel):
 
     @property
     def is_closed(self) -> bool:
-        """True if it takes no more requests."""
+        """Whether it accepts no more requests."""
         return self._is_closed
 
     def make_load(self, call: int) -> Load:
-        """The message that has a worker load it.
+        """Makes the message that has a worker load it.
 
         Args:
             call: The number of the call.
@@ -94,7 +94,7 @@ class RemoteModel(ServedModel):
         *,
         is_patient: bool = False,  # noqa: ARG002 - nothing is computed here
     ) -> Future[Answer]:
-        """Takes a request in; see ``ServedModel``."""
+        """Accepts a request; see ``ServedModel``."""
         request = PooledRequest(self, to_items(items), options, arrived_s)
         with self._condition:
             if self._is_closed:
@@ -111,7 +111,7 @@ class RemoteModel(ServedModel):
     def tokenize(
         self, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
     ) -> Future[list[list[Token]]]:
-        """Divides texts into tokens; see ``ServedModel``."""
+        """Splits texts into tokens; see ``ServedModel``."""
         given = list(texts)
         check_texts(given)
         return self._call(
@@ -119,20 +119,20 @@ class RemoteModel(ServedModel):
         )
 
     def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> Future[list[str]]:
-        """Makes texts of tokens; see ``ServedModel``."""
+        """Decodes tokens to texts; see ``ServedModel``."""
         given = [list(some) for some in ids]
-        refuse_impossible_ids(given)  # of which some cannot even be sent
+        refuse_impossible_ids(given)  # some of them could not even be sent
         return self._call(lambda call: Detokenize(call, self.name, self.version, given, skip_special_tokens), list[str])
 
     def _call(self, make: Callable[[int], Message], kind: type[Value]) -> Future[Value]:
-        """Calls the worker that has the least to do. What it was told is lost where it dies meanwhile."""
+        """Calls the worker with the least work. The call is lost if the worker dies in the meantime."""
         links = self._pool.links_of(self.key)
         if not links:
             raise OverloadedError("no worker process is ready yet")
         value: Future[Value] = Future()
 
         def read(done: Future[Any]) -> None:
-            with suppress(InvalidStateError):  # whoever asked waits no longer
+            with suppress(InvalidStateError):  # the caller no longer waits
                 try:
                     value.set_result(msgspec.convert(done.result(), kind))
                 except InvalidStateError:
@@ -144,7 +144,7 @@ class RemoteModel(ServedModel):
         return value
 
     def compute_again(self, request: PooledRequest) -> None:
-        """Has all of a request computed by one worker, of which some was computed before.
+        """Has a request that was partly computed recomputed as a whole by one worker.
 
         Args:
             request: The request, none of whose items is suspected any more.
@@ -152,10 +152,10 @@ class RemoteModel(ServedModel):
         self._pool.hand_on(Part(request, range(len(request.items)), was_admitted=True))
 
     def note_answer(self, part: Part) -> None:
-        """Keeps an item that was answered: a worker that is started later begins with it.
+        """Keeps an item that was answered, as a probe for workers that are started later.
 
         Args:
-            part: What was answered.
+            part: The answered part.
         """
         if self._probe is None and len(part.rows):
             first = part.items[:1]
@@ -163,13 +163,13 @@ class RemoteModel(ServedModel):
             self._probe = to_sendable(first.copy() if isinstance(first, np.ndarray) else first)
 
     def compare(self, other: ModelInfo) -> LoadError | None:
-        """The error where another worker has loaded something else: vectors of two spaces must not be mixed.
+        """Checks that another worker has loaded the same: vectors of two spaces must not be mixed.
 
         Args:
-            other: What the other has loaded.
+            other: The description of the model that the other has loaded.
 
         Returns:
-            The error; ``None`` if they answer alike.
+            The error; ``None`` if their answers are interchangeable.
         """
         first = self._info
         if (first.embedding_space or first.artifact) == (other.embedding_space or other.artifact):
@@ -188,9 +188,10 @@ class RemoteModel(ServedModel):
             return to_failure("reading what a worker process has loaded", error)
 
     def info(self) -> ModelInfo:
-        """A description of the model, from the worker that has had it for longest; see ``ServedModel``.
+        """Describes the model, according to the worker that has had it for longest; see ``ServedModel``.
 
-        Another artifact may have taken over since it was loaded, in each worker another one: answers say their own.
+        Since loading, another artifact may have taken over, possibly a different one in each worker: answers state
+        their own.
         """
         found, _ = count_in(self._pool.links_of(self.key), self)
         infos = [msgspec.convert(info, ModelInfo) for _, info in found]
@@ -199,13 +200,13 @@ class RemoteModel(ServedModel):
         return replace(infos[0], is_loaded=any(info.is_loaded for info in infos))
 
     def stats(self) -> ModelStats:
-        """The statistics of all workers together since each was started; see ``ServedModel``."""
+        """Returns the statistics of all workers together since each was started; see ``ServedModel``."""
         found, missing = count_in(self._pool.links_of(self.key), self)
         own = replace(self._pool.count(self.key), missing_workers=missing)
         return add_up([msgspec.convert(stats, ModelStats) for stats, _ in found], own=own)
 
     def close(self) -> None:
-        """Takes no more requests, waits until those that were taken are answered, and has every worker unload it."""
+        """Stops accepting requests, waits until those accepted are answered, and has every worker unload it."""
         with self._condition:
             self._is_closed = True
             self._condition.wait_for(lambda: not self._open)

@@ -1,4 +1,4 @@
-"""The answers of workers, given to the requests that they are about."""
+"""The delivery of workers' replies to requests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from inferox.engine.workers.results import to_answer
 
 
 def deliver(part: Part, reply: Reply) -> None:
-    """Gives a request what a worker says to a part of it.
+    """Delivers a worker's reply to a part of a request.
 
     Args:
         part: The part.
-        reply: What the worker says.
+        reply: The worker's reply.
     """
     model = part.request.model
     if isinstance(reply, Answered):

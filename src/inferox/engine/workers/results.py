@@ -1,4 +1,4 @@
-"""Answers as messages, with the results of every task."""
+"""The conversion of answers to messages and back, with the results of every task."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _KINDS: dict[str, type[Answered]] = {
     "image-classify": AnsweredLabels,
     "token-classify": AnsweredSpans,
 }
-"""The kind of results of each task of a package; those of other tasks are looked at."""
+"""The kind of results of each task of a package; results of other tasks are inspected."""
 
 _PLAIN = (str, int, float, bytes, np.ndarray, np.generic, type(None))
 
 
 def to_answered(call: int, task: str, answer: Answer) -> Answered:
-    """Writes an answer.
+    """Converts an answer to a message.
 
     Args:
         call: The number of the call.
@@ -33,7 +33,7 @@ def to_answered(call: int, task: str, answer: Answer) -> Answered:
         answer: The answer.
 
     Raises:
-        ExecutionError: If the results hold something that would be something else where they arrive.
+        ExecutionError: If the results contain something that would not arrive unchanged.
     """
     if task not in _KINDS:
         _refuse_foreign(answer.results)
@@ -54,10 +54,10 @@ def to_answered(call: int, task: str, answer: Answer) -> Answered:
 
 
 def to_answer(message: Answered, name: str, version: str) -> Answer:
-    """Reads an answer.
+    """Restores an answer from a message.
 
     Args:
-        message: What ``to_answered`` wrote.
+        message: The result of ``to_answered``.
         name: The name of the model.
         version: Its version.
     """

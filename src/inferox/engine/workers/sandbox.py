@@ -1,4 +1,4 @@
-"""The worker in which suspects are computed, one item at a time, so that they can end nothing else."""
+"""The sandbox worker, which computes suspects one item at a time, so that they cannot take anything else down."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from inferox.engine.workers.seat import Seat
 _logger = logging.getLogger(__name__)
 
 _TRIES = 3
-"""The number of times the sandbox is started for a suspect, where it dies before it has it."""
+"""The number of times that the sandbox is started for a suspect, if it dies before it has it."""
 
 
 @dataclass(eq=False)
 class Death:
-    """The death of a worker, of which items are suspected.
+    """The death of a worker that items are suspected of.
 
     Attributes:
         reason: How the worker ended.
-        is_explained: Whether the item was found that it died of.
+        is_explained: Whether the item that caused it was found.
     """
 
     reason: str
@@ -46,16 +46,16 @@ class Death:
 class Sandbox:
     """Computes items that were in flight when a worker died: each alone, in a worker that has nothing else.
 
-    Most of them are innocent, and get their answers. One of which this worker dies too is refused, and for some minutes
-    whatever is equal to it; where somebody may have killed it, the item is tried once more. A refusal explains the
-    death, and its other suspects are computed by the workers, as what is new. The worker of the sandbox is started for
-    the first suspect, and then kept; those that replace it load at once what suspects were for, unless the one
-    before died while it loaded.
+    Most of them are innocent, and get their answers. If this worker dies of an item as well, the item is refused, as
+    are equal ones for some minutes; if something else may have killed the worker, the item is tried once more. A
+    refusal explains the death, and its other suspects are computed by the workers like new requests. The sandbox's
+    worker is started for the first suspect, and then kept; its replacements load at once the models that suspects were
+    for, unless the previous worker died while loading.
 
     Args:
-        launcher: What starts the worker.
-        quarantine: Where items go that are refused from now on.
-        release: Takes what is no suspect any more.
+        launcher: Starts the worker.
+        quarantine: Receives the items that are refused from now on.
+        release: Receives the parts that are no longer suspects.
     """
 
     def __init__(self, launcher: Launcher, quarantine: Quarantine, release: Callable[[Part], None]) -> None:
@@ -80,15 +80,15 @@ class Sandbox:
 
     @property
     def restarts(self) -> int:
-        """The number of times its worker was replaced."""
+        """The number of times that its worker was replaced."""
         return self._seat.restarts
 
     def take(self, part: Part, death: Death) -> None:
-        """Takes a suspect in.
+        """Adds a suspect.
 
         Args:
-            part: A single item.
-            death: What it is suspected of.
+            part: The part with a single item.
+            death: The death that it is suspected of.
         """
         with self._condition:
             if self._thread is None:
@@ -101,10 +101,10 @@ class Sandbox:
         self._suspects.put((part, death, digest))
 
     def divide(self, part: Part) -> tuple[list[Part], Part]:
-        """Tells what equals a suspect, of which nobody knows yet whether it ends workers.
+        """Separates the items that equal a suspect whose effect on workers is not known yet.
 
         Args:
-            part: What is to be given to a worker.
+            part: The part that is to be handed to a worker.
 
         Returns:
             The items that equal a suspect, one by one, and the others.
@@ -118,12 +118,12 @@ class Sandbox:
         return [replace(part, rows=[row]) for row in sorted(equal)], others
 
     def links(self) -> list[WorkerLink]:
-        """The worker, where it is alive."""
+        """The worker, if it is alive."""
         link = self._link
         return [] if link is None else [link]
 
     def tell_to_stop(self) -> None:
-        """Tells the worker to end; there is none after it."""
+        """Tells the worker to end; it is not replaced."""
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()
@@ -133,11 +133,11 @@ class Sandbox:
         """Ends the worker.
 
         Args:
-            timeout_s: How long it may take to end by itself.
+            timeout_s: The seconds that it may take to end by itself.
         """
         self.tell_to_stop()
         self._suspects.put(None)
-        self._seat.stop(timeout_s)  # which ends whatever the thread waits for
+        self._seat.stop(timeout_s)  # this ends whatever the thread waits for
         if self._thread is not None:
             self._thread.join()
 
@@ -151,13 +151,13 @@ class Sandbox:
                     self._try(part, death)
             with self._condition:
                 self._digests[digest] -= 1
-                self._digests += Counter()  # forgets those that are none any more
-            if is_free:  # or what it is handed to would take it for its own equal
+                self._digests += Counter()  # drops the zero counts
+            if is_free:  # otherwise its recipient would mistake it for an equal of a suspect
                 self._release(part)
-            del suspect, part  # or it would live until the next one
+            del suspect, part  # otherwise they would live until the next one
 
     def _is_over(self, part: Part) -> bool:
-        """True if a suspect need not be computed: what equals it may have ended this worker a moment ago."""
+        """Returns whether a suspect need not be computed: an equal one may have ended this worker a moment ago."""
         try:
             self._quarantine.refuse(part.request.model.key, part.items)
         except RequestError as error:
@@ -201,7 +201,7 @@ class Sandbox:
         return None
 
     def _prepare(self, model: RemoteModel) -> WorkerLink:
-        """A worker that has loaded the model, and computed something with it: only then is it known when it hangs."""
+        """Prepares a worker that has loaded the model and computed something, so that a hang can be detected."""
         for attempt in range(_TRIES):
             link = self._wait_for_link()
             with self._condition:
@@ -225,7 +225,7 @@ class Sandbox:
 
             def forget_failure(done: Future[Any]) -> None:
                 if done.exception() is not None:
-                    link.loads.pop(model.key, None)  # it may succeed for the next suspect, as where memory was short
+                    link.loads.pop(model.key, None)  # it may succeed for the next suspect, as after a lack of memory
 
             load.add_done_callback(forget_failure)
         return load
@@ -248,7 +248,7 @@ class Sandbox:
     def _end(self, link: WorkerLink) -> None:
         with self._condition:
             self._link = None
-            if link.is_loading():  # that may be what it died of: without a suspect, nothing is worth another try
+            if link.is_loading():  # it may have died of that: without a suspect, another try is not worth it
                 self._models.clear()
         link.bury()
 

@@ -1,4 +1,4 @@
-"""A place for a worker, which is replaced when it ends."""
+"""A seat for a worker, which is replaced when it ends."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from inferox.engine.workers.worker_process import WorkerProcess
 _logger = logging.getLogger(__name__)
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.2, 30.0
-"""The time a place stays empty after a worker that did nothing before it ended; it doubles each time."""
+"""The time that a seat stays empty after a worker that did nothing before it ended; it doubles each time."""
 
 
 class Seat:
-    """A place for a worker. A thread of it starts one, receives from it, and replaces it when it ends.
+    """A seat for a worker. Its thread starts a worker, receives from it, and replaces it when it ends.
 
     Args:
         name: The name of the thread.
-        launcher: What starts the worker.
-        deliver: Takes the replies to parts of requests.
-        begin: Told of a worker that has been started.
-        end: Told of a worker that has ended.
-        fail: Told why no worker can be started, and how often in a row.
+        launcher: Starts the worker.
+        deliver: Receives the replies to parts of requests.
+        begin: Called with a worker that has been started.
+        end: Called with a worker that has ended.
+        fail: Called with the reason why no worker can be started, and the number of failures in a row.
 
     Attributes:
-        restarts: How many workers took the place of another one.
+        restarts: The number of workers that replaced another.
     """
 
     def __init__(
@@ -49,25 +49,25 @@ class Seat:
         self._failures = 0
         self.restarts = 0
         self._link: WorkerLink | None = None
-        # The system ends the worker when this thread ends, so that it lives as long as the seat.
+        # The system kills the worker when this thread ends, so the thread lives as long as the seat.
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Starts the first worker; where there is one, nothing happens."""
+        """Starts the first worker; does nothing if there is one."""
         if self._thread.ident is None:
             self._thread.start()
 
     def tell_to_stop(self) -> None:
-        """Tells the worker to end; there is none after it."""
+        """Tells the worker to end; it is not replaced."""
         self._stopping.set()
         if (link := self._link) is not None:
             link.stop()
 
     def stop(self, timeout_s: float) -> None:
-        """Tells the worker to end, and ends it if it does not.
+        """Tells the worker to end, and kills it if it does not.
 
         Args:
-            timeout_s: How long it may take.
+            timeout_s: The seconds that it may take.
         """
         self.tell_to_stop()
         if self._thread.ident is None:
@@ -79,7 +79,7 @@ class Seat:
             self._thread.join()
 
     def _run(self) -> None:
-        """Has one worker after another. Nothing ends it: requests would wait for ever."""
+        """Runs one worker after another. No error may end it, since requests would wait forever."""
         while not self._stopping.is_set():
             try:
                 self._have_worker()

@@ -1,4 +1,4 @@
-"""Telling which items may have ended a worker."""
+"""The identification of items that may have ended a worker."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from inferox.engine.workers.quarantine import digest_item
 
 
 def tell_suspects(parts: Mapping[int, Part], flights: Sequence[Flight]) -> tuple[list[Part], list[Part]]:
-    """Divides what a worker had when it died.
+    """Divides the parts that a worker had when it died.
 
     Args:
-        parts: What it had, by the numbers of their calls.
-        flights: What it was computing.
+        parts: The parts, by the numbers of their calls.
+        flights: The rows that it was computing.
 
     Returns:
-        What another worker may compute, and the suspects one by one: what was in flight, and whatever equals that.
+        The parts that another worker may compute, and the suspects one by one: the items in flight, and their equals.
     """
     divided = [
         (part, *part.divide(partial(is_in, flights, number)))

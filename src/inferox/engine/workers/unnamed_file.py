@@ -1,4 +1,4 @@
-"""Files without a name, through which processes share memory: nothing is left behind, however they end."""
+"""Unnamed files through which processes share memory: nothing is left behind, however they end."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _CAN_SEAL = hasattr(os, "memfd_create") and hasattr(os, "MFD_ALLOW_SEALING")
 
 
 def make_file(pieces: Iterable[bytes | memoryview]) -> int:
-    """Writes a file that is in memory where the system can, and nobody can change any more where it can seal it.
+    """Writes an unnamed file, in memory and sealed against changes if the system supports it.
 
     Args:
-        pieces: What it holds.
+        pieces: Its content.
 
     Returns:
         Its descriptor, which the caller closes.
@@ -42,7 +42,7 @@ def make_file(pieces: Iterable[bytes | memoryview]) -> int:
 
 
 def open_file() -> int:
-    """An empty file without a name.
+    """Opens an empty, unnamed file.
 
     Returns:
         Its descriptor, which the caller closes.
@@ -58,14 +58,14 @@ def open_file() -> int:
 
 
 def map_file(descriptor: int, size_bytes: int) -> memoryview:
-    """The content of a file that another process has written, without a copy. It cannot be written to.
+    """Maps a file that another process has written, read-only and without a copy.
 
     Args:
         descriptor: The file; it is closed.
-        size_bytes: How much of it is looked at.
+        size_bytes: The number of bytes to map.
 
     Raises:
-        ValueError: If it is smaller than that, or could become so: touching what is gone ends a process.
+        ValueError: If it is smaller than that, or could be truncated: access beyond its end would kill this process.
     """
     try:
         _refuse_if_unsafe(descriptor, size_bytes)
@@ -75,8 +75,8 @@ def map_file(descriptor: int, size_bytes: int) -> memoryview:
 
 
 def _map(descriptor: int, size_bytes: int) -> memoryview:
-    """Maps a file without keeping its descriptor: whoever keeps many answers would run out of them."""
-    # A shared mapping of a sealed file needs Linux 6.7; a private one that is only read has the same pages.
+    """Maps a file without keeping its descriptor, since a caller that keeps many answers would run out of them."""
+    # A shared mapping of a sealed file needs Linux 6.7; a private one that is only read shares the same pages.
     flags, protection = mmap.MAP_PRIVATE, mmap.PROT_READ
     if sys.version_info >= (3, 13):
         return memoryview(mmap.mmap(descriptor, size_bytes, flags=flags, prot=protection, trackfd=False))

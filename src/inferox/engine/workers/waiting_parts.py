@@ -11,12 +11,12 @@ from inferox.engine.workers.pooled_request import Part
 
 
 class WaitingParts:
-    """Parts of requests that wait for a worker, as the highest priority comes first, and then who came first.
+    """Parts of requests that wait for a worker, ordered by priority and then by arrival.
 
-    The lock of the pool guards them.
+    The pool's lock guards them.
 
     Args:
-        max_tokens: About how many tokens may wait; what comes where nothing waits is taken in any case.
+        max_tokens: The approximate number of tokens that may wait; if nothing waits, a part is always accepted.
     """
 
     def __init__(self, max_tokens: int) -> None:
@@ -25,7 +25,7 @@ class WaitingParts:
         self._tokens = 0
 
     def has_room(self, part: Part) -> bool:
-        """Says whether a new part may wait.
+        """Returns whether a new part may wait.
 
         Args:
             part: The part.
@@ -33,7 +33,7 @@ class WaitingParts:
         return not self._tokens or self._tokens + part.tokens <= self._max_tokens
 
     def add(self, part: Part) -> None:
-        """Lets a part wait.
+        """Adds a part.
 
         Args:
             part: The part.
@@ -42,28 +42,28 @@ class WaitingParts:
         self._tokens += part.tokens
 
     def __bool__(self) -> bool:
-        """True if any part waits."""
+        """Returns whether any part waits."""
         return bool(self._parts)
 
     def count(self, model: str) -> tuple[int, int]:
-        """The number of rows of a model that wait, and about how many tokens they have.
+        """Counts the waiting rows of a model, and their approximate number of tokens.
 
         Args:
-            model: What identifies the model.
+            model: The key of the model.
         """
         parts = [part for part in self._parts if part.request.model.key == model]
         return sum(len(part.rows) for part in parts), sum(part.tokens for part in parts)
 
     def take_all(self) -> list[Part]:
-        """Takes out all parts, in the order in which workers are to get them."""
+        """Removes and returns all parts, in the order in which workers must get them."""
         parts, self._parts, self._tokens = self._parts, [], 0
         return parts
 
     def take_first(self, can_go: Callable[[str], bool]) -> Part | None:
-        """Takes out the part whose turn it is; ``None`` if there is none.
+        """Removes and returns the next part; ``None`` if there is none.
 
         Args:
-            can_go: Whether a worker can take a part of a model now, by what identifies the model.
+            can_go: Whether a worker can take a part of a model now, by the key of the model.
         """
         can_go = cache(can_go)
         for index, part in enumerate(self._parts):

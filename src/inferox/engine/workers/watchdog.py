@@ -1,4 +1,4 @@
-"""Ending workers that hang."""
+"""The watchdog that kills hung workers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _LOOK_EVERY_S = 0.25
 """The interval at which workers are checked for hanging."""
 
 _STOOD_STILL_S = 2.0
-"""From how long a wait on this process itself has stood still."""
+"""The length of a wait from which this process itself must have been suspended."""
 
 
 class Watchdog:
-    """Looks from time to time whether a worker hangs, and ends it.
+    """Checks periodically whether workers hang, and kills those that do.
 
     Args:
-        links: The workers that are alive.
-        look: Called each time, for what else has to be looked at.
-        hang_limit_s: After how many seconds at the least a computation is taken to hang. Where nothing is known of how
-            long it takes, and nobody waits for it any more, it may take ten times as long; and twice as long after each
-            worker that was ended for it, as a model may compile itself at first.
+        links: Returns the live workers.
+        look: Called each time, for further checks.
+        hang_limit_s: The least seconds after which a computation counts as hung. If nothing is known about its
+            duration, and nobody waits for it any more, it may take ten times as long; and twice as long after each
+            worker that was killed for it, as a model may compile itself at first.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Watchdog:
         self._thread = Thread(target=self._run, name="inferox-watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begins to look."""
+        """Starts the checks."""
         self._thread.start()
 
     def close(self) -> None:
-        """Looks no more."""
+        """Stops the checks."""
         self._closing.set()
         self._thread.join()
 
@@ -54,10 +54,10 @@ class Watchdog:
             if self._closing.wait(_LOOK_EVERY_S):
                 return
             if time.monotonic() - began_s > _STOOD_STILL_S:
-                continue  # so did the workers, where the whole container was stopped: they get the time until the next
+                continue  # if the whole container was suspended, so were the workers: they get until the next check
             try:
                 self._look_once()
-            except Exception:  # it looks again
+            except Exception:  # the next check follows
                 _logger.exception("looking after worker processes failed")
 
     def _look_once(self) -> None:

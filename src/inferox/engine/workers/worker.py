@@ -1,7 +1,7 @@
 """The process of a worker: ``python -P -m inferox.engine.workers.worker SOCKET RECORD PARENT CONFIG``.
 
-It answers messages until it is told to stop. Where its end of the socket reads that the other side is gone, it ends at
-once, whatever it is computing.
+It answers messages until it is told to stop. When its end of the socket reports that the other side is gone, it exits
+at once, whatever it is computing.
 """
 
 from __future__ import annotations
@@ -55,30 +55,30 @@ _logger = logging.getLogger(__name__)
 
 _FEW_ITEMS = 8
 _AT_ONCE_S = 0.05
-"""The most items and the longest time of a request that is computed on the thread that reads."""
+"""The most items and the longest time of a request that is computed on the receiving thread."""
 
 _BEAT_EVERY_S = 0.5
-"""The interval at which it notes that it still reads its channel."""
+"""The interval of its heartbeats, which show that it still reads its channel."""
 
 _SILENT_TIMES = 3.0
-"""The time it may go without reading, as a multiple of the least time limit of a computation."""
+"""The time that it may go without a heartbeat, as a multiple of the least time limit of a computation."""
 
 _NOBODY_IS_THERE = 0
-"""With what a worker ends whose supervisor is gone."""
+"""The exit code of a worker whose supervisor is gone."""
 
 _SPEECHLESS = 4
-"""With what a worker ends that cannot even say that a call has failed."""
+"""The exit code of a worker that cannot even report that a call has failed."""
 
 _UNREADABLE = 3
-"""With what a worker ends that cannot read what its supervisor says."""
+"""The exit code of a worker that cannot read its supervisor's messages."""
 
 
 class Worker:
-    """Answers what a supervisor asks.
+    """Answers the calls of a supervisor.
 
     Args:
-        channel: What connects it with the supervisor.
-        flights: Where it writes what it is computing.
+        channel: The channel to the supervisor.
+        flights: The record of what it is computing.
         config: The settings of its engine.
     """
 
@@ -106,7 +106,7 @@ class Worker:
         }
 
     async def serve(self) -> None:
-        """Answers until it is told to stop."""
+        """Answers calls until it is told to stop."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._channel.fileno(), self._read)
         self._beat()
@@ -117,7 +117,7 @@ class Worker:
         self._channel.close()
 
     def _beat(self) -> None:
-        """Notes from time to time that this thread hears what is said to it."""
+        """Records heartbeats, which show that this thread still reads its messages."""
         self._note_beat()
         asyncio.get_running_loop().call_later(_BEAT_EVERY_S, self._beat)
 
@@ -131,7 +131,7 @@ class Worker:
         except EOFError:
             os._exit(_NOBODY_IS_THERE)
         except Exception:
-            # The failing call is unknown: the supervisor gives all calls to another worker.
+            # The failing call is unknown, so the supervisor gives all calls to another worker.
             _logger.exception("a message cannot be read")
             os._exit(_UNREADABLE)
         is_lone = len(messages) == 1 and not self._asked
@@ -143,7 +143,7 @@ class Worker:
                 self._fail(getattr(message, "call", 0), error)
 
     def _answer_at_once(self, ask: Ask) -> bool:
-        """Computes a lone request on this thread, if it is known to take less time than others may wait to be read."""
+        """Computes a lone request on this thread, if it is known to be fast enough for other messages to wait."""
         task = self._task_names.get((ask.name, ask.version))
         if task is None or not isinstance(ask.items, list) or len(ask.items) > _FEW_ITEMS:
             return False
@@ -155,27 +155,27 @@ class Worker:
         reply = partial(self._reply, ask.call, task)
         future = model.ask(ask.items, self._options(ask), time.monotonic(), is_patient=True, on_done=reply)
         self._asked[ask.call] = future
-        if future.done():  # it has been replied to
+        if future.done():  # the reply has been sent
             self._asked.pop(ask.call, None)
         return True
 
     def _begin_thread(self, action: Callable[[Any], Any], message: Any) -> None:
-        """Has a thread of its own act on a message: loading may take minutes, and nothing else waits for it."""
+        """Handles a message on a separate thread: loading may take minutes, and nothing else must wait for it."""
         Thread(target=self._act, args=(action, message), name=f"inferox-{action.__name__}", daemon=True).start()
 
     def _act(self, action: Callable[[Any], Any], message: Any) -> None:
-        """Acts on a message, and sends what comes of it."""
+        """Handles a message, and sends the result."""
         try:
             self._channel.send(Done(message.call, action(message)))
         except Exception as error:  # noqa: BLE001 - given to whoever asked
             self._fail(message.call, error)
 
     def _fail(self, call: int, error: BaseException) -> None:
-        """Says that a call has failed. Where not even that can be said, the supervisor gives it to another worker."""
+        """Reports that a call has failed. If not even that is possible, the supervisor gives it to another worker."""
         with suppress(Exception):
             self._channel.send(to_message(call, error))
             return
-        try:  # it may not even say what it is
+        try:  # even its text may raise
             self._channel.send(Failed(call, ExecutionError.__name__, type(error).__name__, {}))
         except Exception:
             _logger.exception("an error cannot be sent")
@@ -183,7 +183,7 @@ class Worker:
 
     def _begin_load(self, message: Load) -> None:
         self._loading.add(message.call)
-        self._note_beat()  # before anything holds this thread up
+        self._note_beat()  # before anything blocks this thread
         self._begin_thread(self._load, message)
 
     def _load(self, message: Load) -> Any:
@@ -194,7 +194,7 @@ class Worker:
         finally:
             self._loading.discard(message.call)
         if message.probe is not None:
-            with suppress(InferoxError):  # it fails alone, and that is all that was to be learned
+            with suppress(InferoxError):  # it fails by itself, which is all there is to learn
                 model.ask(message.probe, CallOptions(), time.monotonic()).result()
         info = model.info()
         self._task_names[info.name, info.version] = info.task
@@ -274,13 +274,13 @@ def main() -> None:
 
 
 def run(connection: int, record: int, config: str, parent: int) -> None:
-    """Is a worker from here on.
+    """Runs a worker in this process.
 
     Args:
         connection: The descriptor of its socket.
-        record: The descriptor of the record of what it computes.
+        record: The descriptor of its flight record.
         config: The settings of its engine, as JSON.
-        parent: The process with which it ends.
+        parent: The id of the process with which it ends.
     """
     end_with_parent(parent)
     offer_to_die_first()

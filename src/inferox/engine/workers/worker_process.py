@@ -1,4 +1,4 @@
-"""A worker as the process that started it sees it: alive or dead, and what it was computing."""
+"""A worker process from its supervisor's side: alive or dead, and what it was computing."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from inferox.machine.cgroup import dies_as_a_group
 _logger = logging.getLogger(__name__)
 
 _SLOTS = 64
-"""The least number of threads of a worker that may compute or make rows at once; more wait for one another."""
+"""The least number of a worker's threads that may compute or encode at once; more wait for one another."""
 
 _START_S = 300.0
 """The time it may take to start."""
 
 _EXIT_S = 2.0
-"""The time a worker may take to end once its channel is closed."""
+"""The time that a worker may take to end once its channel is closed."""
 
 
 def check_support() -> None:
-    """Says whether worker processes can be had here, and warns where the death of one would not be its own.
+    """Checks that worker processes are supported here, and warns if one's death would kill others.
 
     Raises:
-        ConfigError: If the system has no Unix sockets that pass descriptors.
+        ConfigError: If the system has no Unix sockets that can pass file descriptors.
     """
     if not (hasattr(socket, "AF_UNIX") and hasattr(socket.socket, "sendmsg") and hasattr(socket, "SCM_RIGHTS")):
         raise ConfigError(
@@ -43,14 +43,14 @@ def check_support() -> None:
 
 
 class WorkerProcess:
-    """A process that computes models. Linux ends it when what started it ends: a thread, or what it was forked from.
+    """A process that computes models. Linux kills it when its starter ends: a thread, or the process that forked it.
 
     Args:
-        launcher: What starts it.
+        launcher: Starts it.
 
     Attributes:
-        channel: What is said to it, and what it says.
-        flights: What it is computing.
+        channel: The channel to it.
+        flights: The record of what it is computing.
 
     Raises:
         ExecutionError: If the system starts no process.
@@ -76,11 +76,11 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The id of the process."""
         return self._process.pid
 
     def kill(self) -> None:
-        """Ends the process at once; whoever receives from it is told so."""
+        """Kills the process at once; a thread that receives from it is woken."""
         with suppress(OSError):
             self._process.kill()
 
@@ -88,7 +88,7 @@ class WorkerProcess:
         """Closes the channel, and waits until the process has ended.
 
         Returns:
-            Its exit code; for a signal the signal's number, negative.
+            Its exit code; for a signal, the negated signal number.
         """
         self.channel.close()
         try:
