@@ -1,4 +1,4 @@
-"""Measuring artifacts where they run: how well they agree, and how fast they are."""
+"""The measurement of artifacts where they run: their agreement and their speed."""
 
 from inferox.measuring.time_budget import Ending, TimeBudget
 from inferox.measuring.tuning import Tuning, tune

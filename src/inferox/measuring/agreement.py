@@ -1,4 +1,4 @@
-"""Measuring again, on this machine, how well an artifact agrees with what the model computed when it was packed."""
+"""The measurement, on this machine, of an artifact's agreement with the reference outputs from pack time."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def measure_again(
     Args:
         context: Its package.
         artifact: The artifact.
-        model: The same, loaded, with the padded signature of its package.
+        model: The loaded artifact, with the padded signature of its package.
         samples: The stored calls, with the reference's outputs.
-        tolerance: What it must reach; what is not stated is what it had to reach when it was packed.
+        tolerance: The tolerance that it must meet; limits that are not stated are those from pack time.
 
     Raises:
         BackendError: If the runtime fails, or the artifact does not take a sample.
@@ -45,7 +45,7 @@ def measure_again(
     found = replace(found, is_reference=known is not None and known.is_reference)
     if found.batch is None or known is None or known.batch is None:
         return found
-    # The model itself is not here to be asked whether it depends on the batch as well; that was found when packing.
+    # The model itself is not available here to check whether it depends on the batch as well; packing found that out.
     return replace(found, batch=replace(found.batch, inherent=known.batch.inherent))
 
 
@@ -62,16 +62,16 @@ def why_batches_fail(found: ArtifactEvidence, known: ArtifactEvidence | None) ->
 
 
 def class_here(context: PackageContext, artifact: Artifact, model: Model, samples: Samples) -> ParityClass:
-    """The class of parity that an artifact reaches on this machine.
+    """Measures the parity class that an artifact reaches on this machine.
 
     Args:
         context: Its package.
         artifact: The artifact.
-        model: The same, loaded, with the padded signature of its package.
+        model: The loaded artifact, with the padded signature of its package.
         samples: The stored calls, with the reference's outputs.
 
     Raises:
-        ExecutionError: If it misses what it had to reach when it was packed, or its rows depend on the batch here only.
+        ExecutionError: If it misses the tolerance from pack time, or its rows depend on the batch only here.
         BackendError: If the runtime fails.
     """
     found, known = measure_again(context, artifact, model, samples), context.evidence.get(artifact.name)

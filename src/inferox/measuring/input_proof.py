@@ -1,4 +1,4 @@
-"""Repeating the proof of a package from a user's text or image on, without the library that defines the model."""
+"""The repetition of a package's proof from a user's text or image, without the library that defines the model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class RepeatedProof:
     """The result of repeating a proof with one artifact.
 
     Attributes:
-        inputs: How many inputs were compared.
+        inputs: The number of inputs compared.
         max_rel: The largest finite difference of an answer, as a share of the largest number of all answers.
-        cosine_min: The smallest cosine of two answers that are vectors; ``None`` if they are not.
-        order: The share of decisions that are the same: labels, parts of a text, or which of two scores is larger;
+        cosine_min: The smallest cosine between vectors; ``None`` if the answers are not vectors.
+        order: The share of decisions that are the same: labels, spans of a text, or which of two scores is larger;
             ``None`` if nothing is decided.
-        parity_class: The best class whose limits the answers keep; ``fail`` where they keep those of none.
+        parity_class: The best class whose limits the answers meet; ``fail`` if they meet none.
         difference: The first input whose tokens differ or whose answer misses the tolerance; ``None`` if none does.
     """
 
@@ -44,7 +44,7 @@ class RepeatedProof:
         return f"{which} on {self.inputs} inputs, max rel {self.max_rel:.1e}{cosine}{order}"
 
     def to_json(self) -> dict[str, Any]:
-        """The result, as ``inferox verify --json`` shows it."""
+        """Returns the result as ``inferox verify --json`` shows it."""
         return {
             "inputs": self.inputs,
             "class": self.parity_class.value,
@@ -56,15 +56,15 @@ class RepeatedProof:
 
 
 def repeat_proof(task: Task, model: Model, cases: Sequence[ProofCase], tolerance: Tolerance) -> RepeatedProof:
-    """Answers the inputs that a package was proven on, and compares with what the defining library answered.
+    """Computes the inputs on which a package was proven, and compares the answers with the defining library's.
 
-    They are answered several at a time, so that what depends on the other rows of a batch shows too.
+    They are computed several at a time, so that dependence on other rows of a batch shows too.
 
     Args:
         task: The task of the package.
-        model: An artifact, loaded, with the padded signature of its package.
+        model: A loaded artifact, with the padded signature of its package.
         cases: The inputs, with the library's tokens and answers.
-        tolerance: What the answers must reach. The tokens must be equal whatever it allows.
+        tolerance: The tolerance that the answers must meet. The tokens must be equal in any case.
 
     Raises:
         RequestError: If the task does not take an input.
@@ -90,7 +90,7 @@ def repeat_proof(task: Task, model: Model, cases: Sequence[ProofCase], tolerance
 
 
 def _compare_tokens(task: Task, cases: Sequence[ProofCase]) -> dict[int, str]:
-    """The cases whose tokens differ, by identity, with how."""
+    """Finds the cases whose tokens differ, by identity, with the difference."""
     found = {}
     for case in cases:
         difference = compare_row(case.tokens, thin_tokens(encode_input(task, case.input)[0]))

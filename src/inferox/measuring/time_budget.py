@@ -24,9 +24,9 @@ class TimeBudget:
     """The time that a measurement may take.
 
     Args:
-        total_s: How long, in seconds; ``None`` for as long as it takes.
-        used_s: How much of it is over already, such as what a program took to start.
-        reserve_s: How much of it is kept for what comes after the measurement, such as a report.
+        total_s: The total time in seconds; ``None`` for no limit.
+        used_s: The part of it that is already used, such as a program's start.
+        reserve_s: The part of it that is reserved for what follows the measurement, such as a report.
 
     Raises:
         ConfigError: If the time is not a positive number.
@@ -42,11 +42,10 @@ class TimeBudget:
 
     @classmethod
     def of(cls, seconds: float | TimeBudget | None) -> TimeBudget:
-        """The time that a caller gives.
+        """Makes a budget from a caller's value.
 
         Args:
-            seconds: How many seconds there are from now on, ``None`` for as long as it takes, or a budget that has
-                begun already.
+            seconds: The seconds from now on, ``None`` for no limit, or a budget that has already begun.
 
         Raises:
             ConfigError: If the time is not a positive number.

@@ -1,4 +1,4 @@
-"""Timing: calls that are repeated, in rounds of turns, summarised by their median and spread."""
+"""Timing of repeated calls, in rounds of turns, summarised by their median and spread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Spread:
     """The median and the quartiles of some numbers.
 
     Attributes:
-        median: The number in the middle.
+        median: The median.
         low: The first quartile.
         high: The third quartile.
     """
@@ -41,10 +41,10 @@ class Spread:
 
 
 def time_call(call: Callable[[], object]) -> float:
-    """Calls once.
+    """Times one call.
 
     Args:
-        call: What is timed.
+        call: The function to time.
 
     Returns:
         The seconds that it took.
@@ -55,13 +55,13 @@ def time_call(call: Callable[[], object]) -> float:
 
 
 def time_calls(call: Callable[[], object], budget_s: float, *, fewest: int = 1, most: int | None = None) -> list[float]:
-    """Calls again and again.
+    """Times repeated calls.
 
     Args:
-        call: What is timed.
-        budget_s: For how long, in seconds.
-        fewest: How often it is called at least, whatever the budget.
-        most: How often it is called at most; ``None`` for as often as the budget allows.
+        call: The function to time.
+        budget_s: The time to spend, in seconds.
+        fewest: The fewest calls, whatever the budget.
+        most: The most calls; ``None`` for as many as the budget allows.
 
     Returns:
         The seconds that each call took.
@@ -73,13 +73,13 @@ def time_calls(call: Callable[[], object], budget_s: float, *, fewest: int = 1, 
 
 
 def order_turns(entrants: Sequence[T], number: int) -> list[T]:
-    """The order of the turns of a round: there, and in the next round back again.
+    """Orders the turns of a round: forwards, and backwards in the next round.
 
-    The threads of the one before may still spin, and it must not be the same one before in each round.
+    The threads of the previous entrant may still be spinning, so it must not be the same one in every round.
 
     Args:
-        entrants: Those that take turns.
-        number: Which round it is, from 0.
+        entrants: The entrants that take turns.
+        number: The number of the round, from 0.
     """
     return list(entrants if number % 2 == 0 else reversed(entrants))
 
@@ -89,15 +89,15 @@ def take_turns(
     number: int,
     note_failure: Callable[[str, InferoxError], None],
 ) -> dict[str, list[float]]:
-    """Times a round of turns, so that a machine that is busy for a while is busy for all that are compared.
+    """Times a round of turns, so that temporary load on the machine affects all entrants alike.
 
     Args:
-        turns: What each does in its turn, by its name: it gives the seconds that count.
-        number: Which round it is, from 0: the order turns about from one to the next.
-        note_failure: Told who failed and how: the others go on without it.
+        turns: The function of each entrant's turn, by name, which returns the seconds that count.
+        number: The number of the round, from 0: the order reverses from one to the next.
+        note_failure: Called with the name and the error of an entrant that failed: the others go on without it.
 
     Returns:
-        The seconds of each that did not fail.
+        The seconds of each entrant that did not fail.
     """
     seconds: dict[str, list[float]] = {}
     for name in order_turns(list(turns), number):
@@ -114,15 +114,15 @@ def time_in_turns(
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, list[float]]:
-    """Times in rounds of turns, and raises what a turn raises.
+    """Times rounds of turns; an error in a turn is raised.
 
     Args:
-        turns: What each does in its turn, by its name: it gives the seconds that count.
-        rounds: How many rounds there are.
-        progress: Told the number of each round as it begins, from 0.
+        turns: The function of each entrant's turn, by name, which returns the seconds that count.
+        rounds: The number of rounds.
+        progress: Called with the number of each round as it begins, from 0.
 
     Returns:
-        The seconds of each, round after round.
+        The seconds of each entrant, round by round.
     """
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for number in range(rounds):

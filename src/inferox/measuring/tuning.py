@@ -1,4 +1,4 @@
-"""Measuring every artifact of a package over a grid of batches, so that the fastest is chosen for each."""
+"""The measurement of a package's artifacts over a grid of batch shapes, so that the fastest can be chosen."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ class Tuning:
 
     Attributes:
         name: The package's name.
-        profile: The measurements, those from before that still hold included.
-        path: Where they are kept.
-        not_run: For each artifact that could not be measured, or not for every shape, why.
-        rounds: How many times every shape was measured, at least.
-        planned_rounds: How many times it was to be measured.
-        classes: For each artifact that was measured, its class of parity: as reached here in lower precisions, and when
-            it was packed in fp32. Those whose package carries no evidence are missing.
-        ending: Whether all was measured that was planned.
+        profile: The measurements, including earlier ones that still apply.
+        path: The file of the profile.
+        not_run: The reason for each artifact that could not be measured, or not for every shape.
+        rounds: The fewest rounds in which any shape was measured.
+        planned_rounds: The planned number of rounds.
+        classes: The parity class of each measured artifact: as reached here for lower precisions, and from pack time
+            for fp32. Artifacts without evidence in the package are missing.
+        ending: Whether everything planned was measured.
         unreached: The shapes, as rows and length in tokens, that were not reached.
-        noise: For each artifact that was measured, the middle half of its times as a share of their median: of its
-            shapes the one in the middle.
+        noise: For each measured artifact, the interquartile range of its times as a share of their median: the median
+            over its shapes.
     """
 
     name: str
@@ -99,26 +99,26 @@ def tune(
 ) -> Tuning:
     """Measures every artifact of a package over a grid of rows and lengths, in turns, with one thread budget.
 
-    A shape is measured in rounds in which the artifacts take turns, there and back again. In its turn each computes for
-    a while untimed first; the median of all that is timed counts. What was measured before under the same conditions is
-    kept, but for the artifacts that are measured again. The profile is written at the end. Where the time is over or
-    the user interrupts it (``KeyboardInterrupt``) before all is measured, that is what was measured until then, and
-    what was known of the shapes that were not reached. An interruption before the first figure is raised and changes
-    nothing.
+    A shape is measured in rounds in which the artifacts take turns, forwards and backwards. In its turn, each first
+    computes untimed for a while; the median of all timed calls counts. Earlier measurements under the same conditions
+    are kept, except those of artifacts that are measured again. The profile is written at the end. If the time is over
+    or the user interrupts it (``KeyboardInterrupt``) before everything is measured, the profile has what was measured
+    until then, and what was known about the shapes that were not reached. An interruption before the first figure is
+    raised and changes nothing.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
         backend: The only backend to measure, or ``auto`` for all.
-        device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
+        device: The device to run on, such as ``cuda:0``; ``None`` for each backend's default device.
         threads: The thread budget; ``None`` for one per core that this process may use.
         trust_code: Whether code that comes with the package may run.
-        seconds: How long it may take in all, loading included; ``None`` for as long as it takes. Every artifact that
-            was loaded has a figure for the smallest batch in any case. A ``TimeBudget`` may have begun before.
-        progress: Told how far it is.
+        seconds: The time limit for everything, including loading; ``None`` for no limit. Every artifact that was loaded
+            gets a figure for the smallest batch in any case. A ``TimeBudget`` may have begun before.
+        progress: Told about the progress.
 
     Raises:
         PackageError: If there is no package, it is damaged or unsafe, or the shapes of its inputs are unknown.
-        BackendNotFoundError: If the backend that is asked for is not registered.
+        BackendNotFoundError: If the requested backend is not registered.
         NoUsableBackendError: If no artifact can be measured here; it lists the reason for each.
         ConfigError: If the device or the time is not valid, or the profile cannot be written.
     """
@@ -134,7 +134,7 @@ def tune(
     classes: dict[str, ParityClass] = {}
     not_run: dict[str, str] = {}
     try:
-        # One by one: what is open is closed in any case.
+        # One by one, so that those already open are closed in any case.
         models.update(open_models(loader, requirements, classes, not_run, progress=progress, budget=time_budget))
         grid = _Grid(models, not_run)
         ending = grid.measure(context, progress, time_budget) if models else Ending.COMPLETE
@@ -196,7 +196,7 @@ def _placement(model: TaskModel) -> Placement:
 class _Grid:
     """Measures all models over all shapes, round by round: every shape once before any is measured again.
 
-    A shape that one fails at is left out for it, and so are those that are larger.
+    A shape at which a model fails is skipped for it, and so are larger ones.
     """
 
     models: Mapping[str, TaskModel]
@@ -208,7 +208,7 @@ class _Grid:
     _round_s: dict[Shape, float] = field(default_factory=dict)
 
     def measure(self, context: PackageContext, progress: Progress, budget: TimeBudget) -> Ending:
-        """Measures until all is measured, the time is over, or the user stops it, once there is a figure to keep.
+        """Measures until everything is measured, the time is over, or the user stops it once there is a figure to keep.
 
         Raises:
             PackageError: If the package carries no samples.
@@ -235,7 +235,7 @@ class _Grid:
         return Ending.COMPLETE
 
     def cells(self) -> dict[str, tuple[Cell, ...]]:
-        """The median of what was measured of each artifact at each shape; none of an artifact that failed at all."""
+        """Returns the median time of each artifact at each shape; artifacts that always failed are left out."""
         found = {
             name: tuple(
                 Cell(*shape, Spread.of(times[name]).median) for shape, times in self.seconds.items() if name in times
@@ -245,7 +245,7 @@ class _Grid:
         return {name: cells for name, cells in found.items() if cells}
 
     def noise(self) -> dict[str, float]:
-        """The noise of each artifact's times; see ``Tuning``."""
+        """Returns the noise of each artifact's times; see ``Tuning``."""
         shares: dict[str, list[float]] = defaultdict(list)
         for times in self.seconds.values():
             for name, seconds in times.items():
@@ -267,7 +267,7 @@ class _Grid:
             self.not_run.setdefault(name, f"{counted(rows, 'row')} of {length}: {error}")
             self.seconds.get(shape, {}).pop(name, None)
 
-        # What an interruption cuts short is kept of nobody, so that all artifacts have as many figures.
+        # A round that an interruption cuts short is dropped, so that all artifacts have the same number of figures.
         taken = take_turns(turns, number, note_failure=note)
         known = self.seconds.setdefault(shape, {})
         for name, seconds in taken.items():
@@ -281,12 +281,12 @@ class _Grid:
         rows, length = largest = max(self._round_s, key=lambda known: known[0] * known[1])
         more = max(1.0, shape[0] * shape[1] / (rows * length))
         calls_s = [more * Spread.of(times).median for times in self.seconds[largest].values()]
-        # A turn calls untimed and timed, each for its length and at least once: short calls do not make it longer.
+        # A turn calls untimed and then timed, each for its length and at least once: short calls do not make it longer.
         return sum(2 * max(_TURN_S, call_s) for call_s in calls_s)
 
 
 def _turn(call: Callable[[], object]) -> Callable[[], list[float]]:
-    """Calls for the length of a turn untimed, and then for as long again timed."""
+    """Makes a turn that calls untimed for its length, and then timed for as long again."""
 
     def take() -> list[float]:
         time_calls(call, _TURN_S)

@@ -1,4 +1,4 @@
-"""The models of a tuning: which artifacts are loaded, in which order, and within which time."""
+"""The models of a tuning: the artifacts to load, their order, and their share of the time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inferox.measuring.time_budget import TimeBudget
 from inferox.parity import ParityClass
 
 Progress = Callable[[str, int, int], None]
-"""Told what is measured, how many measurements are done, and how many there are."""
+"""A callback that takes the current step, the number of measurements done, and their total number."""
 
 _LOADING_SHARE = 0.7
 """The share of the time that loading may take; the rest is for measuring what has been loaded."""
@@ -33,19 +33,19 @@ def open_models(
 ) -> Iterator[tuple[str, TaskModel]]:
     """Opens every artifact that can be loaded here and agrees, as far as the time allows.
 
-    fp32 is the same everywhere, and one sample shows that it works. In lower precisions, processors round in different
-    places, so that the class that an artifact reaches here is measured and noted as well.
+    fp32 is the same everywhere, so one sample shows that it works. In lower precisions, processors round in different
+    places, so the class that an artifact reaches here is measured and recorded as well.
 
     Args:
         loader: Loads the artifacts.
-        requirements: What the artifacts must be.
-        classes: Gets the class of parity that an artifact in a lower precision reaches here, by its name.
-        not_run: Gets the reason why an artifact is not opened, by its name.
+        requirements: The requirements for artifacts.
+        classes: Receives the parity class that each artifact in a lower precision reaches here, by its name.
+        not_run: Receives the reason for each artifact that is not opened, by its name.
         progress: Told what is loaded.
-        budget: The time.
+        budget: The time budget.
 
     Yields:
-        The name of an artifact, and its model, which the caller closes.
+        The name of an artifact, and its model, which the caller must close.
     """
     samples, estimates, opened = loader.context.samples, LoadEstimates(), 0
     for candidate in order_loads(select(loader.context.package, requirements)):
@@ -77,10 +77,10 @@ def open_models(
 
 
 def order_loads(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The order in which artifacts are loaded; where the time is short, the last are given up first.
+    """Orders the loading of artifacts; if the time is short, the last are given up first.
 
-    The runtime that takes by far the longest to start comes last, and of the others one artifact of each backend and
-    precision before their other layouts.
+    The runtime that takes by far the longest to start comes last; among the others, one artifact of each backend and
+    precision comes before their other layouts.
 
     Args:
         candidates: The artifacts, the best first.
@@ -98,10 +98,10 @@ def order_loads(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 class LoadEstimates:
-    """Expected times of loading, from those that were taken so far.
+    """Estimates of loading times, from those measured so far.
 
-    A runtime that was not loaded yet is expected to be slower than usual by the factor by which each of the others was,
-    as on a machine that is busy.
+    A runtime that was not loaded yet is expected to be slower than usual by the same factor as the others were, as on a
+    busy machine.
     """
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class LoadEstimates:
         self._factors: list[float] = []
 
     def note(self, backend: str, seconds: float) -> None:
-        """Notes how long loading an artifact took.
+        """Records the loading time of an artifact.
 
         Args:
             backend: Its backend.
@@ -120,7 +120,7 @@ class LoadEstimates:
         self._taken_s[backend] = seconds
 
     def expect_s(self, backend: str) -> float:
-        """The seconds that loading an artifact is expected to take.
+        """Estimates the seconds that loading an artifact takes.
 
         Args:
             backend: Its backend.

@@ -1,4 +1,4 @@
-"""The shapes of batch that tuning measures, and batches of these shapes."""
+"""The batch shapes that tuning measures, and batches of these shapes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _ROWS = (1, 4, 16, 64)
 _LENGTHS = (8, 32, 128, 512)
 
 Shape = tuple[int, int]
-"""A batch: the number of its rows, and their length in tokens."""
+"""A batch shape: the number of rows, and their length in tokens."""
 
 
 def plan_shapes(context: PackageContext, samples: Samples, task: Task) -> list[Shape]:
-    """The batches to measure, shorter ones first: rows and lengths as far as the model takes them.
+    """Plans the batches to measure, shorter ones first: rows and lengths as far as the model takes them.
 
     Args:
         context: The package.
-        samples: Its samples, the longest of which is the limit where no other is stated.
+        samples: Its samples, the longest of which is the limit if no other is stated.
         task: The task, which limits the rows of a batch.
     """
     signature = context.package.info.signature
@@ -42,7 +42,7 @@ def plan_shapes(context: PackageContext, samples: Samples, task: Task) -> list[S
 
 
 def _longest(context: PackageContext, samples: Samples) -> int:
-    """The most tokens of a row that the model takes, as far as that is known; otherwise those of the longest sample."""
+    """Returns the most tokens of a row that the model takes, if known; otherwise those of the longest sample."""
     package = context.package
     sampled = max(
         batch.inputs[spec.name].shape[axis]
@@ -61,10 +61,10 @@ def _longest(context: PackageContext, samples: Samples) -> int:
 
 
 def make_batch(signature: Signature, samples: Samples, shape: Shape) -> dict[str, npt.NDArray[Any]]:
-    """Makes a padded batch without padding: the numbers of a stored sample, repeated to the shape.
+    """Makes a padded batch without any padding: the numbers of a stored sample, repeated to the shape.
 
     Args:
-        signature: The model's inputs, with the dims that rows and length stand for.
+        signature: The model's inputs, with the dims for rows and length.
         samples: The package's samples.
         shape: The number of rows, and their length in tokens.
 

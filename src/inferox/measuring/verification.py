@@ -1,4 +1,4 @@
-"""Measuring a package again, on the machine where it is to run."""
+"""The verification of a package on the machine where it is to run."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from inferox.parity import (
 )
 
 _MARGIN = 1.5
-"""By how much another artifact may be slower than the slowest before, as one that has begun is not cut short."""
+"""The factor by which an artifact may be slower than the slowest so far, as one that has begun is not cut short."""
 
 Progress = Callable[[str, int, int], None]
-"""Told what is measured, how many artifacts are done, and how many there are."""
+"""A callback that takes the current step, the number of artifacts done, and their total number."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Verification:
 
     Attributes:
         name: The package's name.
-        evidence: How well each artifact that could be run agrees with the stored outputs of the reference.
-        not_run: For each artifact that is not for this machine or was not allowed or asked for, why.
-        failed: For each artifact whose runtime is here and could not load or compute it, why.
-        proof: How far the package was proven from the text or image on when it was packed; ``None`` if that was not
+        evidence: The agreement of each artifact that could run with the stored outputs of the reference.
+        not_run: The reason for each artifact that is not for this machine, or was not allowed or requested.
+        failed: The reason for each artifact that its available runtime could not load or compute.
+        proof: The extent to which the package was proven from text or image at pack time; ``None`` if that was not
             recorded.
-        repeated: What came of repeating that proof, by the artifact's name; empty if it was not proven.
-        ending: Whether everything was measured that was to be.
+        repeated: The result of repeating that proof, by the artifact's name; empty if it was not proven.
+        ending: Whether everything planned was measured.
         unreached: The artifacts that were not measured to the end, because the time was over or the user stopped it.
     """
 
@@ -86,29 +86,29 @@ def verify(
     seconds: float | TimeBudget | None = None,
     progress: Progress = lambda _what, _done, _all: None,
 ) -> Verification:
-    """Runs every artifact of a package that can be run here on the package's samples, and measures what comes.
+    """Runs every artifact of a package that can run here on the package's samples, and measures the outputs.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
         backend: The only backend to measure, or ``auto`` for all.
-        device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
+        device: The device to run on, such as ``cuda:0``; ``None`` for each backend's default device.
         precision: The only precision to measure; ``None`` for all.
-        tolerance: What every artifact must reach: some limits by name, such as ``{"cosine_min": 0.97}``, or all. What
-            is not stated is what each had to reach when it was packed.
-        threads: How many CPU threads each runtime may use; ``None`` for one per core that this process may use.
+        tolerance: The tolerance that every artifact must meet: some limits by name, such as ``{"cosine_min": 0.97}``,
+            or all. Limits that are not stated are those from pack time.
+        threads: The number of CPU threads that each runtime may use; ``None`` for one per core that this process may
+            use.
         trust_code: Whether code that comes with the package may run.
-        require_signature: A PEM file with the public key that the package must be signed with; ``None`` to take any.
-        seconds: How long it may take in all; ``None`` for as long as it takes. No artifact is begun that would take
-            longer than the time that is left, by the slowest until then. One is measured in any case. A ``TimeBudget``
-            may have begun before.
-        progress: Told what is being done, how many artifacts are done, and how many there are.
+        require_signature: A PEM file with the public key that the package must be signed with; ``None`` to accept any.
+        seconds: The time limit for everything; ``None`` for no limit. No artifact is begun that would exceed the time
+            left, judged by the slowest so far, but one is measured in any case. A ``TimeBudget`` may have begun before.
+        progress: Called with the current step, the number of artifacts done, and their total number.
 
-    Where the time is over or the user interrupts it (``KeyboardInterrupt``), what was not reached is named and does not
+    If the time is over or the user interrupts it (``KeyboardInterrupt``), what was not reached is listed and does not
     pass. An interruption before the first artifact is done is raised.
 
     Raises:
         PackageError: If there is no package, it is damaged or unsafe, or it carries no samples.
-        BackendNotFoundError: If the backend that is asked for is not registered.
+        BackendNotFoundError: If the requested backend is not registered.
         NoUsableBackendError: If no artifact is for this machine; it lists the reason for each.
         ConfigError: If the device, the precision or the time is not valid, or the tolerance names an unknown limit.
     """
@@ -165,7 +165,7 @@ class _Repetition:
     def run_all(
         self, artifacts: Sequence[Artifact], device: DeviceId | None, options: LoadOptions, budget: TimeBudget
     ) -> Ending:
-        """Runs one artifact after the other within a time; those that it does not reach are unreached."""
+        """Runs one artifact after the other within a time budget; the remaining ones are unreached."""
         slowest_s = 0.0
         for index, artifact in enumerate(artifacts):
             began_s = budget.used_s

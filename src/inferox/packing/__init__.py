@@ -1,4 +1,4 @@
-"""Packing: from a source to a package, with the evidence that it is right."""
+"""Packing: from a source to a package, with evidence that it is correct."""
 
 from inferox.packing.packing import PackReport, pack
 

@@ -1,4 +1,4 @@
-"""Exporting artifacts and measuring each against the reference; what misses its tolerance is taken out again."""
+"""The export of artifacts, each measured against the reference; one that misses its tolerance is removed again."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class Exported:
 
     Attributes:
         artifacts: The artifacts that agree with the reference.
-        evidence: How well each of them agrees, in the same order.
-        refused: For each that was tried and left out, why.
-        free: The result for the precisions that take no extra space; those worth taking are among the artifacts.
+        evidence: The evidence of each of them, in the same order.
+        refused: The reason for each that was tried and left out.
+        free: The result for the precisions that take no extra space; those worth including are among the artifacts.
     """
 
     artifacts: list[Artifact] = field(default_factory=list)
@@ -100,18 +100,18 @@ def export_artifacts(
     progress: Callable[[str], None],
     with_free: bool = False,
 ) -> Exported:
-    """Exports a model for several backends, in every precision and layout, and measures what comes.
+    """Exports a model for several backends, in every precision and layout, and measures the artifacts.
 
     Args:
         source: The model.
-        root: The folder of the package that is being made; its weights and config lie there already.
-        measurement: What artifacts are measured with.
+        root: The folder of the package that is being made, which already has its weights and config.
+        measurement: The samples and rules for the measurement.
         name: The name of the package.
         exporters: The backends, and the exporter of each.
-        precisions: The number formats to export.
-        calibration: Calls on which a quantiser may watch the model.
-        progress: Told what is being done.
-        with_free: Whether to add what takes no extra space: the files of fp32 artifacts in each exporter's
+        precisions: The precisions to export.
+        calibration: Calls with which a quantiser may observe the model.
+        progress: Told the current step.
+        with_free: Whether to add artifacts that take no extra space: the files of fp32 artifacts in each exporter's
             ``free_precisions``.
     """
     exported = Exported()
@@ -126,12 +126,12 @@ def export_artifacts(
     def measure(backend: Backend, by: Measurement, artifact: Artifact) -> ArtifactEvidence:
         return _judge_batches(_measure(backend, artifact, by, name), artifact, measure_source)
 
-    # Unlike what belongs to the task, weights are only of use to artifacts: quantised ones may have their own.
+    # Unlike the task's files, weights are only used by artifacts, and quantised ones may have their own.
     given = _list_files(root) - {WEIGHTS_FILE}
     for backend, exporter in exporters:
         for request in _requests(source, exporter, precisions, calibration):
             if request.precision is Precision.INT8 and _has_weights_of_its_own(exported.artifacts, backend.name):
-                continue  # they are those of the packed layout: a second copy would do the same, more slowly
+                continue  # they equal those of the packed layout: a second copy would do the same, more slowly
             label = f"{backend.name}/{request.precision.value}/{request.layout.value}"
             progress(f"exporting {label}")
             try:
@@ -193,7 +193,7 @@ def open_exporters(names: Sequence[str]) -> list[tuple[Backend, Exporter]]:
 
     Raises:
         BackendNotFoundError: If one is not registered.
-        BackendUnavailableError: If one cannot run here, or lacks what it takes to export.
+        BackendUnavailableError: If one cannot run here, or lacks what it needs to export.
         ConfigError: If none is named, or one only reads artifacts.
     """
     if not names:
@@ -231,7 +231,7 @@ def _measure(backend: Backend, artifact: Artifact, measurement: Measurement, nam
     Raises:
         BackendError: If it cannot be loaded, takes none of the samples, fails, or misses its tolerance.
     """
-    # The artifact was made from what the operator named as the source a moment ago: it is as trusted as that.
+    # The artifact was just made from the source that the operator named, and is as trusted as that.
     options = LoadOptions(name, trust_code=True)
     samples = taken_samples(measurement.samples, artifact.padded_signature)
     needed = len(measurement.samples.batches) if measurement.complete else 1
@@ -256,20 +256,20 @@ def _measure(backend: Backend, artifact: Artifact, measurement: Measurement, nam
 def _judge_batches(
     evidence: ArtifactEvidence, artifact: Artifact, measure_source: Callable[[], BatchInvariance | None]
 ) -> ArtifactEvidence:
-    """Decides whether an artifact may be written whose rows depend on what shares their batch.
+    """Decides whether an artifact whose rows depend on their batch may be written.
 
-    It may if the model itself does so, and in int8, which was asked for by name.
+    It may if the model itself depends on the batch, and in int8, which was requested by name.
 
     Args:
-        evidence: What was measured of it.
+        evidence: The evidence of the artifact.
         artifact: The artifact.
         measure_source: Measures the model itself.
 
     Returns:
-        The evidence, which says whether the model itself depends on the batch.
+        The evidence, which records whether the model itself depends on the batch.
 
     Raises:
-        ExecutionError: If it may not.
+        ExecutionError: If it may not be written.
     """
     if evidence.batch is None or evidence.batch.holds:
         return evidence
@@ -296,10 +296,10 @@ def _list_files(root: Path) -> set[str]:
 
 
 def _remove_files(root: Path, files: Iterable[str]) -> None:
-    """Removes what no artifact needs: of those that were left out or failed half way, and intermediate steps."""
+    """Removes files that no artifact needs, left by refused or failed exports and intermediate steps."""
     for relative in files:
         path = root / relative
         path.unlink()
         for folder in path.parents[: len(Path(relative).parents) - 1]:
-            with suppress(OSError):  # something else is in it
+            with suppress(OSError):  # it is not empty
                 folder.rmdir()

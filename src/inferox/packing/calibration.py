@@ -1,4 +1,4 @@
-"""Calibration: calls on which a quantiser watches the model, to learn the range of each number."""
+"""Calibration: calls with which a quantiser observes the model, to learn the range of each number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inferox.packing.reference import uses_task_samples
 from inferox.tasks import Task
 
 _MOST_TEXTS = 512
-"""More texts hardly change the ranges, and each costs a run of the whole model."""
+"""The most calibration texts: more hardly change the ranges, and each costs a run of the whole model."""
 
 _ROWS = 16
 
@@ -30,13 +30,12 @@ def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -
 
     Args:
         source: The model.
-        task: What its numbers mean.
-        file: One text per line; ``None`` for the task's own items, or for variations of the examples of a model that
-            brings some.
+        task: The task of the model.
+        file: A file with one text per line; ``None`` for the task's own items, or for variations of the examples that
+            came with the model.
 
     Returns:
-        Padded batches: inputs by name. Those that samples are made of are not among them: what parity is measured on
-        is held back.
+        Padded batches: inputs by name. The samples are not among them: the data for measuring parity is held out.
 
     Raises:
         ConfigError: If a file is given for a model that takes no texts.
@@ -54,17 +53,17 @@ def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -
     rows = task.encode(items)
     if any(name not in task.pad_values for name in source.signature.input_names):
         return [pad_batch(rows.select([index]), source.signature) for index in range(len(rows))]
-    # Batches as they are computed later: a range is the mean of what batches have as their largest numbers.
+    # Batches of the same form as in use: a range is the mean of the batches' largest numbers.
     batches = plan_batches(rows.lengths.tolist(), BatchBudget(MAX_TOKENS, _ROWS))
     return [pad_batch(rows.select(batch), source.signature) for batch in batches]
 
 
 def vary_examples(examples: Mapping[str, npt.NDArray[Any]]) -> list[dict[str, npt.NDArray[Any]]]:
-    """Makes other calls of a model of whose inputs nothing is known but examples; the same each time.
+    """Makes other calls of a model for which only examples are known; the same each time.
 
     Floating-point numbers are varied a little, and integers of more than one dim, such as token ids, are drawn anew,
-    both within the range of the example. Inputs of no more than two different numbers, such as masks, and integers of
-    one dim, such as lengths, stay as they are.
+    both within the range of the example. Inputs of at most two different numbers, such as masks, and integers of one
+    dim, such as lengths, stay unchanged.
 
     Args:
         examples: Inputs by name.
@@ -100,7 +99,7 @@ def _read_texts(path: Path) -> list[str]:
 
 
 def choose_texts(texts: Sequence[str]) -> list[str]:
-    """Chooses all texts; of very many, only as many as are worth their time, spread over the whole.
+    """Chooses all texts or, if there are very many, as many as are worth their time, evenly spread.
 
     Args:
         texts: The texts.

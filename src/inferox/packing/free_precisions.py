@@ -9,20 +9,20 @@ from inferox.core import Artifact, Backend, Exporter, InferoxError, Precision, U
 from inferox.parity import ArtifactEvidence, ParityClass
 
 Measure = Callable[[Artifact], ArtifactEvidence]
-"""Loads an artifact and measures it against the reference."""
+"""A function that loads an artifact and measures it against the reference."""
 
 
 @dataclass
 class FreeArtifacts:
     """The artifacts in other precisions that a backend computes from the files of its fp32 artifacts.
 
-    Nobody asked for them, so they have to be worth taking: of the class ``close``, by evidence that shows something.
+    Nobody asked for them, so they must be worth including: of the class ``close``, by evidence that is not weak.
 
     Attributes:
-        artifacts: Those that are.
-        evidence: How well each of them agrees, in the same order.
-        unmeasured: Those that this machine cannot compute, which others will, and what it lacks.
-        left_out: For each of the others, by name, why it is not worth taking.
+        artifacts: The artifacts worth including.
+        evidence: The evidence of each of them, in the same order.
+        unmeasured: The artifacts that this machine cannot compute but others can, and what it lacks.
+        left_out: The reason why each of the others is not worth including, by name.
     """
 
     artifacts: list[Artifact] = field(default_factory=list)
@@ -31,7 +31,7 @@ class FreeArtifacts:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def add(self, artifact: Artifact, backend: Backend, measure: Measure) -> None:
-        """Measures an artifact where this machine can, and decides what becomes of it.
+        """Measures an artifact if this machine can, and decides whether to include it.
 
         Args:
             artifact: The artifact.
@@ -56,11 +56,11 @@ class FreeArtifacts:
 
 
 def make_free(exporter: Exporter, artifacts: Sequence[Artifact], backend: Backend) -> list[Artifact]:
-    """Makes the artifacts that a backend's fp32 artifacts bring with them.
+    """Makes the free artifacts that follow from a backend's fp32 artifacts.
 
     Args:
         exporter: The backend's exporter.
-        artifacts: All artifacts that were made.
+        artifacts: All exported artifacts.
         backend: The backend.
     """
     mine = [item for item in artifacts if item.backend == backend.name and item.precision is Precision.FP32]

@@ -1,4 +1,4 @@
-"""Probes: calls in which rows stand beside others that are made to disturb them."""
+"""Probes: calls in which sample rows are combined with rows made to disturb them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _VICTIMS = 3
 """The number of rows of a probe that are compared."""
 
 _LONGEST = 64
-"""The length of the long mates in tokens, where the model takes so many: each probe is computed by every artifact."""
+"""The length of the long mates in tokens, if the model takes that many: every artifact computes each probe."""
 
 _LOUDEST = 64
-"""From how many tokens with the longest vectors a mate is drawn."""
+"""The number of tokens with the longest vectors from which a mate is drawn."""
 
 _LOUD = 16.0
 """The factor by which a mate's numbers exceed those of a sample."""
 
 
 def make_probes(source: SourceModel, task: Task, samples: Samples) -> tuple[Arrays, ...]:
-    """Makes calls in which rows of the samples stand beside very long ones and ones of very large activations.
+    """Makes calls in which sample rows are combined with very long rows and rows with very large activations.
 
     Args:
         source: The model. A probe that it cannot compute is left out.
-        task: What its numbers mean.
+        task: The task of the model.
         samples: The sample calls.
 
     Returns:
@@ -62,7 +62,7 @@ def _probe_texts(source: SourceModel, task: Task) -> Arrays:
 
 
 def _replace_inner(row: Batch, ids: npt.NDArray[Any]) -> Batch:
-    """A row with other tokens between its first and its last, which are often those that mark its ends."""
+    """Replaces a row's tokens except the first and the last, which often mark its ends."""
     length = min(row.token_count, len(ids))
     kept = np.arange(row.token_count) < length - 1
     kept[-1] = True
@@ -73,7 +73,7 @@ def _replace_inner(row: Batch, ids: npt.NDArray[Any]) -> Batch:
 
 
 def _loud_ids(source: SourceModel) -> npt.NDArray[np.int64] | None:
-    """The tokens that a model gives the longest vectors, the longest first; ``None`` if its table is not found."""
+    """Finds the tokens with the longest vectors in a model's table, the longest first; ``None`` without a table."""
     upper_bound = next((spec.upper_bound for spec in source.signature.inputs if spec.name == _IDS), None)
     try:
         module = source.module
@@ -88,7 +88,7 @@ def _loud_ids(source: SourceModel) -> npt.NDArray[np.int64] | None:
 
 
 def _probe_tensors(samples: Samples, signature: Signature) -> Arrays | None:
-    """The first row of the smallest call, with two rows beside it whose numbers are many times as large."""
+    """Combines the first row of the smallest call with two rows whose numbers are many times as large."""
     rowwise = {spec.name for spec in signature.inputs if spec.dims[:1] == (BATCH,)}
     if not rowwise or not samples.batches:
         return None
@@ -102,7 +102,7 @@ def _probe_tensors(samples: Samples, signature: Signature) -> Arrays | None:
 def _disturb(row: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
     if row.dtype.kind == "f" and len(np.unique(row)) > 2:  # noqa: PLR2004 - of a mask
         return [(row * factor).astype(row.dtype) for factor in (_LOUD, -_LOUD)]
-    # Integers may be indices: other numbers of the same row are known to be in range.
+    # Integers may be indices: other numbers of the same row are certainly in range.
     return [np.roll(row, 1, axis=-1), row[..., ::-1]] if row.ndim > 1 else [row, row]
 
 

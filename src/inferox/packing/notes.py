@@ -1,4 +1,4 @@
-"""Notes: what the maker of a package should know besides its evidence, in sentences."""
+"""Notes: facts that whoever packs a model should know besides the evidence, as sentences."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from inferox.parity import ArtifactEvidence, ParityClass
 from inferox.tasks import TaskChoice
 
 _FEW_TEXTS = 64
-"""Ranges that are learned from fewer texts miss many that the model will meet. With 2, the smallest cosine of a
-sentence encoder was 0.87; with a few hundred, 0.99."""
+"""The number of texts below which calibration counts as weak: ranges learned from fewer miss many that occur in use.
+With 2 texts, the smallest cosine of a sentence encoder was 0.87; with a few hundred, 0.99."""
 
 
 def list_notes(
     source: SourceModel, choice: TaskChoice, exported: Exported, calls: Calls, *, asked: bool, calibrated: bool
 ) -> Iterator[str]:
-    """Lists what the maker of a package should know about it.
+    """Lists the facts that whoever packs a model should know about the package.
 
     Args:
         source: The model.
-        choice: The task that it was packed for.
+        choice: The task for which it was packed.
         exported: The artifacts and their evidence.
-        calls: Calls on which a quantiser watched the model.
-        asked: Whether the task was asked for by name.
+        calls: The calls with which a quantiser observed the model.
+        asked: Whether the task was requested by name.
         calibrated: Whether those calls were given, rather than made up.
     """
     if choice.name == "raw" and not asked and source.facts.kind == "huggingface" and can_be_packed(source.signature):
@@ -57,7 +57,7 @@ def list_notes(
 
 
 def _weak_artifacts(evidence: Sequence[ArtifactEvidence]) -> dict[str, list[str]]:
-    """The artifacts whose evidence is weak, by the reason. What computed the reference itself needs no evidence."""
+    """Groups the artifacts with weak evidence by the reason. The one that computed the reference needs no evidence."""
     found: dict[str, list[str]] = {}
     for item in evidence:
         if item.weak is not None and not item.is_reference:

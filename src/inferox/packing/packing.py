@@ -1,4 +1,4 @@
-"""Packing a model: source, reference, artifacts, evidence, package."""
+"""The packing of a model: source, reference, artifacts, evidence, package."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class PackReport:
     Attributes:
         path: The package.
         name: Its name.
-        task: What its numbers mean.
+        task: Its task.
         size_bytes: Its size on disk.
-        evidence: How well each artifact agrees with the reference.
-        proof: How far answers are proven from the text or image on, against the library that defines the model.
-        refused: For each artifact that was tried and left out, why.
-        left_out_weights: Weights of the checkpoint that the model has no use for.
-        notes: What else its maker should know, in sentences.
+        evidence: The agreement of each artifact with the reference.
+        proof: The extent to which answers are proven from text or image, against the library that defines the model.
+        refused: The reason for each artifact that was tried and left out.
+        left_out_weights: Weights of the checkpoint that the model does not use.
+        notes: Further facts that whoever packs the model should know, as sentences.
     """
 
     path: Path
@@ -86,45 +86,45 @@ def pack(
         source: A Hugging Face model directory, ``hf://org/name[@revision]``, a TorchScript file, an exported program,
             an ONNX file, OpenVINO IR (``.xml``), ``python:module:factory``, a function that returns a
             ``torch.nn.Module`` (with example inputs), or a ``torch.nn.Module``.
-        output: The package to write: an ``.mlpkg`` file where the name ends so, otherwise a folder.
-        task: What the numbers mean; found from the model's own files where it is ``None``.
+        output: The package to write: an ``.mlpkg`` file if the name ends so, otherwise a folder.
+        task: The task; ``None`` to detect it from the model's own files.
         name: The package's name; ``None`` for the source's own.
         backends: The backends to write artifacts for, such as ``torch`` and ``onnxruntime``; ``None`` for the one that
             computes the source itself. All read the same weights.
-        precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``, ``int8``; ``None`` for
-            ``fp32`` and what takes no extra space: ``bf16`` with OpenVINO, where it is ``close``.
-        calibration: What ``int8`` is calibrated on: for text models a file with one text per line, ideally like those
-            that the model will see; ``None`` for varied built-in texts or images, or for variations of the example
-            inputs of a model that brings some. Never the samples on which it is measured, except example inputs that
-            are only masks.
-        tolerance: What every artifact must reach to be let into the package: some limits by name, such as
-            ``{"cosine_min": 0.97}``, or all. What is not stated is what its precision asks for.
-        strict: Whether an artifact that cannot be made, or misses its tolerance, fails the whole, and likewise where no
+        precisions: The precisions to write artifacts in: ``fp32``, ``bf16``, ``fp16``, ``int8``; ``None`` for ``fp32``
+            and those that take no extra space: ``bf16`` with OpenVINO, if it is ``close``.
+        calibration: The data to calibrate ``int8`` on: for text models, a file with one text per line, ideally like
+            those that the model will see; ``None`` for varied built-in texts or images, or for variations of the
+            example inputs that came with the model. Never the samples on which it is measured, except example inputs
+            that are only masks.
+        tolerance: The tolerance that every artifact must meet to enter the package: some limits by name, such as
+            ``{"cosine_min": 0.97}``, or all. Limits that are not stated follow from its precision.
+        strict: Whether an artifact that cannot be made, or misses its tolerance, makes packing fail, and likewise if no
             library is installed that could prove the package from text or image.
-        samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
-        example_inputs: Those of a ``torch.nn.Module``: by name, a tuple in the order of its parameters (as
+        samples: A file of example inputs by name (``.npz`` or ``.safetensors``), for sources without their own.
+        example_inputs: The example inputs of a ``torch.nn.Module``: by name, a tuple in the order of its parameters (as
             ``torch.export`` takes them), or a single one.
-        dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis
-            is ``batch``, the others are fixed) does not fit.
-        dynamic_shapes: The same of a ``torch.nn.Module``, in the form that ``torch.export.export`` takes: for each
-            input a dict from an axis to a ``torch.export.Dim``. An axis that is not named is fixed.
-        trust_code: Whether code that the source is (TorchScript, an exported program) may be loaded.
+        dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, if the default (the first axis is
+            ``batch``, the others are fixed) does not fit.
+        dynamic_shapes: The same for a ``torch.nn.Module``, in the form that ``torch.export.export`` takes: for each
+            input, a dict from an axis to a ``torch.export.Dim``. An axis that is not named is fixed.
+        trust_code: Whether a source that is code (TorchScript, an exported program) may be loaded.
         force: Whether an existing package at ``output`` may be replaced.
-        progress: Told what is being done, one phrase at a time.
+        progress: Called with the current step, as a phrase.
 
     Returns:
-        What was written, how well it agrees, and what was left out.
+        The report of what was written, its evidence, and what was left out.
 
     Raises:
         PackageError: If the source is not a model or is damaged, if no artifact agrees with the reference (with
             ``strict``, if one does not), if there is nothing to calibrate on, or if the package cannot be written.
-        DisagreementError: If the package would not answer as the library that defines the model does. No option
-            hides that.
+        DisagreementError: If the package would not give the answers of the library that defines the model. No option
+            overrides that.
         UntrustedCodeError: If the source is code and ``trust_code`` is not set.
         BackendNotFoundError: If a backend is not registered.
         BackendUnavailableError: If a backend cannot run here.
         ConfigError: If the task or a precision is not valid, if the tolerance names an unknown limit, if
-            ``calibration`` has no use, or if ``output`` exists and ``force`` is not set.
+            ``calibration`` would not be used, or if ``output`` exists and ``force`` is not set.
     """
     report = progress or (lambda _: None)
     for what, names in (("backends", backends), ("precisions", precisions)):
@@ -137,7 +137,7 @@ def pack(
             hint="add int8 to the precisions, or leave out the texts",
         )
     created_at = _created_at()
-    # Which runtime an ONNX file falls to, where none is named, is known once it is open.
+    # If none is named, the runtime of an ONNX file is known only once the file is open.
     exporters = None if backends is None else open_exporters(backends)
     with PackageWriter(Path(output), force=force) as writer:
         report("loading the model")
@@ -259,7 +259,7 @@ def _require_artifacts(name: str, exported: Exported, *, strict: bool) -> None:
 
 
 def _require_own(model: SourceModel, exported: Exported, exporters: Sequence[tuple[Backend, Exporter]]) -> None:
-    """Refuses a package that the model's own runtime was asked for, and cannot run."""
+    """Refuses a package that the model's own runtime cannot run, if that runtime was requested."""
     own = model.backend
     asked = own in {backend.name for backend, _ in exporters}
     if asked and own not in {artifact.backend for artifact in exported.artifacts}:
@@ -272,7 +272,7 @@ def _require_own(model: SourceModel, exported: Exported, exporters: Sequence[tup
 
 
 def _created_at() -> str:
-    """The current time, or the one that the environment states, for packages that are the same each time."""
+    """Returns the current time, or the one that the environment states for reproducible packages."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     try:
         created = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
@@ -313,5 +313,5 @@ def _model_info(model: SourceModel, choice: TaskChoice, exported: Exported) -> M
 
 
 def _first_number(config: Mapping[str, Any], *keys: str) -> int | None:
-    """The first of several names under which architectures state the same number."""
+    """Reads a number that architectures state under different names: the first one present."""
     return next((config[key] for key in keys if isinstance(config.get(key), int)), None)

@@ -1,4 +1,4 @@
-"""Proving a package from a user's text or image to the answer, against the library that defines the model."""
+"""The proof of a package from a user's text or image to the answer, against the library that defines the model."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Proven:
     """The result of proving a package.
 
     Attributes:
-        proof: How far it is proven.
+        proof: The extent of the proof.
         cases: The inputs with the library's answers, which the package keeps; empty if there are none.
     """
 
@@ -91,18 +91,18 @@ class _Refusal:
 
 
 class _OwnFault(Exception):  # noqa: N818 - it never leaves this file
-    """A fault in how Inferox asks a library, as with a version that has other functions."""
+    """A fault in how Inferox calls a library, as with a version that has other functions."""
 
 
 def prove(source: SourceModel, task: Task) -> Proven:
     """Compares a task on the reference runtime with the library that defines the model, stage by stage.
 
-    The token ids, token types and offsets must be equal, pixels equal except for the order of summation, outputs and
-    answers within the tolerance of the class ``exact``. No option lowers that.
+    The token ids, token types and offsets must be equal, pixels equal except for the order of summation, and outputs
+    and answers within the tolerance of the class ``exact``. No option lowers that.
 
     Args:
         source: The model.
-        task: What its outputs mean, opened from the files of the package.
+        task: The task, opened from the files of the package.
 
     Raises:
         DisagreementError: If a stage differs; it names the first input that does.
@@ -145,7 +145,7 @@ def prove(source: SourceModel, task: Task) -> Proven:
 def _find_gap(
     task: Task, library: DefiningLibrary, inputs: Sequence[ProofInput], refusals: Sequence[_Refusal]
 ) -> str | None:
-    """The kind of input of which the library takes too few for anything to be proven; ``None`` if there is none."""
+    """Explains for which kind of input the library takes too few to prove anything; ``None`` if there is none."""
     if not refusals:
         return None
     reasons = {id(refusal.input): refusal.reason for refusal in refusals}
@@ -162,7 +162,7 @@ def _find_gap(
 
 
 def _kinds(task: Task, proof_input: ProofInput) -> list[str]:
-    """The kinds that an input is one of. A package is proven only if it is proven for each of them."""
+    """Returns the kinds of an input. A package is proven only if it is proven for each kind."""
     kinds = ["inputs", _form(proof_input)]
     if isinstance(proof_input.item, bytes):
         return kinds
@@ -186,10 +186,10 @@ def _compare_all(
     """Compares the tokens of each input at once, and computes what is left to compare.
 
     Returns:
-        What was compared, and what the library does not take, with its reason.
+        The compared inputs, and those that the library does not take, with its reasons.
 
     Raises:
-        _OwnFault: If Inferox does not know how to ask the library.
+        _OwnFault: If Inferox does not know how to call the library.
     """
     compared, refusals = [], []
     for proof_input in inputs:
@@ -201,7 +201,7 @@ def _compare_all(
         except Exception as error:
             if _is_own(error):
                 raise _OwnFault(_describe_fault(library, error)) from error
-            # What the library does not take is not defined.
+            # An input that the library does not take has no defined answer.
             refusals.append(_Refusal(proof_input, first_line(error)))
             continue
         compared.append(_compare(source, task, library, proof_input, definition))
@@ -211,9 +211,9 @@ def _compare_all(
 def _require_answer(
     source: SourceModel, library: DefiningLibrary, proof_input: ProofInput, definition: Definition
 ) -> None:
-    """Requires an answer of finite numbers. That of an input too long to be compared is asked for only in doubt.
+    """Requires an answer of finite numbers. That of an input too long to be compared is computed only in doubt.
 
-    A library may cut where its files say and not where the model's table of positions ends, and then fails.
+    A library may truncate at its files' limit rather than at the end of the model's position table, and then fail.
 
     Raises:
         ValueError: If a number is not finite.
@@ -248,7 +248,7 @@ def _describe_fault(library: DefiningLibrary, error: Exception) -> str:
 
 
 def _define(library: DefiningLibrary, proof_input: ProofInput) -> Definition:
-    """Asks the library, whose tokenizer's panic is not a refusal of one input but a fault of the model's files."""
+    """Calls the library. A panic of its tokenizer is a fault of the model's files, not a refusal of one input."""
     with translated_panics(
         f"asking {library.name} for {proof_input}",
         hint="native code of the library panicked, most likely in the model's tokenizer: fix its files",
@@ -275,7 +275,7 @@ def _compare(
 
 
 def _compute(source: SourceModel, task: Task, proof_input: ProofInput, batch: Batch) -> tuple[Arrays, Any]:
-    """The outputs and the answer of one row on the reference runtime."""
+    """Computes the outputs and the answer of one row on the reference runtime."""
     outputs = Outputs(source.compute(pad_batch(batch, source.signature)), source.signature, batch)
     answer = with_prompt(task, proof_input).decode([proof_input.item], batch, outputs)[0]
     return outputs[0], to_proof_answer(answer)
@@ -283,7 +283,7 @@ def _compute(source: SourceModel, task: Task, proof_input: ProofInput, batch: Ba
 
 def _check_outputs(library: DefiningLibrary, compared: Sequence[_Compared]) -> None:
     for name in dict.fromkeys(name for item in compared for name in item.outputs[0]):
-        # What a package keeps inside, such as the token vectors before a head, shows in what it does give.
+        # Values that a package does not return, such as token vectors before a head, show in those that it does.
         pairs = [
             (item, item.outputs[0][name], item.outputs[1][name])
             for item in compared
@@ -304,7 +304,7 @@ def _output_difference(
         return StageDifference(f"outputs ({name})", f"shape {list(expected.shape)}", f"shape {list(actual.shape)}")
     with np.errstate(invalid="ignore"):
         distance = np.abs(expected.astype(np.float64) - actual.astype(np.float64))
-    # The same infinity is not a difference, and neither is NaN where the library has it too.
+    # Equal infinities are not a difference, and neither is NaN if the library has it too.
     same = (expected == actual) | (np.isnan(expected) & np.isnan(actual))
     distance = np.where(same, 0.0, np.nan_to_num(distance, nan=np.inf))
     if distance.size == 0 or distance.max() <= (_EXACT.max_rel or 0.0) * scale:

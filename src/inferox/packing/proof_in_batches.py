@@ -1,4 +1,4 @@
-"""Proving that inputs which are answered together have the answers that they have alone."""
+"""The proof that inputs computed together have the same answers as alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inferox.parity import TOLERANCES, ParityClass, ProofCase
 from inferox.tasks import Task, agree, answer_cases, encode_input
 
 _CLOSE = TOLERANCES[ParityClass.CLOSE]
-"""The difference that another order of summation may make, as for batch invariance in the evidence."""
+"""The tolerance for another order of summation, as for batch invariance in the evidence."""
 
 _ROUNDING = 1e-4
 """The most that a batch may change an output, as a share of its largest value, if a model is batch independent."""
@@ -22,22 +22,22 @@ _ROUNDING = 1e-4
 def find_difference_in_batches(
     source: SourceModel, task: Task, cases: Sequence[ProofCase]
 ) -> tuple[ProofCase, str] | None:
-    """Answers all inputs by one call for each prompt, which orders, pads and cuts apart rows as it does for users.
+    """Computes all inputs with one call per prompt, which orders, pads and splits rows as it does for users.
 
     Args:
         source: The model.
         task: The task of the package.
-        cases: The inputs with the library's answers, each of which the task is known to answer alone.
+        cases: The inputs with the library's answers, which the task is known to match for each input alone.
 
     Returns:
-        The first input that has another answer beside others, with the difference; ``None`` if there is none, or
-        where the model itself depends on the batch, as the evidence says then.
+        The first input with another answer in a batch, with the difference; ``None`` if there is none, or if the model
+        itself depends on the batch, as the evidence then records.
     """
     answered = [case for case in cases if case.input.answered]
     try:
         compared = list(answer_cases(task, ReferenceModel(source), answered))
     except BackendError:
-        # Some models do not take rows of several lengths, which the evidence of the artifacts says.
+        # Some models do not take rows of several lengths, which the evidence of the artifacts records.
         return None
     found = agree([(case.answer, answer) for case, answer in compared], _CLOSE)
     if found.miss is None:

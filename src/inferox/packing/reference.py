@@ -30,7 +30,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 _FEW = 3
 
 _NEXT_TO_NOTHING = 1e-3
-"""The share of an output's largest number of all calls below which all of a call's numbers are next to nothing."""
+"""The share of an output's largest number over all calls below which a call's numbers are negligible."""
 
 _LEAST_BUDGET_BYTES = 2**17
 _BUDGET_SHARE = 0.1
@@ -38,18 +38,18 @@ _BUDGET_SHARE = 0.1
 
 
 def compute_samples(source: SourceModel, task: Task) -> Samples:
-    """Runs the reference over varied inputs.
+    """Runs the reference on varied inputs.
 
-    A source that brings example inputs is sampled with those: as they are, and cut off or repeated to other extents of
-    each named dim, as far as the source takes them. Otherwise the task makes the inputs: rows of different lengths in
-    mixed batches.
+    A source with example inputs is sampled with those: unchanged, and cut or repeated to other extents of each named
+    dim, as far as the source takes them. Otherwise the task makes the inputs: rows of different lengths in mixed
+    batches.
 
     Args:
         source: The model.
-        task: What its numbers mean.
+        task: The task of the model.
 
     Raises:
-        ManifestError: If the reference gives NaN, which no artifact could be compared with.
+        ManifestError: If the reference gives NaN, with which no artifact could be compared.
     """
     examples = source.example_inputs
     if uses_task_samples(source, task):
@@ -60,7 +60,7 @@ def compute_samples(source: SourceModel, task: Task) -> Samples:
     first, *others = others if examples is None else (examples, *others)
     batches = [_compute(source, first)]
     for inputs in others:
-        # Where the model itself gives no numbers, nothing is asked of its artifacts.
+        # Where the model itself gives no numbers, nothing is required of its artifacts.
         with suppress(BackendError, ManifestError):
             batches.append(_compute(source, inputs))
     if examples is None:
@@ -73,13 +73,13 @@ def uses_task_samples(source: SourceModel, task: Task) -> bool:
 
     Args:
         source: The model.
-        task: What its numbers mean.
+        task: The task of the model.
     """
     return source.example_inputs is None and not (task.name == RawTask.name and source.probe_inputs)
 
 
 def _compute_rows(source: SourceModel, rows: Batch) -> list[SampleBatch]:
-    """Computes rows in one batch; or one by one, where the model does not take them together.
+    """Computes rows in one batch, or one by one if the model does not take them together.
 
     A model without a mask takes no padding, and some refuse rows with different numbers of end tokens.
     """
@@ -92,7 +92,7 @@ def _compute_rows(source: SourceModel, rows: Batch) -> list[SampleBatch]:
 
 
 def taken_samples(samples: Samples, signature: Signature) -> Samples:
-    """The calls that an artifact takes: those that have the extents that it is fixed to.
+    """Returns the calls that an artifact takes: those with its fixed extents.
 
     Args:
         samples: The calls.
@@ -104,15 +104,15 @@ def taken_samples(samples: Samples, signature: Signature) -> Samples:
 def keep_common(
     samples: Samples, artifacts: Sequence[Artifact], evidence: Sequence[ArtifactEvidence]
 ) -> tuple[Samples, tuple[ArtifactEvidence, ...]]:
-    """Leaves a package those samples that each of its artifacts takes, so that any of them can be measured again.
+    """Keeps the samples that all artifacts of a package take, so that any of them can be measured again.
 
     Args:
-        samples: The calls that artifacts were measured with, each with those that it takes.
+        samples: The calls with which artifacts were measured, each with those that it takes.
         artifacts: The artifacts.
-        evidence: How well each agrees, in the same order.
+        evidence: The evidence of each, in the same order.
 
     Returns:
-        The calls to be stored, and the evidence with its rows numbered by them.
+        The calls to store, and the evidence with its rows renumbered to match.
     """
     signatures = [artifact.padded_signature for artifact in artifacts]
     common = samples
@@ -138,9 +138,9 @@ def _takes(signature: Signature, inputs: Arrays) -> bool:
 
 
 def _varied(examples: Arrays, signature: Signature) -> Iterator[Arrays]:
-    """The examples with other extents of one named dim at a time: few, one more, and twice as many.
+    """Yields the examples with other extents of one named dim at a time: few, one more, and twice as many.
 
-    A model that takes multiples only takes twice as many. None is beyond the dim's limit.
+    A model that only takes multiples takes twice as many. None exceeds the dim's limit.
     """
     extents = {
         dim: extent
@@ -155,9 +155,9 @@ def _varied(examples: Arrays, signature: Signature) -> Iterator[Arrays]:
 
 
 def _lively(batches: Sequence[SampleBatch]) -> list[SampleBatch]:
-    """Those calls of made-up inputs that show something of the model.
+    """Keeps the calls with made-up inputs that exercise the model.
 
-    Where it gives next to nothing, as a detector that finds nothing, rounding is all that there is to compare.
+    If its outputs are negligible, as from a detector that finds nothing, only rounding would be compared.
     """
     largest: dict[str, float] = {}
     for batch in batches:
@@ -171,7 +171,7 @@ def _lively(batches: Sequence[SampleBatch]) -> list[SampleBatch]:
 
 
 def _largest_numbers(batch: SampleBatch) -> dict[str, float]:
-    """The largest finite number of each floating-point output that has any."""
+    """Returns the largest finite number of each floating-point output that has any."""
     finite = {
         name: np.abs(value[np.isfinite(value)]) for name, value in batch.outputs.items() if value.dtype.kind == "f"
     }
@@ -179,7 +179,7 @@ def _largest_numbers(batch: SampleBatch) -> dict[str, float]:
 
 
 def _within_budget(batches: Sequence[SampleBatch], source: SourceModel, *, at_least: int) -> tuple[SampleBatch, ...]:
-    """As many calls as a package of that model has room for: the largest go first, and the first ``at_least`` stay."""
+    """Keeps as many calls as a package has room for: the largest are dropped first, but the first ``at_least`` stay."""
     budget_bytes = max(_LEAST_BUDGET_BYTES, int(_BUDGET_SHARE * source.size_bytes))
     kept = list(batches)
     while len(kept) > 1 and sum(map(_size_bytes, kept)) > budget_bytes:

@@ -1,4 +1,4 @@
-"""The model that is packed, as tasks run it."""
+"""The adapter through which tasks run the model that is packed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from inferox.core import (
 
 
 class ReferenceModel(Model):
-    """A source model behind the interface of a loaded artifact, so that a task can answer with it.
+    """A source model behind the interface of a loaded artifact, so that a task can run on it.
 
     Args:
-        source: The model. It stays open when this is closed.
+        source: The model. It stays open when this object is closed.
     """
 
     def __init__(self, source: SourceModel) -> None:

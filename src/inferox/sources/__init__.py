@@ -1,4 +1,4 @@
-"""Sources: where models come from. Opening one loads it as the reference of a package, and only then its runtime."""
+"""Sources of models. Opening one loads it as the reference of a package, and only then imports its runtime."""
 
 from inferox.sources.open import open_source
 

@@ -1,4 +1,4 @@
-"""The choice of the transformers class that a checkpoint is loaded as, and what that class takes."""
+"""The choice of the transformers class as which a checkpoint is loaded, and the inputs of that class."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _HEAD_BY_TASK = {
     "token-classify": "ForTokenClassification",
     "image-classify": "ForImageClassification",
 }
-"""The class that each task needs; the other tasks do without a head."""
+"""The kind of class that each task needs; the other tasks need no head."""
 
 _HEADS = tuple(dict.fromkeys(_HEAD_BY_TASK.values()))
 
 _PRETRAINING = ("ForMaskedLM", "ForPreTraining", "ForCausalLM", "LMHeadModel", "ForMaskedImageModeling")
-"""Heads that a model is trained with before it is put to use; sentence-transformers leaves them out as well."""
+"""Heads for pretraining, which sentence-transformers leaves out as well."""
 
 _BARE = re.compile(r"(?!.*(For[A-Z]|With[A-Z]|LMHead|Heads)).*(Model|Encoder|Backbone)")
 """The pattern of transformers' names for encoder classes without a head."""
@@ -45,16 +45,16 @@ _SUPPORTED = (
 
 
 NO_PADDING = -1
-"""The padding token of a model that has none, which no row can hold: the last token is then the last of the row."""
+"""The padding token for a model without one. No row can contain it, so the last token is the last of the row."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The class of transformers that a checkpoint is loaded as.
+    """The transformers class as which a checkpoint is loaded.
 
     Attributes:
         name: The class, such as ``BertModel``.
-        notes: What the class leaves out of what the config states, in sentences.
+        notes: The parts of the stated architecture that the class leaves out, as sentences.
     """
 
     name: str
@@ -62,22 +62,22 @@ class Architecture:
 
 
 def choose_architecture(config: Mapping[str, Any], task: str | None, *, pools: bool = False) -> Architecture:
-    """Chooses the class of transformers that a checkpoint is loaded as.
+    """Chooses the transformers class as which a checkpoint is loaded.
 
-    That is the class that the config states, where it has a head that a task reads; otherwise the encoder without its
-    pretraining head, of which the notes tell. The task ``embed`` takes the bare encoder, ``raw`` the stated class
+    It is the class that the config states, if that has a head that a task reads; otherwise the encoder without its
+    pretraining head, which the notes mention. The task ``embed`` takes the bare encoder, and ``raw`` the stated class,
     whatever it is.
 
     Args:
         config: The model's ``config.json``.
-        task: What the numbers are to mean; ``None`` if the checkpoint decides.
-        pools: Whether the checkpoint says in ``modules.json`` that its token vectors are pooled, whatever its head.
+        task: The task to load it for; ``None`` if the checkpoint decides.
+        pools: Whether the checkpoint states in ``modules.json`` that its token vectors are pooled, whatever its head.
 
     Raises:
         ManifestError: If the config states no model type, or one that transformers does not know.
-        PackageError: If the checkpoint brings its own code, or is of a kind that cannot be packed.
-        ConfigError: If the task needs a head that the checkpoint lacks, or the checkpoint's head is its purpose and no
-            task reads it.
+        PackageError: If the checkpoint needs its own code, or is of a kind that cannot be packed.
+        ConfigError: If the task needs a head that the checkpoint lacks, or if the checkpoint's head is its purpose and
+            no task reads it.
     """
     bare = _bare_class(config)
     stated = _stated(config)
@@ -94,7 +94,7 @@ def choose_architecture(config: Mapping[str, Any], task: str | None, *, pools: b
 
 
 def architecture_family(config: Mapping[str, Any], architecture: str) -> str:
-    """The family of a checkpoint: ``EncoderOnly``, ``DecoderOnly`` or ``Vision``."""
+    """Returns the family of a checkpoint: ``EncoderOnly``, ``DecoderOnly`` or ``Vision``."""
     if takes_images(architecture):
         return "Vision"
     model_type = config["model_type"]
@@ -119,12 +119,12 @@ def takes_images(architecture: str) -> bool:
 
 
 def text_inputs(config: Mapping[str, Any], architecture: str, *, gives_types: bool) -> tuple[str, ...]:
-    """The inputs of a class that reads texts.
+    """Returns the inputs of a class that reads texts.
 
-    Token types are one where the model tells several apart. A class that has no table for them, such as GPT-2, which
-    looks them up among the words, is given them only where its tokenizer makes them: zeros would not mean "none" there.
-    A classifier that finds the last token of a row by its padding, and states no padding token, has no mask: its rows
-    are never padded.
+    Token types are an input if the model distinguishes several. A class without a table for them, such as GPT-2, which
+    looks them up in the vocabulary, gets them only if its tokenizer makes them, as zeros would not mean "none" there. A
+    classifier that finds the last token of a row by its padding, but states no padding token, has no mask: its rows are
+    never padded.
 
     Args:
         config: The model's ``config.json``.
@@ -146,11 +146,11 @@ def text_inputs(config: Mapping[str, Any], architecture: str, *, gives_types: bo
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """Checks that the class of the model type takes a config, and that this ends.
+    """Checks that the class of the model type accepts a config, and terminates.
 
     Raises:
         ManifestError: If the config is not valid.
-        LoadError: If it asks for more work than any model's.
+        LoadError: If it requires more work than any real model's.
     """
     _complete(config)
 
@@ -169,7 +169,7 @@ def lacks_padding(config: Mapping[str, Any], architecture: str) -> bool:
 
 
 def _complete(config: Mapping[str, Any]) -> transformers.PretrainedConfig:
-    """The config with what it leaves out, which is the default of its model type."""
+    """Completes a config with the defaults of its model type."""
     try:
         settings = read_config(config)
     except LoadError:
@@ -181,10 +181,10 @@ def _complete(config: Mapping[str, Any]) -> transformers.PretrainedConfig:
 
 
 def _bare_class(config: Mapping[str, Any]) -> str:
-    """The class of the model type without any head.
+    """Returns the class of the model type without any head.
 
-    Where a type has several, the first is the whole one. Of a model with an encoder and a decoder it is the encoder,
-    where transformers has a class for that.
+    If a type has several, the first is the complete one. For a model with an encoder and a decoder, it is the encoder,
+    if transformers has a class for that.
     """
     model_type = config.get("model_type")
     if "auto_map" in config:
@@ -211,7 +211,7 @@ def _is_encoder_decoder(config: Mapping[str, Any]) -> bool:
 
 
 def _require_encoder(config: Mapping[str, Any], bare: str) -> str:
-    """Refuses a model with a decoder, unless its class is that of the encoder."""
+    """Refuses a model with a decoder, unless the class is its encoder's."""
     if _is_encoder_decoder(config) and not bare.endswith("EncoderModel"):
         stated = _stated(config) or bare
         purpose = describe_purpose(stated) or "computes with an encoder and a decoder"
@@ -224,7 +224,7 @@ def _require_encoder(config: Mapping[str, Any], bare: str) -> str:
 
 
 def _without_decoder(architecture: str, config: Mapping[str, Any]) -> str:
-    """Refuses a classifier that answers from the end of a decoder's text: its rows cannot share a batch."""
+    """Refuses a classifier that reads the end of a decoder's text, whose rows cannot share a batch."""
     if architecture.endswith("ForSequenceClassification") and _is_encoder_decoder(config):
         raise PackageError(
             f"a {architecture} classifies by the end-of-text token of a decoder, of which all rows of a batch must "
@@ -249,7 +249,7 @@ def _stated(config: Mapping[str, Any]) -> str:
 
 
 def _is_bare(stated: str, config: Mapping[str, Any]) -> bool:
-    # The whole of a model with a decoder has no head either, but does not compute from texts alone.
+    # A complete model with a decoder has no head either, but cannot compute from texts alone.
     if _is_encoder_decoder(config):
         return stated.endswith("EncoderModel")
     known = {name for names in MODEL_MAPPING_NAMES.values() for name in ([names] if isinstance(names, str) else names)}
@@ -257,7 +257,7 @@ def _is_bare(stated: str, config: Mapping[str, Any]) -> bool:
 
 
 def _check_purpose(stated: str, bare: str, config: Mapping[str, Any]) -> None:
-    """Refuses a model whose head is what it is for, where no task reads that head."""
+    """Refuses a model whose purpose is its head, if no task reads that head."""
     whole = _is_encoder_decoder(config)
     if not stated or _is_bare(stated, config) or (stated.endswith(_PRETRAINING) and not whole):
         return

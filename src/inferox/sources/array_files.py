@@ -1,4 +1,4 @@
-"""Example inputs in files of named arrays."""
+"""Files of example inputs as named arrays."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         if path.suffix == ".npz":
-            # Pickled arrays would run code as they are read.
+            # Pickled arrays would run code when they are read.
             with np.load(path, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive}
-    # NumPy gives a single array without a name for a file of one, which is not a context manager: a TypeError.
+    # For a file of a single array, NumPy returns the array itself, which is not a context manager: a TypeError.
     except (
         OSError,
         ValueError,

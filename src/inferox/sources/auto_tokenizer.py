@@ -1,4 +1,4 @@
-"""Writing the tokenizer that transformers makes of a model's directory, so that no other file is needed to read it."""
+"""The export of the tokenizer that transformers makes from a model directory, so that no other file is needed."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _TEXTS = (
     "antidisestablishmentarianism " * 3,
     "İstanbul STRASSE straße Σίσυφος ǅ",
 )
-"""Texts on which the tokenizer that is written must agree with transformers'."""
+"""The texts on which the exported tokenizer must agree with transformers'."""
 
 
 def save_tokenizer(directory: Path, target: Path, config: Mapping[str, Any]) -> None:
-    """Writes the tokenizer that ``AutoTokenizer`` makes of the whole of a directory.
+    """Exports the tokenizer that ``AutoTokenizer`` makes from a whole directory.
 
-    ``tokenizer.json`` alone is not the tokenizer: transformers changes what it says by the tokenizer's class,
-    ``tokenizer_config.json``, ``special_tokens_map.json`` and ``added_tokens.json``. The result is written
-    as a new ``tokenizer.json``, and what that format has no place for, such as the limit and the side on which texts
-    are cut, as a new ``tokenizer_config.json``. Both are read again and compared with transformers' own answers.
+    ``tokenizer.json`` alone is not the tokenizer: transformers modifies it according to the tokenizer's class,
+    ``tokenizer_config.json``, ``special_tokens_map.json`` and ``added_tokens.json``. The result is written as a new
+    ``tokenizer.json``, and settings that the format cannot hold, such as the limit and the truncation side, as a new
+    ``tokenizer_config.json``. Both are read back and compared with transformers' own results.
 
     Args:
         directory: The folder of the model. It is not changed.
@@ -50,8 +50,8 @@ def save_tokenizer(directory: Path, target: Path, config: Mapping[str, Any]) -> 
         config: The model's ``config.json``.
 
     Raises:
-        PackageError: If transformers cannot make the tokenizer, or it does something in Python that ``tokenizer.json``
-            cannot express, or something that no package may.
+        PackageError: If transformers cannot make the tokenizer, or if it does something in Python that
+            ``tokenizer.json`` cannot express, or something that no package may do.
         OSError: If a file cannot be written.
     """
     with _quiet():
@@ -84,7 +84,7 @@ def gives_token_types(directory: Path) -> bool:
 def _load(directory: Path) -> Any:
     stated = directory / TOKENIZER_FILE
     if stated.is_file():
-        # Before transformers reads it: what it asks for may already run while it is read.
+        # Checked before transformers reads it, since what it requests may already run then.
         read_tokenizer(stated.read_bytes())
     try:
         return transformers.AutoTokenizer.from_pretrained(
@@ -92,7 +92,7 @@ def _load(directory: Path) -> Any:
         )
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except BaseException as error:  # every class fails in its own way, and the Rust library's panics are no Exceptions
+    except BaseException as error:  # each class fails in its own way, and the Rust library's panics are not Exceptions
         reason = first_line(error)
         raise PackageError(
             f"transformers cannot make a tokenizer of the files in {directory.name}: {reason}",
@@ -109,7 +109,7 @@ def _backend(tokenizer: Any) -> Tokenizer:
             f"and has no {TOKENIZER_FILE}",
             hint=_RAW_HINT,
         )
-    # A copy: what is written has no padding or truncation, and transformers' own must stay as it is.
+    # A copy: the exported one has no padding or truncation, and transformers' own must stay unchanged.
     return Tokenizer.from_str(backend.to_str())
 
 
@@ -135,7 +135,7 @@ def _settings(tokenizer: Any, directory: Path, config: Mapping[str, Any]) -> dic
 
 
 def _longest(directory: Path, config: Mapping[str, Any]) -> int | None:
-    """The longest row that the model's config states, by whichever name its class gives to that."""
+    """Reads the longest row that the model's config states, under whichever name its class uses."""
     if not config.get("model_type"):
         return None
     try:
@@ -152,10 +152,10 @@ def compare_tokenizers(tokenizer: Any, written: Tokenizer) -> None:
 
     Args:
         tokenizer: transformers' tokenizer.
-        written: What is to answer in its place, without padding and truncation.
+        written: The exported tokenizer, without padding and truncation.
 
     Raises:
-        PackageError: If an answer differs, or transformers' tokenizer fails.
+        PackageError: If a result differs, or transformers' tokenizer fails.
     """
     special = [str(token) for token in tokenizer.all_special_tokens] + list(tokenizer.get_added_vocab())
     marked = f"a {special[0]}b {' '.join(special[:40])} c" if special else "a b c"

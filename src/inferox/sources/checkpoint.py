@@ -1,4 +1,4 @@
-"""The weights of a Hugging Face model directory: one file or several, safetensors or PyTorch's own format."""
+"""The weights of a Hugging Face model directory, in one file or several, as safetensors or in PyTorch's own format."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from inferox.core import (
 from inferox.sources.file_names import WEIGHTS
 
 _MAX_INDEX_BYTES = 64 << 20
-"""The largest list of shards: a model of 70,000 tensors, as mixtures of experts have them, needs 14 MB."""
+"""The largest index of shards: a model of 70,000 tensors, such as a mixture of experts, needs 14 MB."""
 
 _FOREIGN_FILES = {
     "tf_model.h5": "TensorFlow",
@@ -37,8 +37,8 @@ _FOREIGN_FILES = {
 def read_checkpoint(directory: Path) -> dict[str, torch.Tensor]:
     """Reads the weights of a model directory into memory, in fp32.
 
-    Safetensors come before PyTorch's own format, one file before several. PyTorch's own format is a pickle: it is read
-    with ``weights_only``, which loads tensors and runs nothing.
+    Safetensors take precedence over PyTorch's own format, and one file over several. PyTorch's own format is a pickle:
+    it is read with ``weights_only``, which loads tensors and runs nothing.
 
     Args:
         directory: The folder of the model.
@@ -49,9 +49,9 @@ def read_checkpoint(directory: Path) -> dict[str, torch.Tensor]:
 
     Raises:
         PackageError: If there are no weights, or only those of another framework.
-        ManifestError: If the list of the files is malformed.
+        ManifestError: If the index of shards is malformed.
         IntegrityError: If a file is missing, truncated or damaged.
-        UnsafePathError: If the list names a file outside the folder.
+        UnsafePathError: If the index names a file outside the folder.
         UntrustedCodeError: If a file can only be read by running code in it.
         UnsupportedDTypeError: If a weight is in double precision, which fp32 would round.
     """
@@ -94,7 +94,7 @@ def _no_weights(directory: Path) -> PackageError:
 
 
 def _read_index(path: Path) -> dict[Path, list[str]]:
-    """The files that a list of shards names, with the weights that each must hold."""
+    """Reads the files that an index of shards names, with the weights that each must contain."""
     try:
         places = read_json_object(path, hint="fetch the model again", max_bytes=_MAX_INDEX_BYTES)["weight_map"]
         shards: dict[str, list[str]] = {}
@@ -107,7 +107,7 @@ def _read_index(path: Path) -> dict[Path, list[str]]:
             hint="fetch the model again",
         ) from error
     for shard in shards:
-        # A shard lies beside its list, always; on the hub's cache it is a link, so that paths are not resolved here.
+        # A shard always lies beside its index; in the hub's cache it is a link, so paths are not resolved here.
         if Path(shard).name != shard:
             raise UnsafePathError(f"{path.name} lists the file {shard!r}, which does not lie beside it")
     absent = sorted(file.name for file in files if not file.is_file())

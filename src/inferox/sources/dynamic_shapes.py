@@ -12,10 +12,10 @@ from torch.export import Dim as TorchDim
 from inferox.core import BATCH, ConfigError, Dim, PackageError, TensorSpec, counted
 
 _LEAST = 2
-"""The least extent that every module may ask for: ``torch.export`` takes 0 and 1 for extents of their own."""
+"""The least extent that any module may require: ``torch.export`` specialises on 0 and 1."""
 
 _UNLIMITED = 2**31 - 1
-"""The largest extent that counts as a limit: ``torch.export`` has a symbol for none."""
+"""The largest extent that counts as a limit: ``torch.export`` has a symbol for no limit."""
 
 _FORM = "write {'input': {0: torch.export.Dim('batch')}}, as torch.export.export takes them"
 
@@ -40,7 +40,7 @@ class StatedShapes:
         """Refuses a module that fixes an extent that was declared as variable.
 
         Args:
-            inputs: What the module turned out to take.
+            inputs: The inputs as measured.
 
         Raises:
             PackageError: If it does.
@@ -58,16 +58,16 @@ class StatedShapes:
 def read_dynamic_shapes(
     shapes: Any, examples: Mapping[str, torch.Tensor], order: Sequence[str] | None = None
 ) -> StatedShapes:
-    """Reads which extents vary. As for ``torch.export``, every axis that is not named has the extent of its example.
+    """Reads the extents that vary. As in ``torch.export``, every axis that is not named has the extent of its example.
 
     Args:
-        shapes: For each input, by name or in their order, a dict by axis or a sequence with an entry for each axis, of
+        shapes: For each input, by name or in order, a dict by axis or a sequence with one entry per axis, of
             ``torch.export.Dim``, ``Dim.AUTO``, ``Dim.DYNAMIC``, ``Dim.STATIC``, a fixed extent or ``None``.
         examples: The examples, in the order in which the module takes them.
-        order: The names of all inputs by place, those left out among them; ``None`` for those of the examples.
+        order: The names of all inputs in order, including omitted ones; ``None`` for those of the examples.
 
     Raises:
-        ConfigError: If it is of another form, or says what a package cannot; it names the input and the axis.
+        ConfigError: If it has another form, or states something that a package cannot; it names the input and the axis.
     """
     stated = StatedShapes()
     for name, shape in _by_input(shapes, list(examples), list(examples) if order is None else order).items():
@@ -132,13 +132,13 @@ def _by_axis(shape: Any, name: str, rank: int) -> dict[int, Any]:
 
 
 def _read_dim(stated: Any, where: tuple[str, int], extent: int, shapes: StatedShapes) -> Dim:
-    """The dim of one axis.
+    """Reads the dim of one axis.
 
     Args:
-        stated: What ``dynamic_shapes`` says of it.
+        stated: The entry of ``dynamic_shapes``.
         where: The input and the axis.
-        extent: The extent that the example has there.
-        shapes: Where limits, and dims without a name, are noted.
+        extent: The extent of the example.
+        shapes: Receives limits, and dims without a name.
     """
     name, axis = where
     place = f"axis {axis} of {name!r}"

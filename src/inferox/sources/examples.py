@@ -1,4 +1,4 @@
-"""Example inputs: read from files, and described as a signature's inputs."""
+"""Example inputs: reading them from files, and describing them as a signature's inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inferox.sources.torch_source import Examples, data_type
 
 
 def read_samples(path: Path) -> dict[str, Any]:
-    """Reads example inputs by name; see ``read_arrays``. Those of ``bf16``, which NumPy lacks, come as tensors.
+    """Reads example inputs by name; see ``read_arrays``. Those of ``bf16``, which NumPy lacks, are read as tensors.
 
     Args:
         path: An ``.npz`` or ``.safetensors`` file.
@@ -34,10 +34,10 @@ def read_samples(path: Path) -> dict[str, Any]:
 
 
 def to_tensors(inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Copies arrays and tensors into tensors on the CPU; numbers and lists are turned as NumPy does.
+    """Copies arrays and tensors to tensors on the CPU; numbers and lists are converted like in NumPy.
 
     Raises:
-        PackageError: If a value is none of these, is sparse, or is empty, which would show nothing of the model.
+        PackageError: If a value is none of these, is sparse, or is empty, which would not exercise the model.
         UnsupportedDTypeError: If Inferox lacks its data type.
     """
     tensors = {}
@@ -69,12 +69,12 @@ def make_examples(
     Args:
         tensors: The examples, in the order in which the model takes them.
         dims: The dims of inputs by name, as the user states them.
-        default: The dims of the others, as the program states them. Where neither does, the first axis is ``batch``, as
-            long as the model takes another number of rows, and the others are fixed.
+        default: The dims of the others, as the program states them. If neither does, the first axis is ``batch``,
+            provided that the model takes another number of rows, and the others are fixed.
 
     Raises:
-        ConfigError: If dims are stated for an input that is not there, or do not fit it; or if a dim has another extent
-            in one input than in another.
+        ConfigError: If dims are stated for an input that does not exist, or do not fit it; or if a dim has different
+            extents in two inputs.
     """
     stated = {**(default or {}), **(dims or {})}
     unknown = sorted(set(dims or {}) - set(tensors))

@@ -1,18 +1,18 @@
-"""The files of a model directory by what they hold, as Hugging Face's libraries name them."""
+"""The names that Hugging Face's libraries give to the files of a model directory, by content."""
 
 from __future__ import annotations
 
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-"""Weights as safetensors: in one file, or the list of several."""
+"""Weights as safetensors: one file, or the index of several."""
 
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-"""Weights in PyTorch's own format: in one file, or the list of several."""
+"""Weights in PyTorch's own format: one file, or the index of several."""
 
 WEIGHTS = (*SAFE_WEIGHTS, *PICKLED_WEIGHTS)
 """The possible names of the weights file, in the order in which they are looked for."""
 
 SAFE_SHARDS, PICKLED_SHARDS = "model-*-of-*.safetensors", "pytorch_model-*-of-*.bin"
-"""The files among which weights can be divided, as patterns."""
+"""Patterns of the files into which weights can be sharded."""
 
 VOCABULARIES = (
     "vocab.txt",

@@ -17,7 +17,7 @@ _ROWS = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
 
 
 _MADE_UP = re.compile(r"unk__\d+|(p2o\.)?DynamicDimension\.\d+|s\d+|dim_?\d+|.*_dynamic_axes_\d+|.*_dim_\d+")
-"""The names that exporters number, which say nothing."""
+"""The numbered names that exporters generate, which carry no meaning."""
 
 
 def is_made_up(name: str) -> bool:
@@ -35,17 +35,17 @@ def name_dims(
     """Names the free dims of a graph's inputs.
 
     Args:
-        shapes: For each input its dims: numbers, the graph's own names, or ``None`` if it gives none.
+        shapes: The dims of each input: numbers, the graph's own names, or ``None`` for unnamed ones.
         stated: The dims of inputs as the user states them.
 
     Returns:
-        The dims of each input. They keep the graph's own names; what it calls ``N`` or ``batch_size`` is ``batch``, and
-        of the usual inputs of text models the first is ``batch`` and the second is ``seq``. A dim without a name is
-        called after its place, such as ``x_0``.
+        The dims of each input. They keep the graph's own names, except that names such as ``N`` or ``batch_size``
+        become ``batch``, and in the usual inputs of text models the first dim is ``batch`` and the second is ``seq``. A
+        dim without a name is named after its place, such as ``x_0``.
 
     Raises:
         PackageError: If there are no inputs.
-        ConfigError: If dims are stated for an input that is not there, or do not fit it.
+        ConfigError: If dims are stated for an input that does not exist, or do not fit it.
     """
     if not shapes:
         raise PackageError("the graph takes no inputs, so there is nothing to compute")
@@ -77,7 +77,7 @@ def _label(name: str, axis: int, dim: Dim | None) -> Dim:
 
 
 def _usual_names(shapes: Mapping[str, Sequence[Dim]]) -> dict[Dim, str]:
-    """The names that Inferox uses, by those of the graph."""
+    """Maps the graph's names to those that Inferox uses."""
     usual: dict[Dim, str] = {}
     for name, dims in shapes.items():
         if name in _TOKEN_INPUTS:
@@ -89,5 +89,5 @@ def _usual_names(shapes: Mapping[str, Sequence[Dim]]) -> dict[Dim, str]:
 
 
 def _row_names(shapes: Iterable[Sequence[Dim]]) -> set[str]:
-    """The names of rows that stand first in an input."""
+    """Finds the names of rows that come first in an input."""
     return {dims[0] for dims in shapes if dims and isinstance(dims[0], str) and _ROWS.fullmatch(dims[0])}

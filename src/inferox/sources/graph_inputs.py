@@ -1,4 +1,4 @@
-"""Making up inputs for a graph of which nothing but its signature is known."""
+"""The generation of inputs for a graph of which only the signature is known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inferox.core import BATCH, DataType, PackageError, TensorSpec
 Call = dict[str, npt.NDArray[Any]]
 
 MOST_ELEMENTS = 2**27
-"""The largest example that is made: half a GiB in fp32, and more than two images of 4096 x 4096."""
+"""The most elements of a generated example: half a GiB in fp32, and more than two images of 4096 x 4096."""
 
 _MOST_TRIES = 256
 
@@ -27,7 +27,7 @@ _EXTENTS = (8, 32, 64, 16, 48, 128, 224, 256, 320, 512, 640, 100, 80, 40, 1, 2, 
 """Extents to try for free dims other than rows: lengths of texts and audio, sides of images, numbers of features."""
 
 _SIDES = (64, 32, 48, 224, 128, 96, 256, 320, 384, 416, 512, 640, 28, 16, 8, 1)
-"""The extents that free sides of images are tried with."""
+"""Extents to try for free sides of images."""
 
 _CHANNELS = (3, 1)
 
@@ -35,17 +35,17 @@ _SAMPLING_RATES = frozenset({"sr", "sample_rate", "sampling_rate"})
 _SAMPLING_RATE = 16000
 
 _FEW_INTEGERS = 10
-"""Integers of unknown meaning are drawn below this number: small enough to be counts, lengths and classes."""
+"""The exclusive bound of generated integers of unknown meaning: small enough to be counts, lengths and classes."""
 
 
 class Draw:
     """Draws the values of inputs; the same each time.
 
     Args:
-        seed: What distinguishes it from other draws.
+        seed: The random seed.
         scale: The standard deviation of floating-point numbers.
-        integers: What integers of unknown meaning are: ``varied``, or all ``ones`` or ``zeros``.
-        positive: Whether floating-point numbers are drawn without their signs, as variances and counts have none.
+        integers: The values of integers of unknown meaning: ``varied``, or all ``ones`` or ``zeros``.
+        positive: Whether floating-point numbers are drawn without signs, as variances and counts have none.
     """
 
     def __init__(self, seed: int = 0, *, scale: float = 1.0, integers: str = "varied", positive: bool = False) -> None:
@@ -57,9 +57,9 @@ class Draw:
     def draw(self, spec: TensorSpec, shape: Sequence[int]) -> npt.NDArray[Any]:
         """Draws one input.
 
-        Floating-point numbers are drawn from a normal distribution, indices from all that they may be, with the least
-        and the greatest among them, and 8-bit unsigned numbers, which are mostly pixels, from all that they hold.
-        Nothing is masked.
+        Floating-point numbers are drawn from a normal distribution, indices from their whole range, including the least
+        and the greatest, and 8-bit unsigned numbers, which are mostly pixels, from their whole range. Nothing is
+        masked.
 
         Args:
             spec: The input.
@@ -88,10 +88,10 @@ class Draw:
 
 
 def plausible_inputs(inputs: Sequence[TensorSpec]) -> Iterator[Call]:
-    """Makes up inputs of several shapes and kinds of values, the most usual ones first.
+    """Generates inputs of several shapes and kinds of values, the most common ones first.
 
     Args:
-        inputs: What a graph takes.
+        inputs: The inputs of the graph.
 
     Raises:
         PackageError: If every one would have too many elements.
@@ -123,7 +123,7 @@ def _combine(inputs: Sequence[TensorSpec]) -> Iterator[Call]:
 
 
 def _with_lengths(inputs: Sequence[TensorSpec], call: Call) -> Call:
-    """The call with the whole length of its rows in place of inputs that, by their names, are lengths."""
+    """Sets inputs that, by their names, are lengths to the whole length of the rows."""
     lengths = [spec for spec in inputs if _is_length(spec)]
     whole = max((call[spec.name].shape[1] for spec in inputs if len(spec.dims) > 1), default=None)
     if whole is None:

@@ -1,4 +1,4 @@
-"""Finding by running it what a graph's outputs depend on: values, rows, chance."""
+"""The measurement of what a graph's outputs depend on: values, rows, or randomness."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from inferox.core import ExecutionError, PackageError, Signature, TensorSpec, co
 from inferox.sources.measure import Arrays, Run
 
 _ALIKE = 1e-3
-"""The largest difference, as a share of the largest number, of what is computed by the same operations."""
+"""The largest difference, as a share of the largest number, between results of the same operations."""
 
 
 def find_free_extents(run: Run, signature: Signature, first: Arrays, other: Arrays) -> Signature:
-    """Names the extents of outputs that depend on values, such as the number of objects that are found.
+    """Names the extents of outputs that depend on values, such as the number of detected objects.
 
     Args:
         run: Computes the graph.
-        signature: What it takes and gives, as far as extents of inputs show.
+        signature: Its signature, as far as the extents of inputs determine it.
         first: A call that it takes.
-        other: Another call of the same shapes; where it fails, nothing is learned from it.
+        other: Another call of the same shapes; if it fails, nothing is learned from it.
     """
     before = run(first)
     try:
@@ -47,10 +47,10 @@ def find_free_extents(run: Run, signature: Signature, first: Arrays, other: Arra
 
 
 def free_extents(signature: Signature, axes: Mapping[str, Sequence[int]]) -> Signature:
-    """A signature with a name for extents of outputs that were the same in all calls so far, and need not be.
+    """Returns a signature with names for output extents that were the same in all calls so far, but need not be.
 
     Args:
-        signature: What a graph takes and gives.
+        signature: The graph's signature.
         axes: The axes by output.
     """
 
@@ -65,12 +65,12 @@ def free_extents(signature: Signature, axes: Mapping[str, Sequence[int]]) -> Sig
 
 
 def check_repeatable(run: Run, inputs: Arrays, name: str) -> None:
-    """Refuses a graph that gives other answers for the same inputs.
+    """Refuses a graph that gives different answers for the same inputs.
 
     Args:
         run: Computes the graph.
         inputs: A call that it takes.
-        name: What messages call it.
+        name: The name of the graph in messages.
 
     Raises:
         PackageError: If two runs differ.
@@ -107,12 +107,12 @@ def is_row_wise(run: Run, signature: Signature, inputs: Arrays, dim: str) -> boo
 
 
 def rename_dim(signature: Signature, dim: str, name: str) -> Signature:
-    """A signature with another name for one dim.
+    """Returns a signature with a dim renamed.
 
     Args:
         signature: The signature.
-        dim: The name that it has.
-        name: The name that it is to have.
+        dim: The old name.
+        name: The new name.
     """
 
     def rename(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
@@ -141,5 +141,5 @@ def is_alike(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> bool:
 
 
 def _rolled(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A row of other values out of the same ones."""
+    """Makes other rows by rearranging the same values."""
     return np.roll(array.reshape(-1), 1).reshape(array.shape)

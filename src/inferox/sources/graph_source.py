@@ -1,4 +1,4 @@
-"""A source that is a graph of another runtime, which is then the reference."""
+"""A source that is a graph of another runtime, which then computes the reference."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ from inferox.sources.graph_outputs import check_repeatable, find_free_extents, f
 from inferox.sources.measure import Run, measure_signature, stretch
 
 _SCALES = (0.1, 10.0)
-"""The standard deviations of sample numbers beside 1: at one of them, a model may show next to nothing."""
+"""The standard deviations of sample numbers besides 1, as a model's outputs may be negligible at one of them."""
 
 
 class GraphSource(SourceModel):
-    """A graph that its own runtime computes on the CPU. Opening one runs it, which finds the dims of its outputs.
+    """A graph that its own runtime computes on the CPU. Opening one runs it to find the dims of its outputs.
 
     Args:
-        facts: The facts about it.
-        run: Computes it.
-        inputs: What it takes.
+        facts: The facts about the model.
+        run: Computes the graph.
+        inputs: The inputs of the graph.
         backend: The backend whose runtime computes it.
-        precision: The number format that it is in.
+        precision: The precision of the graph.
         examples: Inputs that came with it, by name; ``None`` to try plausible ones.
-        stated: The dims that the user named, each of which the graph must take more than one extent of.
-        loose_axes: The axes of outputs whose extent may depend on values, whether or not it does for the examples.
-        weights: The weights by name that can be kept apart from the graph.
+        stated: The dims that the user named, of which the graph must take more than one extent each.
+        loose_axes: The axes of outputs whose extents may depend on values, whether or not they do for the examples.
+        weights: The weights, by name, that can be stored apart from the graph.
         num_parameters: The number of parameters.
 
     Raises:
-        PackageError: If the model fails on the examples or on everything that is tried, or gives other answers for the
-            same inputs.
+        PackageError: If the model fails on the examples or on everything that is tried, or gives different answers for
+            the same inputs.
     """
 
     def __init__(
@@ -84,17 +84,17 @@ class GraphSource(SourceModel):
 
     @property
     def facts(self) -> SourceFacts:
-        """The facts about it."""
+        """The facts about the model."""
         return self._facts
 
     @property
     def signature(self) -> Signature:
-        """The named tensors that it takes and gives."""
+        """The named tensors that it takes and returns."""
         return self._signature
 
     @property
     def module(self) -> Any:
-        """Raises an error: it is not a PyTorch module.
+        """Raises an error, since it is not a PyTorch module.
 
         Raises:
             LoadError: Always.
@@ -108,7 +108,7 @@ class GraphSource(SourceModel):
 
     @property
     def precision(self) -> Precision:
-        """The number format that the graph is in."""
+        """The precision of the graph."""
         return self._precision
 
     @property
@@ -125,7 +125,7 @@ class GraphSource(SourceModel):
 
     @property
     def probe_inputs(self) -> Sequence[Mapping[str, npt.NDArray[Any]]]:
-        """Calls that exercise the graph: other values than the first, of several scales, and other extents."""
+        """Returns calls that exercise the graph: other values than the first, of several scales, and other extents."""
         calls = [self._probe] if self._examples is None else []
         calls += [self._redraw(self._signature, 1)]
         if self._examples is None:
@@ -156,7 +156,7 @@ class GraphSource(SourceModel):
         return outputs
 
     def save_weights(self, path: Path) -> bool:
-        """Writes the weights that can be kept apart; see ``SourceModel``.
+        """Writes the weights that can be stored apart; see ``SourceModel``.
 
         Raises:
             PackageError: If the file cannot be written, as when the disk is full.
@@ -170,7 +170,7 @@ class GraphSource(SourceModel):
         return True
 
     def _redraw(self, signature: Signature, seed: int, *, scale: float = 1.0) -> dict[str, npt.NDArray[Any]]:
-        """The first call with other values: within the range of an example, or of all that an input may be."""
+        """Redraws the values of the first call: within the range of an example, or of the input."""
         if self._examples is not None:
             return _vary(self._examples, signature, seed)
         draw = Draw(seed, scale=scale)
@@ -182,7 +182,7 @@ class GraphSource(SourceModel):
         }
 
     def _other_extents(self) -> Iterator[dict[str, npt.NDArray[Any]]]:
-        """Calls with another extent of one named dim each, of the values of the first."""
+        """Yields calls with another extent of one named dim each, with the values of the first."""
         extents = {
             dim: extent
             for spec in self._signature.inputs
@@ -194,7 +194,7 @@ class GraphSource(SourceModel):
                 yield {spec.name: stretch(self._probe[spec.name], spec, dim, other) for spec in self._signature.inputs}
 
     def _with_rows(self, measured: Signature, stated: frozenset[str]) -> Signature:
-        """Calls the first dim ``batch`` where the graph gives it no name, and computes rows independently."""
+        """Names the first dim ``batch`` if the graph gives it no name, and computes rows independently."""
         firsts = {spec.dims[:1] for spec in (*measured.inputs, *measured.outputs)}
         first = next(iter(firsts)) if len(firsts) == 1 else ()
         if not first or not isinstance(first[0], str) or first[0] in stated:
@@ -206,10 +206,10 @@ class GraphSource(SourceModel):
 
 
 def check_examples(examples: Mapping[str, npt.NDArray[Any]], inputs: Sequence[TensorSpec]) -> None:
-    """Refuses examples that are not of a graph's inputs.
+    """Refuses examples that do not match a graph's inputs.
 
     Raises:
-        PackageError: If an input has none, or there is one of something else, of another data type or shape.
+        PackageError: If an input has no example, or an example has another name, data type or shape.
     """
     names = [spec.name for spec in inputs]
     if set(examples) != set(names):
@@ -232,10 +232,10 @@ def check_examples(examples: Mapping[str, npt.NDArray[Any]], inputs: Sequence[Te
 
 
 def example_line(inputs: Sequence[TensorSpec]) -> str:
-    """A line of Python that writes example inputs of a model, for its maker to put real numbers into.
+    """Makes a line of Python that writes example inputs of a model, to be filled with real numbers.
 
     Args:
-        inputs: What the model takes.
+        inputs: The inputs of the model.
     """
     arrays = []
     for spec in inputs:
@@ -248,7 +248,7 @@ def example_line(inputs: Sequence[TensorSpec]) -> str:
 
 
 def _find_inputs(run: Run, inputs: Sequence[TensorSpec], name: str) -> dict[str, npt.NDArray[Any]]:
-    """The first of the plausible inputs that the graph computes numbers from."""
+    """Finds the first of the plausible inputs for which the graph computes numbers."""
     failure: ExecutionError | None = None
     tried, empty = 0, None
     for call in plausible_inputs(inputs):
@@ -279,9 +279,9 @@ def _is_no_number(array: npt.NDArray[Any]) -> bool:
 
 
 def _vary(examples: Mapping[str, npt.NDArray[Any]], signature: Signature, seed: int) -> dict[str, npt.NDArray[Any]]:
-    """Examples with their values changed: integers drawn from between their least and greatest, floats in other places.
+    """Varies the values of examples: integers are drawn between their least and greatest, and floats are rearranged.
 
-    Inputs of one number, such as a sampling rate, and those of one value throughout stay as they are.
+    Inputs of one number, such as a sampling rate, and those of one value throughout stay unchanged.
     """
     random = np.random.default_rng(seed)
     varied = {}
@@ -302,11 +302,11 @@ def _is_constant(array: npt.NDArray[Any]) -> bool:
 
 
 def _other_extents(inputs: Sequence[TensorSpec], dim: str, extent: int) -> list[int]:
-    """The extents that a dim is sampled with beside that of the first call, of a kind that the model may meet."""
+    """Returns the extents with which a dim is sampled besides that of the first call, of a kind that occurs in use."""
     if dim == BATCH:
         others = {1, 3}
     elif any(is_side(spec, axis) for spec in inputs for axis, known in enumerate(spec.dims) if known == dim):
-        # Not an odd number of pixels, or very few: models mostly take multiples, and no such image is real.
+        # Not an odd number of pixels, or very few: models mostly take multiples, and such images do not occur.
         others = {3 * extent // 2, 2 * extent}
     else:
         others = {max(extent // 2, 1), extent + 1, 2 * extent}

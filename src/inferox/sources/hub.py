@@ -1,4 +1,4 @@
-"""Models on a hub that speaks Hugging Face's protocol."""
+"""Models on a hub with Hugging Face's protocol."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Snapshot:
 
     @property
     def name(self) -> str:
-        """The repository's name without that of its owner."""
+        """The repository's name without its owner's."""
         return self.repo_id.rpartition("/")[2]
 
 
@@ -51,12 +51,12 @@ def fetch_model(source: str, progress: Callable[[str], None], *, access: HubAcce
     """Fetches the files of a model that are needed to pack it, or finds them in the cache.
 
     The settings are huggingface_hub's own: ``HF_ENDPOINT``, ``HF_HOME``, ``HF_HUB_OFFLINE``, ``HF_TOKEN`` or the token
-    that ``hf auth login`` stored. Weights in PyTorch's own format are fetched only where there are no safetensors.
+    that ``hf auth login`` stored. Weights in PyTorch's own format are fetched only if there are no safetensors.
 
     Args:
-        source: ``hf://org/name``, with ``@`` and a branch, a tag or a commit after it if it is not ``main``.
+        source: ``hf://org/name``, followed by ``@`` and a branch, a tag or a commit if it is not ``main``.
         progress: Told how much has been fetched.
-        access: How the hub is asked; ``None`` for huggingface_hub's own settings.
+        access: The settings for access to the hub; ``None`` for huggingface_hub's own.
 
     Raises:
         PackageError: If there is no such repository, revision or model; if it is restricted; or if it cannot be
@@ -73,7 +73,7 @@ def fetch_model(source: str, progress: Callable[[str], None], *, access: HubAcce
     if not (directory / "config.json").is_file():
         raise PackageError(f"{repo_id} is not a model that can be packed: it has no config.json")
     if not _has_any(directory, SAFE_WEIGHTS):
-        # The same commit: what the name of a branch stands for may have changed a moment ago.
+        # The same commit is used, as the branch may have moved in the meantime.
         directory = _fetch(repo_id, commit, (*DESCRIPTIONS, *PICKLED_WEIGHTS, PICKLED_SHARDS), progress, access)
     if not _has_any(directory, WEIGHTS):
         raise PackageError(
@@ -100,7 +100,7 @@ def _fetch(
             token=access.token,
             local_files_only=access.local_files_only,
         )
-    except Exception as error:  # a network fails with the exceptions of whatever HTTP client the library has
+    except Exception as error:  # a network failure raises the exceptions of whatever HTTP client the library uses
         raise _translate(error, repo_id, revision) from error
     return Path(folder)
 
@@ -135,7 +135,7 @@ def _not_cached(error: LocalEntryNotFoundError, repo_id: str, revision: str) -> 
         cause = error.__cause__ or error
         reason = f"{constants.ENDPOINT} cannot be reached ({first_line(cause)})"
         hint = "check the network, HF_ENDPOINT and the proxy settings"
-    # Where a part of it is there, the library's first sentence lists what is not.
+    # If a part of it is there, the library's first sentence lists what is missing.
     missing = first_line(error).partition("). ")[0] + ")" if hasattr(error, "snapshot_path") else "none of it is there"
     return PackageError(
         f"{repo_id} at {revision} is not in the cache {constants.HF_HUB_CACHE}, and {reason}: {missing}", hint=hint
@@ -143,7 +143,7 @@ def _not_cached(error: LocalEntryNotFoundError, repo_id: str, revision: str) -> 
 
 
 def _bar_class(repo_id: str, progress: Callable[[str], None]) -> type[Any]:
-    """A progress bar that draws nothing and tells how many megabytes have come."""
+    """Makes a progress bar class that draws nothing, but reports how many megabytes were fetched."""
     reported = -1
 
     class Bar(tqdm):
@@ -157,7 +157,7 @@ def _bar_class(repo_id: str, progress: Callable[[str], None]) -> type[Any]:
             nonlocal reported
             self.n += n or 0
             megabytes, total = int(self.n / _MEGABYTE), int((self.total or 0) / _MEGABYTE)
-            # Several bars may count the same bytes, in several threads: the one ahead speaks.
+            # Several bars may count the same bytes, in several threads: the one ahead reports.
             if self._counts_bytes and megabytes > reported:
                 reported = megabytes
                 progress(f"fetching {repo_id}: {megabytes} of {max(megabytes, total)} MB")

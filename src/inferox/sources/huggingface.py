@@ -1,4 +1,4 @@
-"""A model directory as Hugging Face's libraries write it."""
+"""Model directories as Hugging Face's libraries write them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from inferox.sources.sentence_modules import pools_tokens
 from inferox.sources.torch_source import Examples, TorchSource
 
 _EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 4}
-"""The shape of the inputs that a model is tried on: two short rows."""
+"""The shape of the inputs on which a model is tried: two short rows."""
 
 
 def open_huggingface(
@@ -46,13 +46,13 @@ def open_huggingface(
 
     Args:
         directory: A folder with ``config.json`` and the weights. It is not changed.
-        task: What the numbers are to mean; ``None`` if the checkpoint decides.
+        task: The task to load it for; ``None`` if the checkpoint decides.
         name: A name for the package; ``None`` for the folder's.
         repo_id: The repository on the hub that it came from.
         revision: The commit of that repository.
 
     Raises:
-        PackageError: If it is not a model directory, or one of a kind that cannot be packed. Its subclasses, if the
+        PackageError: If it is not a model directory, or is of a kind that cannot be packed. Its subclasses, if the
             config or the weights are malformed, damaged or missing.
         ConfigError: If the task needs a head that the model lacks.
         LoadError: If the weights are not those that the architecture needs.
@@ -65,7 +65,7 @@ def open_huggingface(
     chosen = choose_architecture(config, task, pools=pools_tokens(directory))
     architecture = chosen.name
     reads_images = takes_images(architecture)
-    # Before anything else reads the config, such as the tokenizer, which would not end for some.
+    # Checked before anything else reads the config, such as the tokenizer, which would not terminate for some.
     check_config(config)
     converted = None if reads_images or task == "raw" else complete_files(directory, config)
     gives_types = converted is not None and gives_token_types(Path(converted.name))
@@ -124,11 +124,11 @@ def _text_inputs(config: Mapping[str, Any], architecture: str, *, gives_types: b
 
 
 def _table_size(module: Any, name: str) -> int | None:
-    """The number of entries of the table in which a model looks an input up; ``None`` if it has no such table."""
+    """Returns the number of entries of the table in which a model looks up an input; ``None`` without such a table."""
     if name == "input_ids":
         try:
             return int(module.get_input_embeddings().num_embeddings)
-        except NotImplementedError:  # how transformers says of a model of two towers that it has no such table
+        except NotImplementedError:  # raised by transformers for a two-tower model without such a table
             return None
     table = _find_table(module, "token_type_embeddings") if name == "token_type_ids" else None
     return None if table is None else table.num_embeddings
@@ -154,7 +154,7 @@ def _image_inputs(directory: Path, config: Mapping[str, Any]) -> tuple[TensorSpe
 
 
 def _example(spec: TensorSpec) -> torch.Tensor:
-    """Token 1 everywhere and nothing masked, or grey images."""
+    """Makes an example: token 1 everywhere with nothing masked, or grey images."""
     shape = [_EXAMPLE_EXTENTS[dim] if isinstance(dim, str) else dim for dim in spec.dims]
     if spec.dtype.is_floating:
         return torch.zeros(shape)

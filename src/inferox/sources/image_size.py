@@ -12,11 +12,11 @@ _PREPROCESSOR_FILE = "preprocessor_config.json"
 _PROCESSOR_FILE = "processor_config.json"
 
 _LONGEST_EDGE = 8192
-"""The longest edge of an image that a model may ask for."""
+"""The longest edge of an image that a model may request."""
 
 
 def read_image_size(directory: Path, config: Mapping[str, Any]) -> tuple[int, int]:
-    """Reads the size of a model's images: what its preprocessor gives, otherwise what its config states.
+    """Reads the size of a model's images: the output of its preprocessor, or else what its config states.
 
     Args:
         directory: The folder of the model.
@@ -59,7 +59,7 @@ def _read_preprocessor(path: Path) -> dict[str, Any]:
 
 
 def _edges(size: Any) -> tuple[int, int] | None:
-    """A size as files state it: a number, a pair, or edges by name; ``None`` if it is none of these."""
+    """Reads a size as files state it: a number, a pair, or edges by name; ``None`` if it is none of these."""
     if isinstance(size, dict):
         edge = size.get("shortest_edge")
         size = [size.get("height", edge), size.get("width", edge)]

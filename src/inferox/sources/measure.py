@@ -1,4 +1,4 @@
-"""Finding the dims of a model's outputs by running it, so that what its signature states is true."""
+"""The measurement of a model's output dims by running it, so that its signature is correct."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inferox.core import DataType, Dim, ExecutionError, PackageError, Signature,
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 Run = Callable[[Arrays], dict[str, npt.NDArray[Any]]]
-"""Computes named outputs from named inputs. Raises ``ExecutionError`` where the model fails."""
+"""A function that computes named outputs from named inputs. It raises ``ExecutionError`` if the model fails."""
 
 
 _GIVEN_EXAMPLES = "check that they have the names, types and shapes that the model takes"
@@ -28,18 +28,18 @@ def measure_signature(
     assumed: frozenset[str] = frozenset(),
     hint: str = _GIVEN_EXAMPLES,
 ) -> Signature:
-    """Finds what a model gives, by running it on examples as they are, and once more for each named dim.
+    """Finds a model's outputs by running it on examples, and once more for each named dim.
 
-    An extent of an output that follows a named dim takes its name. One that depends on a named dim in another way gets
-    a name of its own, such as ``output_1`` for axis 1 of ``output``. All others are fixed.
+    An output extent that equals a named dim takes its name. One that depends on a named dim in another way gets a name
+    of its own, such as ``output_1`` for axis 1 of ``output``. All others are fixed.
 
     Args:
         run: Computes the model.
-        inputs: What it takes.
+        inputs: The inputs of the model.
         examples: Inputs that fit.
-        assumed: Dims that nobody stated: where the model takes no other extent, they become fixed; where it takes one
+        assumed: Dims that nobody stated: if the model takes no other extent, they become fixed; if it takes one only
             together with other such dims of the same extent, they all get the first one's name.
-        hint: What can be done where the model fails on the examples.
+        hint: The advice if the model fails on the examples.
 
     Raises:
         PackageError: If the model fails on the examples, or with another extent of a named dim that is not assumed; or
@@ -87,10 +87,10 @@ def measure_signature(
 def _join_dims(
     run: Run, inputs: Sequence[TensorSpec], examples: Arrays, dim: str, others: set[str]
 ) -> tuple[Sequence[TensorSpec], int, dict[str, npt.NDArray[Any]]] | None:
-    """Finds dims that are another name of one that the model does not take another extent of by itself.
+    """Finds dims that must vary together with one that the model does not vary by itself.
 
     Returns:
-        The inputs with that one name for all, the other extent, and what the model gives then; ``None`` if there are
+        The inputs with that one name for all, the other extent, and the model's outputs for it; ``None`` if there are
         no such dims.
     """
     for group in (*({name} for name in sorted(others)), *([others] if len(others) > 1 else ())):
@@ -104,7 +104,7 @@ def _join_dims(
 
 
 def _extents(inputs: Sequence[TensorSpec], examples: Arrays) -> dict[str, int]:
-    """The extent that each named dim has in the examples."""
+    """Returns the extent of each named dim in the examples."""
     return {
         dim: extent
         for spec in inputs
@@ -116,10 +116,10 @@ def _extents(inputs: Sequence[TensorSpec], examples: Arrays) -> dict[str, int]:
 def _run_varied(
     run: Run, inputs: Sequence[TensorSpec], examples: Arrays, dim: str, extent: int
 ) -> tuple[int, dict[str, npt.NDArray[Any]]]:
-    """Runs the model with another extent of one dim: the first that it takes, with that extent."""
+    """Runs the model with another extent of one dim; returns the first extent that it takes, with the outputs."""
     failure: ExecutionError | None = None
-    # Twice the extent keeps it a multiple of whatever it is one of; it may be beyond a limit, so there are others. One
-    # shows nothing: it is broadcast to any extent.
+    # Twice the extent stays a multiple of whatever it was a multiple of, but may exceed a limit, so others follow. An
+    # extent of one would show nothing, as it is broadcast to any extent.
     for other in (2 * extent, extent + 1, extent // 2) if extent else (3,):
         if other in {0, 1, extent}:
             continue
@@ -131,27 +131,27 @@ def _run_varied(
 
 
 def stretch(example: npt.NDArray[Any], spec: TensorSpec, dim: str, extent: int) -> npt.NDArray[Any]:
-    """Repeats or cuts an example along the axes of one dim; of nothing, it makes zeros.
+    """Repeats or cuts an example along the axes of one dim; an empty one is extended by zeros.
 
     Args:
         example: An input.
-        spec: What the input is.
+        spec: The specification of the input.
         dim: The named dim.
-        extent: The extent that it is to have, in elements.
+        extent: The new extent, in elements.
     """
     for axis, name in enumerate(spec.dims):
         if name == dim and not example.shape[axis]:
             example = np.zeros((*example.shape[:axis], extent, *example.shape[axis + 1 :]), example.dtype)
         elif name == dim:
             example = example.take(np.arange(extent) % example.shape[axis], axis=axis)
-    # Not ascontiguousarray, which makes a scalar a vector.
+    # Not ascontiguousarray, which turns a scalar into a vector.
     return np.asarray(example, order="C")
 
 
 def _follow(
     spec: TensorSpec, before: tuple[int, ...], changed: npt.NDArray[Any] | None, dim: str, extents: tuple[int, int]
 ) -> TensorSpec:
-    """An output after one dim of the inputs was given the second of its extents instead of the first."""
+    """Updates an output's dims from its shapes for two extents of an input dim."""
     if changed is None or changed.ndim != len(before):
         raise PackageError(
             f"the output {spec.name!r} has {counted(len(before), 'axis', 'axes')}, "

@@ -1,4 +1,4 @@
-"""The card of a model: the ``README.md`` beside it, whose first lines are for programs."""
+"""Model cards: the ``README.md`` beside a model, with metadata in its first lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read_license(directory: Path) -> str | None:
         directory: The folder of the model.
 
     Returns:
-        The license as the card has it, several joined by a comma; ``None`` if there is no card, or it states none.
+        The license as the card states it, several joined by commas; ``None`` if there is no card, or it states none.
     """
     try:
         text = (directory / "README.md").read_text(encoding="utf-8", errors="replace")

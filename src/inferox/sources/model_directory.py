@@ -12,14 +12,14 @@ _GRAPH_FOLDERS = frozenset({"onnx", "openvino"})
 
 
 def find_directory(graph: Path) -> Path | None:
-    """Finds the folder of the model that a graph is of.
+    """Finds the folder of a graph's model.
 
     Args:
         graph: The file of the graph.
 
     Returns:
         The graph's folder, or the one above a folder for graphs, whichever has a ``config.json`` and a
-        ``tokenizer.json``; ``None`` if neither has.
+        ``tokenizer.json``; ``None`` if neither does.
     """
     folder = graph.absolute().parent
     folders = (folder, folder.parent) if folder.name in _GRAPH_FOLDERS else (folder,)
@@ -37,7 +37,7 @@ def read_config(directory: Path | None) -> dict[str, Any]:
         The config; empty if there is none.
 
     Raises:
-        ManifestError: If it is no JSON object.
+        ManifestError: If it is not a JSON object.
     """
     if directory is None:
         return {}

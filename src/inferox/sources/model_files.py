@@ -1,4 +1,4 @@
-"""The files that say how a model is used, in the form that packages have them."""
+"""The files that describe a model's use, in the form in which packages have them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from inferox.sources.temporary import make_folder
 from inferox.sources.tokenizer_names import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 
 _TOKENIZER_FILES = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, *VOCABULARIES)
-"""Any of these says that a model reads texts."""
+"""Files of which any indicates that a model reads texts."""
 
 
 def complete_files(directory: Path, config: Mapping[str, Any]) -> TemporaryDirectory[str] | None:
-    """Makes a folder like a model's, with the tokenizer that transformers makes of all its files.
+    """Makes a folder like a model's, with the tokenizer that transformers makes from all its files.
 
     Args:
         directory: The folder of the model. It is not changed.
         config: The model's ``config.json``.
 
     Returns:
-        A folder with what describes the model's use, which is removed with the object; ``None`` if the model has no
-        tokenizer.
+        A folder with the files that describe the model's use, which is removed with the object; ``None`` if the model
+        has no tokenizer.
 
     Raises:
-        PackageError: If transformers cannot make the tokenizer, or a package cannot carry it.
+        PackageError: If transformers cannot make the tokenizer, or a package cannot contain it.
     """
     if not any((directory / name).is_file() for name in _TOKENIZER_FILES):
         return None
@@ -42,7 +42,7 @@ def complete_files(directory: Path, config: Mapping[str, Any]) -> TemporaryDirec
 
 
 def _copy_descriptions(directory: Path, target: Path) -> None:
-    """Copies the files that packages may need, and nothing else: a model's folder may hold anything."""
+    """Copies the files that packages may need, and nothing else, as a model's folder may contain anything."""
     for pattern in DESCRIPTIONS:
         for path in directory.glob(pattern):
             if path.is_file() and path.name not in PICKLED_WEIGHTS:

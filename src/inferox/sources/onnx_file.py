@@ -1,4 +1,4 @@
-"""Reading an ONNX file, and refusing what no package can hold: foreign code, texts, chance."""
+"""The reader of ONNX files, which refuses what no package can contain: foreign code, texts, randomness."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _QUANTISED = frozenset(
 )
 
 _VALUE_DEPENDENT = frozenset({"Compress", "NonMaxSuppression", "NonZero", "Unique"})
-"""Operators that give as many elements as their values make them."""
+"""Operators whose number of output elements depends on the input values."""
 
 _HALF: dict[int, Precision] = {TensorProto.FLOAT16: Precision.FP16, TensorProto.BFLOAT16: Precision.BF16}
 
@@ -49,10 +49,10 @@ def read_onnx(path: Path, *, known: Collection[str] = ()) -> ModelProto:
 
     Args:
         path: The file.
-        known: The domains of operators that a library here computes.
+        known: The domains of operators that an installed library computes.
 
     Raises:
-        PackageError: If it is not a valid graph, has other custom operators, takes or gives texts or anything but
+        PackageError: If it is not a valid graph, has other custom operators, takes or returns texts or anything but
             tensors, or is random. Its subclass ``UnsafePathError``, if it names weights outside its folder.
     """
     try:
@@ -73,7 +73,7 @@ def read_onnx(path: Path, *, known: Collection[str] = ()) -> ModelProto:
     check_external_data(model, path.parent)
     try:
         onnx.checker.check_model(path)
-    # Names that are not UTF-8 end up in a message that then cannot be read.
+    # Names that are not UTF-8 end up in a message that then cannot be decoded.
     except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise PackageError(f"{path.name} is not a valid ONNX graph: {reason}") from error
@@ -81,10 +81,10 @@ def read_onnx(path: Path, *, known: Collection[str] = ()) -> ModelProto:
 
 
 def find_precision(model: ModelProto) -> Precision:
-    """Finds the number format that a graph is in: that of most of its weights, or ``int8`` where it is quantised.
+    """Finds the precision of a graph: that of most of its weights, or ``int8`` if it is quantised.
 
     Args:
-        model: The graph; its weights may lie elsewhere.
+        model: The graph; its weights may be external.
     """
     nodes = list(_nodes(model.graph))
     small = {item.name for item in _initializers(model.graph) if item.data_type in _INTEGERS}
@@ -109,13 +109,13 @@ def find_precision(model: ModelProto) -> Precision:
 
 
 def find_loose_axes(model: ModelProto) -> dict[str, tuple[int, ...]]:
-    """Finds the axes of outputs whose extent may depend on values, such as the number of objects that are found.
+    """Finds the axes of outputs whose extents may depend on values, such as the number of detected objects.
 
     Args:
         model: The graph.
 
     Returns:
-        For each output the axes that the graph declares to be free, where it has an operator of which that can come.
+        For each output, the axes that the graph declares as free, if it has an operator that can cause this.
     """
     if not any(node.op_type in _VALUE_DEPENDENT for node in _nodes(model.graph)):
         return {}
@@ -128,7 +128,7 @@ def find_loose_axes(model: ModelProto) -> dict[str, tuple[int, ...]]:
 
 
 def _check_versions(model: ModelProto, name: str) -> None:
-    """Refuses versions of the operators that do not exist yet: some runtimes take them for whichever they know."""
+    """Refuses operator versions that do not exist yet, as some runtimes treat them as ones that they know."""
     newest = onnx.defs.onnx_opset_version()
     for opset in model.opset_import:
         if opset.domain in {"", "ai.onnx"} and opset.version > newest:
@@ -162,7 +162,7 @@ def _nodes(graph: GraphProto) -> Iterator[NodeProto]:
 
 
 def _within(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    """The nodes, and those of graphs within them."""
+    """Yields the nodes, and those of subgraphs within them."""
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()

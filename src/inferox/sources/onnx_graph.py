@@ -1,4 +1,4 @@
-"""An ONNX file as a source; ONNX Runtime is then the reference, or OpenVINO where ONNX Runtime cannot run it."""
+"""An ONNX file as a source; ONNX Runtime computes the reference, or OpenVINO if ONNX Runtime cannot run it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from inferox.sources.onnx_file import find_loose_axes, find_precision, read_onnx
 from inferox.sources.onnx_indices import find_index_bounds
 
 _NUMBERS = "biuf"
-"""NumPy's kinds of data types that a safetensors file has too: neither texts nor complex numbers."""
+"""NumPy's kinds of data types that safetensors supports too: neither texts nor complex numbers."""
 
 
 def open_onnx(
@@ -49,14 +49,14 @@ def open_onnx(
     Args:
         path: The file. Weights may lie beside it, as external data.
         samples: Example inputs by name.
-        dims: The dims of inputs by name, where the file's own do not fit.
-        trust_code: Whether libraries of operators may be loaded that the graph calls and distributions here register.
+        dims: The dims of inputs by name, if the file's own do not fit.
+        trust_code: Whether operator libraries may be loaded that the graph calls and installed distributions register.
 
     Raises:
         PackageError: If it is not a valid graph, has custom operators that nobody registers, is random, or fails on its
             examples. Its subclasses: ``UnsafePathError``, if it names weights outside its folder;
             ``UntrustedCodeError``, if it calls such a library and ``trust_code`` is not set.
-        LoadError: If no runtime that is installed runs it.
+        LoadError: If no installed runtime can run it.
         ConfigError: If dims do not fit.
     """
     plug_ins = find_plug_ins(path)
@@ -103,7 +103,7 @@ def open_onnx(
         return make("onnxruntime", _open_onnxruntime(path, inputs, outputs, libraries))
     except (LoadError, PackageError) as error:
         failure = _runtime_failure(error)
-        # Inputs that were made up here prove nothing against a runtime: OpenVINO answers for some that do not fit.
+        # Made-up inputs prove nothing against a runtime: OpenVINO accepts some that do not fit.
         made_up = isinstance(error, PackageError) and examples is None
         if failure is None or made_up or find_spec("openvino") is None:
             raise
@@ -124,11 +124,11 @@ def _make_with_openvino(
     """Makes OpenVINO the reference of a graph that ONNX Runtime does not run.
 
     Args:
-        make: Makes the source of a backend, of what computes the graph, and of a note.
+        make: Makes the source from a backend, a function that computes the graph, and a note.
         open_other: Opens the graph with OpenVINO.
-        error: What was raised with ONNX Runtime. Where OpenVINO loads the graph and does not run it either, the
-            examples are to blame, and the error is raised again.
-        failure: What is said of ONNX Runtime.
+        error: The error with ONNX Runtime. If OpenVINO loads the graph but does not run it either, the examples are to
+            blame, and the error is raised again.
+        failure: The description of ONNX Runtime's failure.
     """
     try:
         return make("openvino", open_other(), f"openvino is the reference, because {failure}")
@@ -160,7 +160,7 @@ def _open_onnxruntime(
 
 def _notes(model: ModelProto, weights: Mapping[str, TensorProto]) -> Iterator[str]:
     defaults = [item.name for item in model.graph.input if item.name in weights]
-    # Before version 4, graphs list all of their weights as inputs too.
+    # Before version 4, graphs list all of their weights as inputs as well.
     if defaults and model.ir_version >= 4:  # noqa: PLR2004
         yield f"inputs with a default keep it, and are not inputs of the package: {', '.join(defaults)}"
 
@@ -180,7 +180,7 @@ def _inputs(
 
 
 def _shape(item: ValueInfoProto, examples: Arrays | None) -> list[Dim | None]:
-    """The dims as the graph declares them; as many free ones as the example has axes where it declares none."""
+    """Returns the dims as the graph declares them; if it declares none, one free dim per axis of the example."""
     if not item.type.tensor_type.HasField("shape"):
         if examples is None or item.name not in examples:
             raise PackageError(
@@ -203,7 +203,7 @@ def _data_type(kind: int) -> DataType:
 
 
 def _to_arrays(weights: Mapping[str, TensorProto], folder: Path) -> dict[str, npt.NDArray[Any]]:
-    """The large weights that NumPy and safetensors have a type for; the others stay in the graph."""
+    """Converts the large weights whose types NumPy and safetensors support; the others stay in the graph."""
     arrays = {}
     for name, item in weights.items():
         array = numpy_helper.to_array(item, str(folder))

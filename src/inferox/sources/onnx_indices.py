@@ -1,4 +1,4 @@
-"""Bounds of an ONNX graph's integer inputs, from the tables of known length that they index."""
+"""Bounds of an ONNX graph's integer inputs, derived from the tables of known length that they index."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 from onnx.inliner import inline_local_functions
 
 _WHOLE = frozenset({TensorProto.INT32, TensorProto.INT64})
-"""Types to which a cast keeps every index; narrower types wrap around, and booleans have two values."""
+"""Types to which a cast preserves every index; narrower types wrap around, and booleans have two values."""
 
 _PASS_ON = frozenset({"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"})
-"""Operators whose first input's elements are those of the output, in another arrangement."""
+"""Operators whose output has the elements of the first input, possibly rearranged."""
 
 _EMBED_TABLES = {0: 2, 1: 4}
-"""For ``EmbedLayerNormalization``, the place of the table by the place of the indices."""
+"""The input position of the table by that of its indices, for ``EmbedLayerNormalization``."""
 
 
 @dataclass
@@ -35,15 +35,15 @@ class _Scope:
 
 
 def find_index_bounds(model: ModelProto) -> dict[str, int]:
-    """Finds how many things each input tells apart, from the tables that it is an index of.
+    """Finds the number of distinct values of each input, from the tables that it indexes.
 
-    Followed are operators that arrange indices anew, and additions of a number.
+    It follows operators that rearrange indices, and additions of a number.
 
     Args:
-        model: The graph; its weights may lie elsewhere.
+        model: The graph; its weights may be external.
 
     Returns:
-        For each input that is an index of a table, the number up to which, exclusive, its elements may go.
+        The exclusive upper bound of each input that indexes a table.
     """
     if model.functions:
         model = inline_local_functions(model)
@@ -57,7 +57,7 @@ def _walk(graph: GraphProto, scope: _Scope, bounds: dict[str, int]) -> None:
     for item in graph.initializer:
         _add_constant(scope, item.name, item)
     for node in graph.node:
-        # What a branch indexes is not a bound: it may not be taken.
+        # Lookups in a branch give no bound, as the branch may not be taken.
         for attribute in node.attribute if node.op_type != "If" else ():
             for inner in _subgraphs(attribute):
                 nested = _Scope(dict(scope.constants), dict(scope.sources), dict(scope.values))

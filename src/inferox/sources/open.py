@@ -1,4 +1,4 @@
-"""Opening a source of any kind."""
+"""The opening of sources of any kind."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def open_source(
 
     Args:
         source: A Hugging Face model directory; ``hf://org/name[@revision]``; a TorchScript file; an exported program
-            (``.pt2``); an ONNX file (``.onnx``) or OpenVINO IR (``.xml``), whose own runtime is then the reference;
-            ``python:module:factory`` or ``python:path/to/file.py:factory``; a function like that factory; or a
-            ``torch.nn.Module``. A factory returns a ``torch.nn.Module``, or a pair of one and example inputs, or those
-            and ``dynamic_shapes``.
-        task: What the numbers are to mean, which chooses the head of a Hugging Face model; ``None`` if the model
-            decides.
-        samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
-        example_inputs: Those of a ``torch.nn.Module``: by name, a tuple in the order of its parameters, or one alone.
-        dims: The dims of inputs by name, where the default (the first axis is ``batch``, the others are fixed) does
-            not fit.
-        dynamic_shapes: The same of a module or factory, in the form that ``torch.export.export`` takes.
+            (``.pt2``); an ONNX file (``.onnx``) or OpenVINO IR (``.xml``), whose own runtime then computes the
+            reference; ``python:module:factory`` or ``python:path/to/file.py:factory``; a function like that factory; or
+            a ``torch.nn.Module``. A factory returns a ``torch.nn.Module``, or a pair of one and example inputs, or
+            those and ``dynamic_shapes``.
+        task: The task, which decides the head of a Hugging Face model; ``None`` if the model decides.
+        samples: A file of example inputs by name (``.npz`` or ``.safetensors``), for sources without their own.
+        example_inputs: The example inputs of a ``torch.nn.Module``: by name, a tuple in the order of its parameters, or
+            a single one.
+        dims: The dims of inputs by name, if the default (the first axis is ``batch``, the others are fixed) does not
+            fit.
+        dynamic_shapes: The same for a module or factory, in the form that ``torch.export.export`` takes.
         trust_code: Whether a file that is code (TorchScript, an exported program), or a library of operators that an
-            ONNX file calls, may be loaded. A factory needs no such permission: naming it is asking to run it.
-        progress: Told what is being done, one phrase at a time.
+            ONNX file calls, may be loaded. A factory needs no such permission: naming it is a request to run it.
+        progress: Called with the current step, as a phrase.
 
     Raises:
         PackageError: If the source is not a model or is damaged. Its subclass ``UntrustedCodeError``, if it is code and
@@ -86,7 +86,7 @@ def open_source(
 
 
 def _check_given(source: Any, text: str, example_inputs: Any, dynamic_shapes: Any) -> None:
-    """Refuses what only modules and the functions that make them are given with."""
+    """Refuses arguments that only apply to modules and the functions that make them."""
     if example_inputs is not None and isinstance(source, type):
         raise ConfigError(f"{source.__name__} is a class, and a module is packed", hint="make one of it")
     if example_inputs is not None and not hasattr(source, "forward"):

@@ -1,14 +1,14 @@
-"""Bounds of the integer inputs of an OpenVINO model, from the tables of known length that they index."""
+"""Bounds of an OpenVINO model's integer inputs, derived from the tables of known length that they index."""
 
 from __future__ import annotations
 
 import openvino
 
 _PASS_ON = frozenset({"Convert", "Reshape", "Squeeze", "Unsqueeze", "Transpose"})
-"""Operators whose first input's elements are those of the output, in another arrangement."""
+"""Operators whose output has the elements of the first input, possibly rearranged."""
 
 _ADJUST = frozenset({"Convert", "Multiply", "Subtract"})
-"""The operators between a compressed table and where it is read."""
+"""The operators between a compressed table and its lookup."""
 
 
 def find_index_bounds(model: openvino.Model) -> dict[str, int]:
@@ -18,8 +18,7 @@ def find_index_bounds(model: openvino.Model) -> dict[str, int]:
         model: The model, as it was read.
 
     Returns:
-        For each input that is an index of a table, by each of its names, the number up to which, exclusive, its
-        elements may go.
+        The exclusive upper bound of each input that indexes a table, by each of its names.
     """
     bounds: dict[str, int] = {}
     for node in model.get_ops():
@@ -38,7 +37,7 @@ def find_index_bounds(model: openvino.Model) -> dict[str, int]:
 
 
 def _first_of(node: openvino.Node, between: frozenset[str]) -> openvino.Node:
-    """The node behind others of some types, by their first inputs."""
+    """Follows first inputs through nodes of some types, and returns the node behind them."""
     while node.get_type_name() in between and not _is_narrowing(node):
         node = node.input_value(0).get_node()
     return node

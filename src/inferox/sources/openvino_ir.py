@@ -1,4 +1,4 @@
-"""OpenVINO's IR as a source; OpenVINO is then the reference."""
+"""OpenVINO's IR as a source; OpenVINO then computes the reference."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
     Args:
         path: The ``.xml`` file.
         samples: Example inputs by name.
-        dims: The dims of inputs by name, where the file's own do not fit.
+        dims: The dims of inputs by name, if the file's own do not fit.
 
     Raises:
         PackageError: If the weights are missing, or the model fails on its examples.
@@ -58,7 +58,7 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
         model = openvino.Core().read_model(path)
         inputs = _inputs(compiled, dims, find_index_bounds(model))
         outputs = [output.any_name for output in model.outputs]
-        # Compiling folds and merges constants, so that they are counted in the file.
+        # Compiling folds and merges constants, so they are counted in the file.
         constants = [node for node in model.get_ops() if node.get_type_name() == "Constant"]
 
     examples = None if samples is None else read_arrays(samples)
@@ -87,7 +87,7 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
 
 
 def _precision(constants: Sequence[openvino.Node]) -> Precision:
-    """The number format of most weights."""
+    """Returns the precision of most weights."""
     sizes: dict[str, int] = {}
     for node in constants:
         kind = node.get_output_element_type(0).get_type_name()

@@ -1,4 +1,4 @@
-"""Running a file with OpenVINO as the reference."""
+"""The computation of the reference by OpenVINO."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def open_openvino(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[st
 
     Args:
         path: An ONNX file, or the ``.xml`` file of an IR.
-        inputs: What it takes.
-        outputs: The names of what it gives.
+        inputs: Its inputs.
+        outputs: The names of its outputs.
 
     Raises:
         LoadError: If OpenVINO refuses it.
@@ -53,9 +53,9 @@ def run_compiled(
 
     Args:
         compiled: The model.
-        path: The file that it was compiled from, and is again after a failure.
-        inputs: What it takes.
-        outputs: The names of what it gives.
+        path: The file from which it was compiled, and is compiled again after a failure.
+        inputs: Its inputs.
+        outputs: The names of its outputs.
     """
 
     def run(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:

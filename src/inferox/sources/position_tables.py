@@ -1,4 +1,4 @@
-"""Finding how long rows may be from what a model looks up as it computes, whatever its tables are called."""
+"""The limit on the length of rows, found from a model's lookups while it computes, whatever its tables are called."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _SHORT, _LONGER, _FAR = 4, 5, 160
-"""Rows of these lengths are compared. Relative positions are put into buckets, which the far one tells apart."""
+"""The lengths of the rows that are compared. The long one distinguishes relative positions, which are bucketed."""
 
 Place = tuple[int, int]
-"""One lookup of a run: the storage that is looked into, and how often it was looked into before."""
+"""One lookup of a run: the storage, and the number of earlier lookups in it."""
 
 
 def measure_position_limit(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor], token: int) -> int | None:
     """Finds the longest row for which every table that is looked up by position has an entry.
 
-    The model computes rows of several lengths. A table of the module in which the highest index that is looked up grows
-    by one with each token is a table of positions; so is one of which a part as long as the row is taken.
+    The model computes rows of several lengths. A table whose highest index looked up grows by one with each token is a
+    table of positions; so is one of which a slice as long as the row is taken.
 
     Args:
         module: The model, in evaluation mode.
         inputs: Example inputs by name, each of shape ``[batch, seq]``, int64.
-        token: A token for every place of the rows: not the one for padding, which has no position in some models.
+        token: The token for every place of the rows: not the padding token, which has no position in some models.
 
     Returns:
         The number of tokens, or ``None`` if no such table was found, as in models with relative or rotary positions.
@@ -35,7 +35,7 @@ def measure_position_limit(module: torch.nn.Module, inputs: Mapping[str, torch.T
         for place, (highest, entries) in short.items()
         if longer.get(place) == (highest + 1, entries)
     ]
-    # A table that is taken whole is not looked into any more.
+    # A table that is taken as a whole is not a lookup.
     far = min([_FAR, *(limit - 1 for limit in limits if limit - 1 > _LONGER)])
     distant = _look_up(module, inputs, token, far) if limits else {}
     positions = [
@@ -49,7 +49,7 @@ def measure_position_limit(module: torch.nn.Module, inputs: Mapping[str, torch.T
 def _look_up(
     module: torch.nn.Module, inputs: Mapping[str, torch.Tensor], token: int, length: int
 ) -> dict[Place, tuple[int, int]]:
-    """For each lookup, the highest index and the number of entries; empty if the model fails at this length."""
+    """Returns the highest index and the number of entries of each lookup; empty if the model fails at this length."""
     rows = {name: _row(name, token, length) for name in inputs}
     watch = _Watch(module)
     try:
@@ -66,7 +66,7 @@ def _row(name: str, token: int, length: int) -> torch.Tensor:
 
 
 class _Watch(TorchDispatchMode):
-    """Notes the highest index of each lookup into a parameter or buffer."""
+    """Records the highest index of each lookup in a parameter or buffer."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""A model in one file, with its code: TorchScript, or a program that ``torch.export`` has captured."""
+"""Models in one file with their code: TorchScript, or a program captured by ``torch.export``."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from inferox.sources.torch_source import TorchSource
 def open_program(
     path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None, trust_code: bool
 ) -> TorchSource:
-    """Opens a program. Its kind is found from what the file holds, not from its name.
+    """Opens a program. Its kind is detected from the file's content, not from its name.
 
     Args:
         path: The file.
-        samples: Example inputs by name; an exported program may bring its own.
+        samples: Example inputs by name; an exported program may have its own.
         dims: The dims of inputs by name.
         trust_code: Whether the program may be loaded.
 
@@ -89,7 +89,7 @@ def _open_torchscript(path: Path, samples: Path | None, dims: Mapping[str, Seque
             hint="give example inputs by these names with --samples inputs.npz",
         )
     given = to_tensors(read_samples(samples))
-    # Inputs are passed by position: those that have a default can be left out from the last one on.
+    # Inputs are passed by position, so those with a default can only be omitted from the end.
     needed = sum(not argument.has_default_value() for argument in arguments)
     names = names[: max(needed, len(given))]
     tensors = _in_order(given, names, path)
@@ -131,7 +131,7 @@ def _own_examples(program: ExportedProgram, names: Sequence[str], path: Path) ->
 
 
 def _stated_dims(program: ExportedProgram, names: Sequence[str]) -> dict[str, list[Dim]]:
-    """The dims of the program's inputs: numbers where they are fixed, and one name for each symbol."""
+    """Returns the dims of the program's inputs: numbers for fixed ones, and one name per symbol."""
     shapes = {node.name: node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder"}
     symbols: dict[str, str] = {}
     return {

@@ -1,4 +1,4 @@
-"""The purposes of transformers' classes, in words, by the tables from which its pipelines choose them."""
+"""The purposes of transformers' classes, by the tables from which its pipelines choose them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def describe_purpose(architecture: str) -> str | None:
 
 
 def describe_input(name: str) -> str:
-    """An input of transformers' classes in words, with its name."""
+    """Describes an input of transformers' classes, with its name."""
     return f"{_INPUTS[name]} ({name})" if name in _INPUTS else name
 
 

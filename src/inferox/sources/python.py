@@ -1,4 +1,4 @@
-"""Any ``torch.nn.Module``, from a Python function that makes it."""
+"""Any ``torch.nn.Module`` as a source, given directly or by a Python function that makes it."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def open_factory(
     dims: Mapping[str, Sequence[Dim]] | None,
     dynamic_shapes: Any = None,
 ) -> TorchSource:
-    """Opens the module that a function returns. The function is the caller's own code, and is trusted as that.
+    """Opens the module that a function returns. The function is the caller's own code, and is trusted as such.
 
     Args:
-        factory: The function, or where it is: ``module:function`` or ``path/to/file.py:function``. It takes nothing,
-            and returns a ``torch.nn.Module``; or one and its example inputs: by name, a tuple of them in the order of
-            ``forward``'s parameters (as ``torch.export`` takes them), or a single one; or those and its
+        factory: The function, or its location: ``module:function`` or ``path/to/file.py:function``. It takes no
+            arguments, and returns a ``torch.nn.Module``; or one with its example inputs: by name, a tuple of them in
+            the order of ``forward``'s parameters (as ``torch.export`` takes them), or a single one; or those with its
             ``dynamic_shapes``.
         samples: Example inputs by name, which replace the function's own.
         dims: The dims of inputs by name, which replace the function's ``dynamic_shapes``.
-        dynamic_shapes: Which extents vary, as ``torch.export.export`` takes it; it replaces the function's own.
+        dynamic_shapes: The extents that vary, as ``torch.export.export`` takes them; they replace the function's own.
 
     Raises:
-        PackageError: If there is no such function, it fails, or it returns something else; if there are no example
+        PackageError: If there is no such function, or it fails or returns something else; or if there are no example
             inputs, they do not fit the module's parameters, or the module fails on them.
         ConfigError: If dims are given that do not fit the example inputs.
     """
@@ -62,7 +62,7 @@ def open_module(
     dims: Mapping[str, Sequence[Dim]] | None,
     dynamic_shapes: Any = None,
 ) -> TorchSource:
-    """Opens a module that a caller has made.
+    """Opens a caller's module.
 
     Args:
         module: The module, which is put into evaluation mode.
@@ -70,7 +70,7 @@ def open_module(
             ``None`` if there are samples.
         samples: Example inputs by name, which replace those.
         dims: The dims of inputs by name.
-        dynamic_shapes: The same as ``torch.export.export`` takes it.
+        dynamic_shapes: The same in the form that ``torch.export.export`` takes.
 
     Raises:
         PackageError: As for ``open_factory``.
@@ -128,7 +128,7 @@ def _label(function: Callable[[], Any]) -> str:
 
 
 def _name(function: Callable[[], Any]) -> str:
-    """A name for the package. Lambdas and partial functions have none that could be one."""
+    """Derives a name for the package. Lambdas and partial functions have no usable name."""
     name = str(getattr(function, "__name__", ""))
     return name if name.isidentifier() else "model"
 
@@ -156,20 +156,20 @@ def _import(place: str) -> ModuleType:
         ) from error
     except PackageError:
         raise
-    except (Exception, SystemExit) as error:  # a script may end with sys.exit(main())
+    except (Exception, SystemExit) as error:  # a script may call sys.exit(main())
         raise PackageError(f"{place} failed while it was imported: {type(error).__name__}: {error}") from error
 
 
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise PackageError(f"there is no file {path}")
-    # A name of its own: a file such as json.py must not replace another module.
+    # A unique name: a file such as json.py must not replace another module.
     name = f"inferox_source_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PackageError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    # Classes that are defined there look their module up by name, for instance dataclasses.
+    # Classes that are defined there, such as dataclasses, look up their module by name.
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -181,9 +181,9 @@ def _import_file(path: Path) -> ModuleType:
 
 @contextmanager
 def _importable(text: str) -> Iterator[None]:
-    """Lets a function and its module import what lies beside them: beside the file, or in the current folder.
+    """Lets a function and its module import modules beside the file, or in the current folder.
 
-    Python does so for the file that it starts with and for its own ``-m``, but for no installed command.
+    Python allows this for its main file and for ``-m``, but not for installed commands.
     """
     place = Path(text.rpartition(":")[0])
     folder = str(place.parent.resolve() if place.suffix == ".py" else Path.cwd())
@@ -191,13 +191,13 @@ def _importable(text: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # The user's code may have removed it itself.
+        # The user's code may have removed it already.
         with suppress(ValueError):
             sys.path.remove(folder)
 
 
 def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Any, Any]:
-    """The module that a function returns, its example inputs, and which of their extents vary."""
+    """Calls a function, and returns its module, the example inputs, and the extents of them that vary."""
     try:
         made = function()
     except (Exception, SystemExit) as error:
@@ -215,7 +215,7 @@ def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Any
 
 
 def _name_inputs(module: torch.nn.Module, inputs: Any, label: str) -> Mapping[str, Any]:
-    """The example inputs by name: those without names are ``forward``'s parameters in their order."""
+    """Names the example inputs: those without names are ``forward``'s parameters in order."""
     if isinstance(inputs, Mapping):
         return inputs
     given = inputs if isinstance(inputs, tuple) else (inputs,)
@@ -226,12 +226,12 @@ def _name_inputs(module: torch.nn.Module, inputs: Any, label: str) -> Mapping[st
             f"{', '.join(names) or 'none that have a place'}",
             hint="give them by name: {'name': array, ...}",
         )
-    # What is None is left out, as calling the module without it would.
+    # An input that is None is left out, as when the module is called without it.
     return {name: value for name, value in zip(names, given, strict=False) if value is not None}
 
 
 def _places(module: torch.nn.Module) -> list[str]:
-    """The names of ``forward``'s parameters that have a place."""
+    """Returns the names of ``forward``'s positional parameters."""
     parameters = inspect.signature(module.forward).parameters.values()
     return [item.name for item in parameters if item.kind in {item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD}]
 
@@ -246,7 +246,7 @@ def _check_precision(module: torch.nn.Module, label: str) -> None:
 
 
 def _parameters(module: torch.nn.Module, examples: Mapping[str, torch.Tensor]) -> list[str]:
-    """The names of the examples, in the order in which ``forward`` takes them."""
+    """Returns the names of the examples, in the order in which ``forward`` takes them."""
     parameters = inspect.signature(module.forward).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return list(examples)

@@ -1,4 +1,4 @@
-"""The folder of a sentence-transformers model in the one layout that the rest of packing reads."""
+"""The conversion of a sentence-transformers model's folder to the one layout that packing reads."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _MODEL_FILES = (SETTINGS_FILE, "README.md")
 """The files that belong to the model as a whole, wherever its transformer lies."""
 
 _NUMPY_LACKS = ("BF16", "F8")
-"""The data types, by how their names begin, that NumPy cannot read from a safetensors file."""
+"""The prefixes of data types that NumPy cannot read from a safetensors file."""
 
 
 def lay_out(directory: Path, *, task: str | None) -> TemporaryDirectory[str] | None:
-    """Makes a folder like a model's in which the transformer lies at the top and NumPy can read each layer's weights.
+    """Makes a folder like a model's, with the transformer at the top and every layer's weights readable by NumPy.
 
     The transformer may lie in a folder of its own (``0_Transformer``), and layers may be stored in half precision or as
-    a pickle. Files that stay as they are become links.
+    a pickle. Files that stay unchanged are linked.
 
     Args:
         directory: The folder of the model. It is not changed.
-        task: What the model is packed for. For ``raw``, the modules after the transformer mean nothing.
+        task: The task for which the model is packed. For ``raw``, the modules after the transformer are ignored.
 
     Returns:
-        The folder, which is removed with the object; ``None`` if the model's own will do, or it is not one of
+        The folder, which is removed with the object; ``None`` if the model's own folder suffices, or is not one of
         sentence-transformers'.
 
     Raises:
@@ -116,5 +116,5 @@ def _fill_layer(target: Path, folder: Path, *, convert: bool) -> None:
 def _link(path: Path, target: Path) -> None:
     try:
         target.symlink_to(path.resolve())
-    except OSError:  # Windows allows links only to administrators
+    except OSError:  # on Windows, only administrators may create links
         shutil.copyfile(path, target)

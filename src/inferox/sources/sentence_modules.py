@@ -14,7 +14,7 @@ MODULES_FILE = "modules.json"
 """The list of a sentence-transformers model's modules, in the order in which they compute."""
 
 SETTINGS_FILE = "config_sentence_transformers.json"
-"""The settings of the model as a whole: its kind, its prompts."""
+"""The file with the settings of the model as a whole, such as its kind and its prompts."""
 
 RAW_HINT = "pack it with --task raw, and compute the rest yourself"
 """The advice for a model with modules that Inferox does not compute."""
@@ -24,7 +24,7 @@ _CLASS = re.compile(
     r"(?:models|(?:base|sentence_transformer|cross_encoder|sparse_encoder|multi_vector_encoder)\.(?:modules|models))\."
     r"(?:(?P<file>\w+)\.)?(?P<name>\w+)"
 )
-"""The full names under which sentence-transformers has kept its modules since its first version."""
+"""The full names that sentence-transformers' modules have had since its first version."""
 
 _KEYS = frozenset({"idx", "name", "path", "type", "kwargs"})
 
@@ -72,7 +72,7 @@ class SentenceModule:
     folder: str
 
     def file(self, name: str) -> str:
-        """A file of the module, relative to the model's folder."""
+        """Returns the path of a module's file, relative to the model's folder."""
         return f"{self.folder}/{name}" if self.folder else name
 
 
@@ -83,7 +83,7 @@ def read_modules(directory: Path) -> list[SentenceModule]:
         directory: The folder of the model.
 
     Raises:
-        PackageError: If it is not a list of objects as sentence-transformers writes them.
+        PackageError: If it is not a list of objects of the form that sentence-transformers writes.
         ConfigError: If a module is not one of sentence-transformers' own.
         UnsafePathError: If a module lies outside the model's folder.
     """
@@ -119,7 +119,7 @@ def pools_tokens(directory: Path) -> bool:
 
 
 def unsupported_module(module: SentenceModule, index: int) -> ConfigError:
-    """The error for a module that Inferox does not compute."""
+    """Makes the error for a module that Inferox does not compute."""
     does = _UNSUPPORTED.get(module.kind)
     where = f"module {index} in {MODULES_FILE}" + (f" (folder {module.folder!r})" if module.folder else "")
     usual = RAW_HINT if index else "Inferox packs models whose first module is a Transformer"
@@ -130,7 +130,7 @@ def unsupported_module(module: SentenceModule, index: int) -> ConfigError:
 
 
 def _check_names(entries: list[dict[str, Any]]) -> None:
-    # sentence-transformers keeps the last of several modules with one name, which is never what was meant.
+    # sentence-transformers keeps the last of several modules with the same name, which is never intended.
     names = [repr(entry.get("name", index)) for index, entry in enumerate(entries)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

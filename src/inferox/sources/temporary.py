@@ -1,4 +1,4 @@
-"""Folders like a model's own, with what it lacks, that live as long as the source."""
+"""Temporary folders that complete a model's own, and live as long as the source."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from inferox.core import PackageError
 
 
 def make_folder(fill: Callable[[Path], None], failure: str) -> TemporaryDirectory[str]:
-    """Makes a temporary folder, which is removed with the object; at once where filling it fails.
+    """Makes a temporary folder, which is removed with the object, or at once if filling it fails.
 
     Args:
-        fill: Writes what the folder is to hold.
-        failure: What could not be done, for the error.
+        fill: Fills the folder.
+        failure: The action that failed, for the error.
 
     Raises:
         PackageError: If a file cannot be written or linked.

@@ -1,4 +1,4 @@
-"""The limits of a ``tokenizer.json``: how far its steps may make a text grow, and how long they may take."""
+"""The limits of a ``tokenizer.json``: how far its steps may lengthen a text, and how long they may take."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from inferox.sources.tokenizer_names import TOKENIZER_FILE
 from inferox.sources.tokenizer_patterns import check_pattern
 
 MAX_FILE_BYTES = 256 * 2**20
-"""The largest ``tokenizer.json`` that is read: several times those of the largest vocabularies."""
+"""The largest ``tokenizer.json`` that is read: several times the size of those with the largest vocabularies."""
 
 MAX_STEPS = 32
-"""The most steps of each kind: normalizers, pre-tokenizers, decoders, post-processors; the most known is 9."""
+"""The most steps of each kind: normalizers, pre-tokenizers, decoders, post-processors; known ones have up to 9."""
 
 MAX_GROWTH = 16
 """The most that normalisation may lengthen a text, as a factor; known tokenizers reach 2."""
 
 MAX_ADDED_CHARACTERS = 256
-"""The longest text that a step puts before or into a text."""
+"""The most characters that a step prepends to or inserts into a text."""
 
 MAX_TEMPLATE_TOKENS = 256
-"""The most tokens that are added to a text or pair."""
+"""The most tokens that a template adds to a text or pair."""
 
 MAX_WORD_CHARACTERS = 500
-"""The longest word that WordPiece may try to divide, in time that grows with the cube of its length; known: 100."""
+"""The longest word that WordPiece may try to split, in time that grows with the cube of its length; known: 100."""
 
 MAX_PIECE_CHARACTERS = 128
-"""The longest piece of a Unigram vocabulary, which looks for all of them from each character on; known: 16 to 48."""
+"""The longest piece of a Unigram vocabulary, which is searched for pieces from each character; known: 16 to 48."""
 
 MAX_PIECE_PREFIXES = 32
 """The most pieces of a Unigram vocabulary that may be prefixes of one piece."""
 
 MAX_TOKEN_CHARACTERS = 1024
-"""The longest added token, and the longest text that is looked for."""
+"""The longest added token, and the longest text that a step searches for."""
 
 MAX_ADDED_TOKENS_CHARACTERS = 4_000_000
 """The most characters of all added tokens together."""
@@ -51,21 +51,21 @@ _SECTIONS = {
 }
 
 _GROWTH_WHEN_REPEATED = {
-    # What Unicode's own tables do at most; the first of them is the text's doing, not a choice of the package.
+    # The most that Unicode's own tables do; the first of them depends on the text, not on the package.
     **dict.fromkeys(("NFKC", "NFKD"), 18),
     **dict.fromkeys(("NFC", "NFD", "BertNormalizer"), 4),
-    # Each byte beyond ASCII is written as a character of two bytes, which a second pass takes for two.
+    # Each byte beyond ASCII is written as a character of two bytes, which a second pass treats as two.
     **dict.fromkeys(("ByteLevel", "Metaspace", "Lowercase"), 2),
 }
 
 _FORMS = {"NFC": "form", "NFD": "form", "NFKC": "form", "NFKD": "form", "BertNormalizer": "form"}
-"""Steps of which the first that comes is free, whichever it is."""
+"""Steps of which the first one is not counted, whichever it is."""
 
 _PRECOMPILED_GROWTH = 18
 """The most characters that SentencePiece's own maps make of one, as Unicode's NFKC does."""
 
 _STEADY = frozenset(
-    # Normalizers, pre-tokenizers, post-processors and decoders that make nothing longer than once per character.
+    # Normalizers, pre-tokenizers, post-processors and decoders that give at most one character per character.
     (
         *("Strip", "StripAccents", "Nmt"),
         *("BertPreTokenizer", "CharDelimiterSplit", "Whitespace", "Punctuation", "WhitespaceSplit", "Digits"),
@@ -93,9 +93,9 @@ def read_tokenizer(content: bytes) -> Any:
             f"{TOKENIZER_FILE} has {counted(len(content), 'byte')}, but at most {MAX_FILE_BYTES} are read"
         )
     try:
-        # Not the strict reader of settings: it looks at each number of a vocabulary, which takes seconds.
+        # Not the strict reader of settings, which would check each number of a vocabulary and take seconds.
         document = json.loads(content, object_pairs_hook=_make_object)
-        check_tokenizer(document)  # writing a deeply nested value into a message takes as many frames as reading it
+        check_tokenizer(document)  # formatting a deeply nested value takes as many frames as reading it
     except (ValueError, RecursionError) as error:
         raise PackageError(
             f"{TOKENIZER_FILE} is not JSON: {first_line(error)}", hint="fetch the model again"
@@ -106,14 +106,14 @@ def read_tokenizer(content: bytes) -> Any:
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        # Of two values the library might take the one that is not checked here.
+        # Of two values, the library might use the one that is not checked here.
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f"the field {shown(twice)} appears twice")
     return made
 
 
 def check_tokenizer(document: Any) -> None:
-    """Checks that a tokenizer gives the same tokens each time, in time and memory that grow in proportion to the text.
+    """Checks that a tokenizer is deterministic, with time and memory in proportion to the text.
 
     Args:
         document: The content of ``tokenizer.json``.
@@ -127,7 +127,7 @@ def check_tokenizer(document: Any) -> None:
     _check_model(document.get("model"))
     _check_added_tokens(document.get("added_tokens"))
     growths = {section: _Steps(section).measure(document.get(section)) for section in _SECTIONS}
-    # Nothing is decoded here, so that what a decoder adds never comes to be.
+    # Inferox never decodes with it, so a decoder adds nothing.
     growth = growths["normalizer"] * growths["pre_tokenizer"] * growths["post_processor"]
     if growth > MAX_GROWTH:
         raise PackageError(
@@ -138,7 +138,7 @@ def check_tokenizer(document: Any) -> None:
 
 
 class _Steps:
-    """The steps of one section, and how far they make a text grow."""
+    """The steps of one section, and how far they lengthen a text."""
 
     def __init__(self, section: str) -> None:
         self._section = section
@@ -159,7 +159,7 @@ class _Steps:
                 f"{place} of {TOKENIZER_FILE} must be an object with a type, but is {shown(step)}",
                 hint="write it anew with AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY)",
             )
-        # Sequences count too, so that they cannot be nested without end.
+        # Sequences count too, so that they cannot be nested endlessly.
         self._count += 1
         if self._count > MAX_STEPS:
             raise PackageError(
@@ -168,7 +168,7 @@ class _Steps:
         if kind == "Sequence":
             self._take_sequence(step, place)
             return
-        # The product is held down so that hostile numbers stay small; beyond the limit the size does not matter.
+        # The product is capped so that hostile numbers stay small; beyond the limit the value does not matter.
         self._growth = min(self._growth * self._measure_step(kind, step, place), 10**9)
 
     def _take_sequence(self, step: Mapping[str, Any], place: str) -> None:
@@ -187,7 +187,7 @@ class _Steps:
         if kind in {"Replace", "Split"}:
             return self._measure_pattern(kind, step, subject)
         if kind == "Prepend":
-            # It is put before each part of a text that added tokens divide, and such a part may be one character.
+            # It is prepended to each part of a text between added tokens, and such a part may be a single character.
             return 1 + len(str(step.get("prepend") or ""))
         if kind == "TemplateProcessing":
             return self._measure_template(step, subject)
@@ -216,7 +216,7 @@ class _Steps:
             return 1
         added = len(str(step.get("content") or ""))
         if may_be_empty:
-            # The content then comes between any two characters.
+            # The content is then inserted between any two characters.
             return 1 + added
         return max(1, added if form == "Regex" else -(-added // len(text)))
 
@@ -226,7 +226,7 @@ class _Steps:
             table = base64.b64decode(step["precompiled_charsmap"], validate=True)
         except (KeyError, TypeError, ValueError, binascii.Error) as error:
             raise PackageError(f"{subject} has no precompiled_charsmap in base64") from error
-        # A trie of as many bytes as the first four say, then the texts that take the place of others, each ended by 0.
+        # A trie whose size the first four bytes give, then the replacement texts, each terminated by 0.
         texts = table[4 + int.from_bytes(table[:4], "little") :].split(b"\0")
         longest = max(len(text.decode("utf-8", errors="ignore")) for text in texts)
         self._seen["Precompiled"] += 1
@@ -261,7 +261,7 @@ class _Steps:
 
 
 def _as_list(value: Any, subject: str, key: str) -> list[Any]:
-    """A value that must be a list, or is not there."""
+    """Returns a value that must be a list, or an empty one if it is missing."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -274,7 +274,7 @@ def _is_sequence(piece: Mapping[str, Any]) -> bool:
 
 
 def _check_model(model: Any) -> None:
-    """Checks the settings of a model on which its time depends; the library checks the others."""
+    """Checks the settings of a model that affect its run time; the library checks the others."""
     if not isinstance(model, Mapping):
         raise PackageError(f"'model' of {TOKENIZER_FILE} must be a JSON object, but is {shown(model)}")
     dropout = model.get("dropout")
@@ -297,7 +297,7 @@ def _check_model(model: Any) -> None:
 
 
 def _check_pieces(pieces: Sequence[str]) -> None:
-    """Checks the pieces of a Unigram vocabulary, of which all that begin at a character are found and copied there."""
+    """Checks the pieces of a Unigram vocabulary, as all those that match at a character are found and copied there."""
     known = set(pieces)
     for piece in pieces:
         if len(piece) > MAX_PIECE_CHARACTERS:

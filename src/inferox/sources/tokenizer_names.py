@@ -1,4 +1,4 @@
-"""The names of the files of a tokenizer, and of what Inferox adds to them. Imports nothing, as tasks need them too."""
+"""The names of a tokenizer's files, and of the keys that Inferox adds. Imports nothing, as tasks need them too."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 """The file with the settings that the tokenizer's own format cannot hold."""
 
 LIMIT_IS_RESOLVED = "limit_is_resolved"
-"""The key of ``tokenizer_config.json`` that says that ``model_max_length`` takes the model's config into account."""
+"""The key of ``tokenizer_config.json`` that marks a ``model_max_length`` which accounts for the model's config."""

@@ -1,7 +1,7 @@
-"""Regular expressions of a tokenizer: those that are accepted need time in proportion to the text.
+"""The check that a tokenizer's regular expressions need only linear time.
 
-The tokenizers library runs them on an engine that backtracks. ``(a+)+b`` takes time that doubles with each character,
-and ``a+b`` time that grows with the square of a text's length. What is not shown here to be linear is refused.
+The tokenizers library runs them on a backtracking engine. ``(a+)+b`` takes time that doubles with each character, and
+``a+b`` time that grows with the square of a text's length. A pattern that is not shown here to be linear is refused.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 from inferox.core import PackageError, shown
 
 MAX_PATTERN_CHARACTERS = 4096
-"""The longest pattern that is accepted: several times that of the longest known."""
+"""The longest accepted pattern: several times as long as the longest known."""
 
 MAX_STEPS_PER_CHARACTER = 250
 """The most characters that the engine may examine per starting position of a search; known patterns need 130."""
 
 _SPACES = frozenset({r"\s++$", r"\s+$", r"\s*[\r\n]+", r"\s*[\r\n]", r"\s*[\r\n]++", r"\s+(?!\S)", r"\s++"})
-"""Alternatives on white space that may fail after reading all of it; linear if one of ``_SPACES_TAKEN`` comes after."""
+"""White-space alternatives that may fail after reading all of it; linear if one of ``_SPACES_TAKEN`` follows."""
 
 _SPACES_TAKEN = frozenset({r"\s+", r"\s++", r"\s+(?!\S)"})
-"""Alternatives that take white space of two characters or more, except at most the last one."""
+"""Alternatives that match white space of two or more characters, except at most the last one."""
 
 _ESCAPE = re.compile(
     r"\\(?:[sSdDwWnrt]|[pP]\{\^?[A-Za-z_ ]+\}|x[0-9A-Fa-f]{2}|x\{[0-9A-Fa-f]{1,6}\}|u[0-9A-Fa-f]{4}|[^A-Za-z0-9])",
@@ -38,12 +38,12 @@ _QUANTIFIER = re.compile(r"[?*+][?+]?|\{(\d{0,4})(,?)(\d{0,4})\}(\+?)", re.ASCII
 
 @dataclass(frozen=True)
 class _Element:
-    """One part of an alternative: a character, a class or a group, and how often it may come.
+    """One element of an alternative: a character, a class or a group, with its quantifier.
 
     Attributes:
-        source: What it is, without its quantifier.
-        low: How often it comes at least.
-        high: How often it comes at most; ``None`` for any number of times.
+        source: The element without its quantifier.
+        low: The fewest repetitions.
+        high: The most repetitions; ``None`` for any number.
         inner: The alternatives of a group; ``None`` for a character or a class.
     """
 
@@ -57,18 +57,18 @@ _Alternative = tuple[_Element, ...]
 
 
 class _NotLinearError(Exception):
-    """The pattern has something for which no bound is known."""
+    """The pattern has an element for which no bound is known."""
 
 
 def check_pattern(pattern: str, subject: str) -> bool:
-    """Checks that a pattern needs time in proportion to the text that it is searched in.
+    """Checks that a search for a pattern needs time in proportion to the text.
 
     Args:
         pattern: A regular expression in the syntax of the tokenizers library (Oniguruma's).
-        subject: Where it stands, for the message.
+        subject: Its location, for the message.
 
     Returns:
-        Whether it may match nothing, between any two characters.
+        Whether it may match the empty string, between any two characters.
 
     Raises:
         PackageError: If it is too long, or not known to be linear.
@@ -104,7 +104,7 @@ def _may_be_empty(element: _Element) -> bool:
 def _is_spaces(sources: list[str], index: int) -> bool:
     """Returns whether white space that an alternative reads is taken, by it or by a later one of the same kind."""
     for written in sources[index:]:
-        # Some files have the characters themselves where others have the escapes.
+        # Some files have the characters themselves in place of escapes.
         source = written.replace("\r", r"\r").replace("\n", r"\n")
         if source in _SPACES_TAKEN:
             return True
@@ -114,9 +114,9 @@ def _is_spaces(sources: list[str], index: int) -> bool:
 
 
 def _count_all(alternatives: list[_Alternative | None]) -> int:
-    """The most characters that are looked at from one place before the pattern matches or fails there.
+    """Counts the most characters examined from one position before the pattern matches or fails there.
 
-    What a match takes is not counted: the search goes on behind it.
+    The characters of a match are not counted, as the search continues behind it.
     """
     steps = 0
     for index, alternative in enumerate(alternatives):
@@ -136,7 +136,8 @@ def _count(alternative: _Alternative, following: _Alternative | None) -> int:
             rest = alternative[index + 1 :]
             if not _cannot_fail(rest) and not _is_cased_word(alternative, index, following):
                 raise _NotLinearError(f"after the repetition of {element.source!r} it needs more, and may go back")
-            # What the repetitions take belongs to the match; only what is looked at in vain behind them counts.
+            # The characters that the repetitions take belong to the match; only those examined in vain behind them
+            # count.
             vain = sum(_count_in_vain(part) for part in (element, *rest))
             return paths * (length + element.low + vain)
         choices, longest = _bound(element)
@@ -176,7 +177,7 @@ def _is_cased_word(alternative: _Alternative, index: int, following: _Alternativ
 
 
 def _bound(element: _Element) -> tuple[int, int]:
-    """In how many ways an element may match, and how many characters it may look at."""
+    """Returns the number of ways in which an element may match, and the most characters that it may examine."""
     if element.high is None:
         raise _NotLinearError(f"{element.source!r} is repeated without end inside a group")
     spread = element.high - element.low + 1
@@ -195,7 +196,7 @@ def _bound(element: _Element) -> tuple[int, int]:
 
 
 def _split(pattern: str) -> list[str]:
-    """The alternatives of a pattern, as they are written."""
+    """Splits a pattern into its alternatives, as written."""
     parts, start = [], 0
     for place, symbol in _walk(pattern):
         if symbol == "|":
@@ -205,7 +206,7 @@ def _split(pattern: str) -> list[str]:
 
 
 def _walk(pattern: str) -> Iterator[tuple[int, str]]:
-    """Each symbol outside groups, and where it stands; a class, a group or an escape is one symbol."""
+    """Yields each symbol outside groups, with its position; a class, a group or an escape is one symbol."""
     place = 0
     while place < len(pattern):
         end = _end_of_symbol(pattern, place)
@@ -263,7 +264,7 @@ def _end_of_group(pattern: str, place: int) -> int:
 
 
 def _parse(source: str) -> _Alternative:
-    """The elements of one alternative."""
+    """Parses the elements of one alternative."""
     elements, place = [], 0
     while place < len(source):
         end = _end_of_symbol(source, place)
@@ -283,7 +284,7 @@ def _parse(source: str) -> _Alternative:
 
 
 def _check_look(symbol: str) -> None:
-    """Refuses a group that looks ahead or back for more than one character."""
+    """Refuses a lookahead or lookbehind of more than one character."""
     opening = _LOOK.match(symbol)
     inner = _parse(symbol[opening.end() : -1]) if opening else ()
     if len(inner) != 1 or inner[0].inner is not None or (inner[0].low, inner[0].high) != (1, 1):
@@ -315,5 +316,5 @@ def _read_quantifier(source: str, place: int) -> tuple[int, int | None, int]:
     high = None if comma and not last else int(last) if comma else low
     if high is not None and high < low:
         raise _NotLinearError(f"{found.group()!r} states its numbers in the wrong order")
-    # Where other engines take "{1,3}+" for a possessive quantifier, this one repeats the repetition.
+    # Other engines treat "{1,3}+" as a possessive quantifier, but this one repeats the repetition.
     return low, None if again else high, end

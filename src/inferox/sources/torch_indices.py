@@ -1,4 +1,4 @@
-"""Bounds of a module's integer inputs, from the tables whose rows they are the numbers of."""
+"""Bounds of a module's integer inputs, derived from the tables that they index."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _ARRANGING = frozenset(
     | {_aten.tile, _aten.transpose, _aten.unflatten, _aten.unsqueeze, _aten.view, _aten.view_as}
     | {_aten._reshape_alias, _aten._unsafe_view}  # noqa: SLF001 - what reshape and flatten become
 )
-"""Operators that give all elements of their first argument, in another arrangement."""
+"""Operators that return all elements of their first argument, possibly rearranged."""
 
 _EMBEDDING = frozenset(
     {_aten.embedding, _aten.embedding_bag, _aten._embedding_bag, _aten._embedding_bag_forward_only}  # noqa: SLF001
 )
-"""Operators that look up the rows of their first argument whose numbers are the second, and refuse negative ones."""
+"""Operators that look up rows of their first argument by the indices in the second, and refuse negative ones."""
 
 _CONVERTING = frozenset({_aten.to, _aten.type_as, _aten._to_copy})  # noqa: SLF001 - what the others become
 
 _WHOLE = frozenset({torch.int32, torch.int64})
-"""Types to which a conversion keeps every index; narrower ones wrap around."""
+"""Types to which a conversion preserves every index; narrower ones wrap around."""
 
 
 @contextmanager
 def watched_indices(inputs: Mapping[str, torch.Tensor], bounds: dict[str, int]) -> Iterator[None]:
-    """Finds, while a module computes, which of its inputs are the numbers of a table's rows.
+    """Finds, while a module computes, the inputs that index the rows of tables.
 
-    An embedding refuses numbers that its table does not have, also negative ones, which other runtimes count from the
-    end. Followed are operators that arrange an input's elements anew.
+    An embedding refuses indices that its table does not have, including negative ones, which other runtimes count from
+    the end. Operators that rearrange an input's elements are followed.
 
     Args:
-        inputs: What the module is called with, by name.
-        bounds: For each such input the number below which its elements are is put into it, the least of all tables'.
+        inputs: The inputs of the call, by name.
+        bounds: Receives the exclusive upper bound of each such input, the least of all tables'.
     """
     with _Watch(inputs, bounds):
         yield
@@ -48,7 +48,7 @@ def watched_indices(inputs: Mapping[str, torch.Tensor], bounds: dict[str, int]) 
 class _Watch(TorchDispatchMode):
     def __init__(self, inputs: Mapping[str, torch.Tensor], bounds: dict[str, int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's own has no types
-        # The tensors are kept: another one could be given the id of one that is gone.
+        # The tensors are kept alive, as the id of a freed one could be reused.
         self._inputs = {id(value): (value, name) for name, value in inputs.items() if value.dtype in _WHOLE}
         self._bounds = bounds
 

@@ -1,4 +1,4 @@
-"""A source model that PyTorch holds, whatever it came from."""
+"""A source model in PyTorch, whatever it was loaded from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from inferox.sources.measure import measure_signature
 from inferox.sources.torch_indices import watched_indices
 
 Call = Callable[[Any, Mapping[str, torch.Tensor]], Any]
-"""Calls a module with named tensors, as its kind wants them."""
+"""A function that calls a module with named tensors, in the way that its kind requires."""
 
 
 _MADE_UP_EXAMPLES = "they were made up here; give real ones by packing a function: python:module:factory"
@@ -40,9 +40,9 @@ class Examples:
 
     Attributes:
         tensors: An example of each input by name, on the CPU.
-        specs: What each input is, in the order in which the model takes them.
-        assumed: Dims that nobody stated: where the model takes no other extent, they become fixed.
-        came_with_model: Whether they are samples of its use; otherwise only their shapes mean anything.
+        specs: The specification of each input, in the order in which the model takes them.
+        assumed: Dims that nobody stated: if the model takes no other extent, they become fixed.
+        came_with_model: Whether they are samples of its use; otherwise only their shapes are meaningful.
     """
 
     tensors: Mapping[str, torch.Tensor]
@@ -52,20 +52,20 @@ class Examples:
 
 
 class TorchSource(SourceModel):
-    """A model that PyTorch computes on the CPU. Opening one runs it, which finds its outputs.
+    """A model that PyTorch computes on the CPU. Opening one runs it to find its outputs.
 
     Args:
-        facts: The facts about it.
+        facts: The facts about the model.
         module: The module, on the CPU and in evaluation mode.
         examples: Inputs to try it on.
         call: Calls the module with named tensors.
-        has_weights: Whether its weights can be kept apart from it.
-        outputs: The only outputs to keep, where it has them; ``None`` for all.
-        limits: The largest extent that it takes of a named dim.
-        holds: Whatever must live as long as the source, such as a temporary folder.
+        has_weights: Whether its weights can be stored apart from it.
+        outputs: The only outputs to keep, if it has them; ``None`` for all.
+        limits: The largest extent of each named dim that has a limit.
+        holds: An object that must live as long as the source, such as a temporary folder.
 
     Raises:
-        PackageError: If the model fails on the examples, or gives something else than tensors.
+        PackageError: If the model fails on the examples, or returns something other than tensors.
         UnsupportedDTypeError: If an output has a data type that NumPy lacks.
     """
 
@@ -100,12 +100,12 @@ class TorchSource(SourceModel):
 
     @property
     def facts(self) -> SourceFacts:
-        """The facts about it."""
+        """The facts about the model."""
         return self._facts
 
     @property
     def signature(self) -> Signature:
-        """The named tensors that it takes and gives."""
+        """The named tensors that it takes and returns."""
         return self._signature
 
     @property
@@ -120,7 +120,7 @@ class TorchSource(SourceModel):
 
     @property
     def num_parameters(self) -> int:
-        """The number of parameters, each shared one counted once."""
+        """The number of parameters; shared ones are counted once."""
         return sum({_memory(value): value.numel() for value in self._module.parameters()}.values())
 
     def compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -132,15 +132,15 @@ class TorchSource(SourceModel):
             OutOfMemoryError: If the machine does not have enough memory.
         """
         self._signature.check_inputs(inputs)
-        # torch.tensor copies: the model can neither change the caller's arrays nor give them back.
+        # torch.tensor copies, so that the model can neither change the caller's arrays nor return them.
         outputs = self._run({name: torch.tensor(inputs[name]) for name in self._signature.input_names})
         return {name: value.numpy() for name, value in outputs.items()}
 
     def save_weights(self, path: Path) -> bool:
-        """Writes the weights, each shared one once; see ``SourceModel``.
+        """Writes the weights, with shared ones only once; see ``SourceModel``.
 
-        Of weights that are one memory under several names, the first name is written; the file's metadata gives it for
-        each of the others, as safetensors' own ``save_model`` does.
+        Weights that share memory under several names are written under the first one; the file's metadata maps the
+        others to it, as safetensors' own ``save_model`` does.
 
         Raises:
             PackageError: If the file cannot be written, as when the disk is full.
@@ -162,7 +162,7 @@ class TorchSource(SourceModel):
         return True
 
     def _try(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        # torch.tensor copies: a module may write into its inputs, and these are used again.
+        # torch.tensor copies, as a module may write into its inputs, and these are used again.
         tensors = {name: torch.tensor(value) for name, value in inputs.items()}
         with watched_indices(tensors, self._index_bounds):
             outputs = self._run(tensors)
@@ -178,7 +178,7 @@ class TorchSource(SourceModel):
 
 
 def data_type(tensor: torch.Tensor) -> DataType:
-    """The data type of a tensor that is to become an array.
+    """Returns the data type of a tensor that is to be converted to an array.
 
     Raises:
         UnsupportedDTypeError: If Inferox or NumPy lacks it.
@@ -195,13 +195,13 @@ def data_type(tensor: torch.Tensor) -> DataType:
 
 
 def name_outputs(value: Any) -> dict[str, torch.Tensor]:
-    """Gives names to whatever a module returns.
+    """Names the outputs of a module.
 
-    A tensor is ``output``; the tensors of tuples and lists are ``output_0``, ``output_1`` and so on; those of a mapping
-    keep their names, and whatever else it holds is ignored.
+    A tensor is named ``output``; the tensors of tuples and lists are ``output_0``, ``output_1`` and so on; those of a
+    mapping keep their names, and its other values are ignored.
 
     Raises:
-        PackageError: If the value holds no tensor, or a tuple holds something else than tensors.
+        PackageError: If the value contains no tensor, or a tuple contains anything but tensors.
     """
     if isinstance(value, torch.Tensor):
         return {"output": value}
@@ -233,6 +233,6 @@ def _memory(value: torch.Tensor) -> tuple[Any, ...]:
 
 
 def _alone(value: torch.Tensor) -> torch.Tensor:
-    """The tensor in memory of its own, in row-major order: itself if it is so already."""
+    """Returns the tensor in memory of its own, in row-major order: itself if it is so already."""
     whole = value.untyped_storage().nbytes() == value.numel() * value.element_size()
     return value.contiguous() if whole else value.clone(memory_format=torch.contiguous_format)

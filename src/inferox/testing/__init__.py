@@ -1,1 +1,1 @@
-"""For authors of backends: a conformance suite (``inferox.testing.conformance``) and a backend to learn from."""
+"""Tools for authors of backends: a conformance suite (``inferox.testing.conformance``) and an example backend."""

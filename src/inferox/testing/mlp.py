@@ -1,7 +1,7 @@
 """A small model that every backend can express: a perceptron with known outputs.
 
 ``y = W4 · relu(W2 · relu(W0 · x + b0) + b2) + b4``, with the names that ``torch.nn.Sequential`` gives its layers.
-It computes every row by itself, and is just large enough that a leak of its weights can be told from noise.
+It computes every row independently, and is just large enough for a leak of its weights to stand out from noise.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ SIGNATURE = Signature(
 """``x``: f32 ``[batch, 8]``; ``y``: f32 ``[batch, 3]``."""
 
 WEIGHTS_BYTES = 4 * sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(WIDTHS))
-"""The bytes of all weights in fp32."""
+"""The size of all weights in fp32."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 @cache
 def mlp_weights() -> Mapping[str, npt.NDArray[np.float32]]:
-    """The weights by name, each ``weight`` ``[out, in]`` and each ``bias`` ``[out]``, the same in every process."""
+    """Returns the weights by name, each ``weight`` ``[out, in]`` and ``bias`` ``[out]``, the same in every process."""
     random, weights = np.random.default_rng(0), {}
     for layer, (fan_in, fan_out) in zip(LAYERS, pairwise(WIDTHS), strict=True):
         weights[f"{layer}.weight"] = (random.standard_normal((fan_out, fan_in)) / np.sqrt(fan_in)).astype(np.float32)
@@ -51,8 +51,8 @@ def mlp_inputs(rows: int, *, seed: int = 0) -> Arrays:
     """Draws inputs.
 
     Args:
-        rows: How many rows.
-        seed: Other seeds give other rows.
+        rows: The number of rows.
+        seed: The random seed.
 
     Returns:
         ``x``, f32 ``[rows, 8]``.
@@ -77,7 +77,7 @@ def mlp_outputs(inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
 
 
 def save_mlp_weights(root: Path) -> str:
-    """Writes the weights where a package keeps them.
+    """Writes the weights to their place in a package.
 
     Args:
         root: The folder of the package.

@@ -1,6 +1,6 @@
-"""A whole backend in NumPy: perceptrons only, and every promise of the contract kept.
+"""A complete example backend in NumPy: it runs only perceptrons, but fulfils the whole contract.
 
-Inferox does not register it: it is here to be read, and to show that the conformance suite can be passed.
+Inferox does not register it: it is meant to be read, and shows that the conformance suite can be passed.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ from inferox.machine import resolve_threads
 from inferox.testing.mlp import LAYERS, SIGNATURE, save_mlp_weights
 
 CONFIG = "backends/numpy/mlp.json"
-"""``{"layers": [...]}``: the layers' names in their order. A ReLU stands after all but the last."""
+"""The config file, ``{"layers": [...]}``: the layers' names in order. A ReLU follows all layers but the last."""
 
 _MAX_CONCURRENCY = 16
 """The most concurrent calls. NumPy multiplies matrices this small on the caller's thread."""
 
 Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
-"""The transposed weight ``[in, out]`` and the bias ``[out]``."""
+"""A layer: the transposed weight ``[in, out]`` and the bias ``[out]``."""
 
 
 translated = ErrorBorder("numpy")
-"""Translates what NumPy raises inside a block."""
+"""The border that translates NumPy's exceptions."""
 
 
 class NumpyModel(Model):
-    """A perceptron. It keeps no state, so that any number of threads may call it.
+    """A perceptron. It is stateless, so any number of threads may call it.
 
     Args:
-        artifact: What it was loaded from.
-        device: Where it runs.
+        artifact: The artifact from which it was loaded.
+        device: The device that it runs on.
         package: The name of the package.
-        layers: The layers in their order.
+        layers: The layers in order.
     """
 
     takes_arrays: ClassVar[bool] = True
@@ -76,7 +76,7 @@ class NumpyModel(Model):
         self._layers: Sequence[Layer] | None = layers
 
     def close(self) -> None:
-        """Releases the weights. A ``forward`` under way in another thread still completes."""
+        """Releases the weights. A ``forward`` in progress in another thread still completes."""
         self._layers = None
 
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -101,7 +101,7 @@ class NumpyBackend(HostBackend):
         return "numpy"
 
     def probe(self) -> Availability:
-        """Always available: Inferox itself needs NumPy."""
+        """Reports that it is always available, since Inferox itself needs NumPy."""
         return Availability(version=np.__version__)
 
     def _multiply(self, left: Array, right: Array, device: DeviceId) -> Array:  # noqa: ARG002 - there is the CPU alone
@@ -112,7 +112,7 @@ class NumpyBackend(HostBackend):
         return artifact.backend == self.name and artifact.format == "safetensors"
 
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
-        self.tensor_builder(device)  # refuses a device that is not there
+        self.tensor_builder(device)  # refuses a device that does not exist
         resolve_threads(options.threads)  # refuses a number below 1; NumPy's threads are the process' own
         with translated(f"loading {options.package}", default=LoadError):
             config = read_json_object(artifact.path("config"), error_type=LoadError)

@@ -1,4 +1,4 @@
-"""Every artifact of a package, measured side by side on this machine."""
+"""The comparison of all artifacts of a package, measured side by side on this machine."""
 
 from inferox.machine.description import Machine
 from inferox.measuring.comparison.comparing import compare

@@ -1,4 +1,4 @@
-"""An artifact that takes part in a comparison, or a library beside it."""
+"""The run of an artifact in a comparison, or of a library beside it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from inferox.parity import ArtifactEvidence
 
 @dataclass
 class ArtifactRun:
-    """An artifact that takes part, or a library, and what has been measured of it so far.
+    """An artifact, or a library, that takes part in a comparison, and its measurements so far.
 
     Attributes:
         name: The name of the artifact or of the library.
         artifact: The artifact; ``None`` for a library.
-        reason: Why it takes no part, or no longer; ``None`` if it does.
-        failure: Why a later start failed, after all was measured; ``None`` if none did.
-        limit_s: The most that its worker's next answers may take together, in seconds.
+        reason: Why it does not take part, or no longer does; ``None`` if it does.
+        failure: Why a later start failed, after everything was measured; ``None`` if none did.
+        limit_s: The most time that its worker's next answers may take together, in seconds.
         worker: The process in which it is loaded.
-        device: Where it runs.
+        device: The device that it runs on.
         runtime_version: The version of its runtime; ``None`` if that is unknown.
-        calibration: The worker's first answer about items of mixed lengths, of few items; empty before.
-        facts: What its worker says that there is to measure.
+        calibration: The worker's first measurement of a few items of mixed lengths; empty before that.
+        facts: The worker's description of what there is to measure.
         starts: Each start.
         latency: For each single row by its index, the seconds of each call, round by round.
-        throughput: The worker's answers about items of mixed lengths, round by round.
-        parity: The worker's answer about parity; ``None`` if it has not been asked.
-        peak_memory_bytes: The most memory that its process had; ``None`` if it has not been asked.
+        throughput: The worker's measurements of items of mixed lengths, round by round.
+        parity: The worker's measurement of parity; ``None`` if there is none yet.
+        peak_memory_bytes: The peak memory of its process; ``None`` if it was not measured yet.
     """
 
     name: str
@@ -60,7 +60,7 @@ class ArtifactRun:
         return bool(self.calibration) and self.facts["typical"] in self.latency
 
     def start(self, load: dict[str, Any]) -> None:
-        """Loads the artifact in a fresh process, in place of the one before.
+        """Loads the artifact in a fresh process, which replaces the previous one.
 
         Raises:
             WorkerError: If it cannot be loaded, or takes too long.
@@ -72,11 +72,11 @@ class ArtifactRun:
         self.device, self.runtime_version = found["device"], found["version"]
 
     def look_ahead(self, items: int, latency_s: float) -> None:
-        """Asks what there is to measure, and gets a first answer of few items of mixed lengths and of a typical row.
+        """Finds out what there is to measure, and takes first measurements of a few mixed items and of a typical row.
 
         Args:
-            items: How many items.
-            latency_s: For how long the typical row is repeated, in seconds.
+            items: The number of mixed items.
+            latency_s: The time for which the typical row is repeated, in seconds.
 
         Raises:
             WorkerError: If the worker fails, ends, or takes too long.
@@ -86,11 +86,11 @@ class ArtifactRun:
         self.measure_latency(self.facts["typical"], latency_s)
 
     def measure_latency(self, index: int, budget_s: float) -> None:
-        """Computes one row again and again.
+        """Measures the latency of one row by repeated calls.
 
         Args:
-            index: Which of the single rows.
-            budget_s: For how long, in seconds.
+            index: The index among the single rows.
+            budget_s: The time to spend, in seconds.
 
         Raises:
             WorkerError: If the worker fails, ends, or takes too long.
@@ -99,10 +99,10 @@ class ArtifactRun:
         self.latency.setdefault(index, []).append(tuple(seconds))
 
     def measure_throughput(self, items: int) -> None:
-        """Answers items of mixed lengths once.
+        """Measures one computation of items of mixed lengths.
 
         Args:
-            items: How many.
+            items: The number of items.
 
         Raises:
             WorkerError: If the worker fails, ends, or takes too long.
@@ -110,7 +110,7 @@ class ArtifactRun:
         self.throughput.append(self._ask("throughput", items=items))
 
     def measure_memory(self) -> None:
-        """Asks for the peak of memory until now.
+        """Measures the peak memory so far.
 
         Raises:
             WorkerError: If the worker fails, ends, or takes too long.
@@ -118,7 +118,7 @@ class ArtifactRun:
         self.peak_memory_bytes = self._ask("memory")["peak_memory_bytes"]
 
     def measure_parity(self) -> None:
-        """Compares outputs with those of the reference.
+        """Measures the agreement of its outputs with the reference.
 
         Raises:
             WorkerError: If the worker fails, ends, or takes too long.

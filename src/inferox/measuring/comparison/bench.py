@@ -1,4 +1,4 @@
-"""One loaded artifact, and what can be measured of it."""
+"""The measurements of one loaded artifact."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _FEWEST_CALLS, _MOST_CALLS = 3, 200
 
 
 class Bench:
-    """An artifact, loaded and put through its first computation.
+    """An artifact that is loaded and has done its first computation.
 
     Args:
         package: The path of a package.
         artifact: The name of one of its artifacts.
-        device: Where to load it; ``None`` for the backend's default device.
-        threads: How many CPU threads the runtime may use.
+        device: The device to load on; ``None`` for the backend's default device.
+        threads: The number of CPU threads that the runtime may use.
         trust_code: Whether code that comes with the package may run.
 
     Raises:
-        InferoxError: If the package cannot be opened, or the artifact not be loaded or run.
+        InferoxError: If the package cannot be opened, or the artifact cannot be loaded or run.
     """
 
     def __init__(self, package: str, artifact: str, device: str | None, *, threads: int, trust_code: bool) -> None:
@@ -62,25 +62,25 @@ class Bench:
         return {"lengths": lengths, "typical": self._workload.typical(self._singles)}
 
     def latency(self, *, index: int, budget_s: float) -> dict[str, Any]:
-        """Computes one row again and again.
+        """Measures the latency of one row by repeated calls.
 
         Args:
-            index: Which of the single rows.
-            budget_s: For how long, in seconds.
+            index: The index among the single rows.
+            budget_s: The time to spend, in seconds.
         """
         items = [self._singles[index]]
-        # What ran in between has taken this process' place in the caches.
+        # Whatever ran in between has evicted this process's data from the caches.
         self._answer(items)
         seconds = time_calls(lambda: self._answer(items), budget_s, fewest=_FEWEST_CALLS, most=_MOST_CALLS)
         return {"seconds": seconds}
 
     def throughput(self, *, items: int) -> dict[str, Any]:
-        """Answers items of mixed lengths once, in the batches that the task chooses.
+        """Measures one computation of items of mixed lengths, in the batches that the task chooses.
 
-        Where it has not answered as many before, it does so untimed first.
+        If it has not computed as many before, it first does so untimed.
 
         Args:
-            items: How many.
+            items: The number of items.
         """
         made = self._workload.mixed(items)
         rows = self._workload.rows(made)
@@ -95,17 +95,17 @@ class Bench:
         }
 
     def memory(self) -> dict[str, Any]:
-        """The most memory that this process has had, in bytes."""
+        """Returns the peak memory of this process, in bytes."""
         return {"peak_memory_bytes": peak_memory_bytes()}
 
     def parity(self) -> dict[str, Any]:
-        """Runs the samples, and compares with the reference."""
+        """Computes the samples, and compares the outputs with the reference's."""
         if self._samples is None:
             return {"evidence": None}
         return {"evidence": measure_again(self._context, self._artifact, self._model, self._samples).to_json()}
 
     def close(self) -> None:
-        """Frees what the model holds."""
+        """Frees the model's resources."""
         self._model.close()
 
     def _answer(self, items: Sequence[Any]) -> None:

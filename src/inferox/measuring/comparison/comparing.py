@@ -1,4 +1,4 @@
-"""Measuring every artifact of a package side by side: in processes of their own, in turn, round by round."""
+"""The comparison of a package's artifacts: each in a process of its own, in turn, round by round."""
 
 from __future__ import annotations
 
@@ -31,28 +31,29 @@ def compare(
     plan: Plan = FULL,
     progress: Progress = lambda _what, _used_s, _total_s: None,
 ) -> Comparison:
-    """Measures every artifact of a package that can be run here.
+    """Measures every artifact of a package that can run here.
 
-    Each is loaded in a process of its own. Only one of them computes at any time, and every measurement goes round all
-    of them before the next begins, so that whatever else the machine does affects all of them alike. Where
-    sentence-transformers is installed and no backend is chosen, it takes its turns with the model of a package for the
-    task ``embed``, too.
+    Each is loaded in a process of its own. Only one of them computes at any time, and every measurement is taken of all
+    of them before the next begins, so that other load on the machine affects all of them alike. If
+    sentence-transformers is installed and no backend is chosen, it takes part as well with the model of a package for
+    the task ``embed``.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
         backend: The only backend to measure, or ``auto`` for all.
-        device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
-        threads: How many CPU threads each runtime may use; ``None`` for one per core that this process may use.
+        device: The device to run on, such as ``cuda:0``; ``None`` for each backend's default device.
+        threads: The number of CPU threads that each runtime may use; ``None`` for one per core that this process may
+            use.
         trust_code: Whether code that comes with the package may run.
-        seconds: How long it may take in all, starts included; ``None`` for as long as the plan takes. A
+        seconds: The time limit for everything, starts included; ``None`` for as long as the plan takes. A
             ``TimeBudget`` may have begun before.
-        plan: How much is measured where there is time for it; repetitions are scaled to the time.
-        progress: Is told how far it has come.
+        plan: The amount of measurement if there is time for it; repetitions are scaled to the time.
+        progress: Told about the progress.
 
     Raises:
         PackageError: If there is no package, or it is damaged or unsafe.
-        BackendNotFoundError: If the backend that is asked for is not registered.
-        NoUsableBackendError: If no artifact can be run here; it lists the reason for each.
+        BackendNotFoundError: If the requested backend is not registered.
+        NoUsableBackendError: If no artifact can run here; it lists the reason for each.
         DeadlineExceededError: If the time is over before anything was measured.
         ConfigError: If the device or the time is not valid.
     """

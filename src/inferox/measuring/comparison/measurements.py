@@ -18,8 +18,8 @@ class Start:
     """One start of an artifact in a process of its own.
 
     Attributes:
-        load_s: From the opened package to the loaded model, the import of the runtime included, in seconds.
-        first_result_s: From the start of the process to the first result, in seconds.
+        load_s: The time from the opened package to the loaded model, including the runtime's import, in seconds.
+        first_result_s: The time from the start of the process to the first result, in seconds.
     """
 
     load_s: float
@@ -71,23 +71,23 @@ class Throughput:
 
 @dataclass(frozen=True)
 class ArtifactMeasurement:
-    """Everything that was measured of one artifact.
+    """The measurements of one artifact.
 
     Attributes:
         artifact: Its name.
-        device: Where it ran.
+        device: The device that it ran on.
         runtime_version: The version of its runtime; ``None`` if that is unknown.
         starts: Each start, in a process of its own.
-        latency: One row at a time, by rising length: of each length that was reached.
-        typical: Which of ``latency`` stands in the table: a row of ordinary length.
-        throughput: Whole requests, from the items to the answers, in the batches that the task chooses.
-        peak_memory_bytes: The most resident memory that its process had while speed was measured, shared pages and the
-            Python interpreter included; ``None`` if that was not reached.
+        latency: The latency of single rows, by ascending length, for each length that was reached.
+        typical: The index in ``latency`` of a row of ordinary length, which the table shows.
+        throughput: The throughput of whole requests, from items to answers, in the batches that the task chooses.
+        peak_memory_bytes: The peak resident memory of its process while speed was measured, including shared pages and
+            the Python interpreter; ``None`` if that was not reached.
         size_bytes: The size of its files.
-        shared_bytes: What of it other artifacts of the package read as well.
-        evidence: How well it agrees with the reference here; ``None`` if the package carries no samples, or that
-            was not reached.
-        packed_class: How well it agreed when it was packed; ``None`` if that is not known.
+        shared_bytes: The part of that size which other artifacts of the package share.
+        evidence: Its agreement with the reference here; ``None`` if the package has no samples, or that was not
+            reached.
+        packed_class: Its parity class from pack time; ``None`` if that is not known.
     """
 
     artifact: str
@@ -119,7 +119,7 @@ class ArtifactMeasurement:
         return self.latency[self.typical]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, with the raw numbers and what follows from them."""
+        """Returns everything, including the raw numbers and the figures derived from them."""
         tokens_per_s = self.throughput.tokens_per_s
         return {
             **asdict(self),
@@ -143,21 +143,21 @@ class Comparison:
         name: The package's name.
         version: The package's version.
         digest: The SHA-256 digest of its manifest.
-        task: What its numbers mean.
-        machine: Where it was measured.
-        threads: How many CPU threads each runtime could use.
-        plan: How much was to be measured, as scaled to the time.
+        task: Its task.
+        machine: The machine on which it was measured.
+        threads: The number of CPU threads that each runtime could use.
+        plan: The plan, as scaled to the time.
         started_at: When it began: ISO 8601, UTC.
-        duration_s: How long it took, in seconds.
-        artifacts: What was measured of each artifact that could be run, the quickest with mixed lengths first.
-        not_run: For each artifact that could not be run here, why.
-        peer: What was measured of sentence-transformers with the same model, whose ``artifact`` is its name; ``None``
-            where it is not installed, was not asked for, or ``no_peer`` says why not.
-        no_peer: Why sentence-transformers, which is installed, was not measured; ``None`` if nothing hindered it.
-        price_per_hour: What an hour of this machine costs, in any currency; ``None`` if that is not known.
-        proof: How far the package is proven from a text or image on; ``None`` if that was not recorded.
-        ending: Whether all was measured that was to be.
-        failures: For each artifact that was measured and failed when it was started again, how.
+        duration_s: The time that it took, in seconds.
+        artifacts: The measurements of each artifact that could run, the fastest with mixed lengths first.
+        not_run: The reason for each artifact that could not run here.
+        peer: The measurements of sentence-transformers with the same model, whose ``artifact`` is its name; ``None``
+            if it is not installed, was not requested, or ``no_peer`` says why not.
+        no_peer: Why sentence-transformers, though installed, was not measured; ``None`` if nothing prevented it.
+        price_per_hour: The price of an hour of this machine, in any currency; ``None`` if that is not known.
+        proof: The extent to which the package is proven from text or image; ``None`` if that was not recorded.
+        ending: Whether everything planned was measured.
+        failures: The failure of each artifact that was measured, but failed when it was started again.
         unreached: For each artifact that was measured in part, what was not reached, as phrases.
     """
 
@@ -201,7 +201,7 @@ class Comparison:
         return self.price_per_hour / 3600 * 1e6 / item.throughput.rows_per_s.median
 
     def to_json(self) -> dict[str, Any]:
-        """Everything that was measured, raw rounds included, as JSON values."""
+        """Returns everything that was measured, including the raw rounds, as JSON values."""
         return {
             "name": self.name,
             "version": self.version,

@@ -1,4 +1,4 @@
-"""sentence-transformers, given the same items as the artifacts of a package."""
+"""The measurements of sentence-transformers with the same items as a package's artifacts."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def has_peer(task: str) -> bool:
 
 
 class PeerBench(Bench):
-    """The library with a package's model, put through its first computation.
+    """sentence-transformers with a package's model, loaded and with its first computation done.
 
     Args:
         package: The path of a package for the task ``embed``.
-        threads: How many CPU threads it may use.
+        threads: The number of CPU threads that it may use.
 
     Raises:
-        PackageError: If the package cannot be opened, or the library not compute its model.
+        PackageError: If the package cannot be opened, or the library cannot compute its model.
     """
 
     def __init__(self, package: str, *, threads: int) -> None:
@@ -59,11 +59,11 @@ class PeerBench(Bench):
         return {"load_s": self._load_s, "device": "cpu", "version": find_version(PEER)}
 
     def parity(self) -> dict[str, Any]:
-        """No evidence: its vectors were compared when it was loaded."""
+        """Returns no evidence: its vectors were compared when it was loaded."""
         return {"evidence": None}
 
     def close(self) -> None:
-        """Nothing: the process that it is measured in ends."""
+        """Does nothing: the process in which it is measured ends."""
 
     def _answer(self, items: Sequence[Any]) -> None:
         self._encoder.encode(items)

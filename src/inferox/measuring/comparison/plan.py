@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 _MOST_ROUNDS = 20
 LEAST_LATENCY_S = 0.02
-"""For how long a row is repeated at least: below, a figure says more about the moment than about the artifact."""
+"""The least time for which a row is repeated: with less, a figure says more about the moment than the artifact."""
 
 _LEAST_THROUGHPUT_S = 0.1
 
@@ -32,12 +32,12 @@ class Plan:
     timeout_s: float
 
     def fit(self, left_s: float, *, artifacts: int, lengths: int) -> Plan:
-        """The plan scaled to the time that is left: shorter repetitions or, where there is more time, more rounds.
+        """Scales the plan to the time that is left: shorter repetitions or, if there is more time, more rounds.
 
         Args:
             left_s: The time that is left for all rounds, in seconds; infinity if there is no limit.
-            artifacts: How many artifacts take turns.
-            lengths: How many lengths are measured by themselves.
+            artifacts: The number of artifacts that take turns.
+            lengths: The number of lengths that are measured by themselves.
         """
         if not math.isfinite(left_s):
             return self
@@ -54,4 +54,4 @@ class Plan:
 
 
 FULL = Plan(starts=3, rounds=5, latency_s=0.25, throughput_s=2.0, timeout_s=300.0)
-"""Enough for figures to rely on: half a minute per artifact."""
+"""The plan for reliable figures: half a minute per artifact."""

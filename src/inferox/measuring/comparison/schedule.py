@@ -1,4 +1,4 @@
-"""The measurements of a comparison, one after the other, within a time."""
+"""The schedule of a comparison's measurements within a time budget."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inferox.measuring.time_budget import Ending, TimeBudget
 from inferox.measuring.timing import order_turns
 
 Progress = Callable[[str, float, float], None]
-"""Told what is done now, how many seconds are over, and how many it may take in all: infinity for no limit."""
+"""A callback that takes the current step, the seconds used, and the seconds in total: infinity for no limit."""
 
 _CALIBRATION_ITEMS = 16
 _FEWEST_ITEMS, _MOST_ITEMS = 8, 1024
@@ -35,23 +35,23 @@ class _TimeOverError(Exception):
 
 
 class Schedule:
-    """The measurements, each by all artifacts in turn.
+    """The schedule of measurements, each taken of all artifacts in turn.
 
     Every artifact is started once, and gives a first answer at once: a typical row, and a few of mixed lengths. The
-    first round measures the same for longer, then memory and parity, then rows of the other lengths: what is cut short
-    has an answer, and lacks details. As many rounds follow as the time allows, up to the plan's, and at the end more
-    starts.
+    first round measures the same for longer, then memory and parity, then rows of the other lengths, so that a
+    comparison that is cut short has answers, and lacks only details. As many rounds follow as the time allows, up to
+    the plan's, and at the end more starts.
 
     Args:
-        runs: Those that take part.
-        load: What a worker is told to load with, besides the artifact's name.
-        plan: How much is measured; it is scaled to the time once the artifacts have been started.
-        budget: The time.
-        progress: Is told how far it has come.
+        runs: The artifacts that take part.
+        load: The arguments for loading, besides the artifact's name.
+        plan: The plan, which is scaled to the time once the artifacts have been started.
+        budget: The time budget.
+        progress: Told about the progress.
 
     Attributes:
-        plan: How much is measured, as scaled.
-        unreached: The names of the artifacts that were not started because of the time.
+        plan: The plan, as scaled.
+        unreached: The names of the artifacts that were not started for lack of time.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Schedule:
     def _fit_plan(self) -> None:
         running = self._running()
         slowest_s = max((run.calibration["seconds"] for run in running), default=1.0)
-        # All artifacts are of one task, so that any of them says what there is to measure.
+        # All artifacts have the same task, so any of them can describe what there is to measure.
         self._lengths = len(running[0].facts["lengths"]) if running else 0
         self._typical = running[0].facts["typical"] if running else 0
         rounds_s = _ROUNDS_SHARE * self._budget.left_s
@@ -131,9 +131,9 @@ class Schedule:
         self._each(what, lambda run: run.measure_latency(index, self.plan.latency_s), number)
 
     def _start_again(self) -> None:
-        """Starts all again as often as the plan says, where the time allows that.
+        """Starts all again as often as planned, if the time allows it.
 
-        One that fails keeps its figures, and the failure is told beside them.
+        One that fails keeps its figures, and the failure is reported beside them.
         """
         self._is_measured = True
         for number in range(1, self.plan.starts):
@@ -149,7 +149,7 @@ class Schedule:
         return [run for run in self._runs if run.reason is None and run.failure is None]
 
     def _drop(self, run: ArtifactRun, why: str) -> None:
-        # What was measured to the end keeps its figures, beside which the failure is told.
+        # An artifact that was measured to the end keeps its figures, and the failure is reported beside them.
         run.leave()
         if self._is_measured:
             run.failure = f"failed when it was started again: {why}"
@@ -157,7 +157,7 @@ class Schedule:
             run.reason = f"failed after its first answer: {why}" if run.has_answer else why
 
     def _each(self, what: str, act: Callable[[ArtifactRun], None], number: int = 0) -> None:
-        """Lets all runs that still take part act in turn."""
+        """Runs an action on all runs that still take part, in turn."""
         for run in order_turns(self._running(), number):
             self._step(run, what, act)
 
@@ -186,10 +186,10 @@ class Schedule:
 
 
 def order_starts(runs: Sequence[ArtifactRun], peer: ArtifactRun | None) -> list[ArtifactRun]:
-    """The order in which artifacts are started; where the time is short, the last are given up first.
+    """Orders the starts of artifacts; if the time is short, the last are given up first.
 
-    One artifact of each backend and precision comes first, then what they are compared with, and then their other
-    layouts, which differ the least from what is measured by then.
+    One artifact of each backend and precision comes first, then the library beside them, and then their other layouts,
+    which differ least from what has been measured by then.
 
     Args:
         runs: The artifacts, the best first.

@@ -1,9 +1,8 @@
-"""The process that an artifact is measured in: ``python -P -m inferox.measuring.comparison.worker``.
+"""The process in which an artifact is measured: ``python -P -m inferox.measuring.comparison.worker``.
 
 It reads one JSON object per line from standard input, such as ``{"command": "latency", "index": 0, "budget_s": 0.25}``,
-and answers each with one line on standard output: ``{"result": {…}}``, or ``{"error": "…"}`` where it failed. The first
-command is ``load``. It ends when its standard input ends, even while it computes, so that it never outlives whoever
-started it.
+and answers each with one line on standard output: ``{"result": {…}}``, or ``{"error": "…"}`` if it failed. The first
+command is ``load``. It ends when its standard input ends, even while it computes, so that it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -63,14 +62,14 @@ def _load(artifact: str, package: str, *, device: str | None, threads: int, trus
 
 
 def _claim_output() -> TextIO:
-    """Keeps standard output for answers: whatever a runtime prints goes to standard error."""
+    """Reserves standard output for answers: whatever a runtime prints goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers
 
 
 def _requests(stream: TextIO) -> Iterator[dict[str, Any]]:
-    """The requests as they come; the process ends where the stream does, whatever it is doing then."""
+    """Yields the requests as they arrive; the process ends with the stream, whatever it is doing."""
     arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     def read() -> None:
@@ -78,7 +77,7 @@ def _requests(stream: TextIO) -> Iterator[dict[str, Any]]:
             for line in stream:
                 arrived.put(json.loads(line))
         finally:
-            # Also where the last line is cut short, as that of a parent that was killed.
+            # Also if the last line is incomplete, as from a parent that was killed.
             os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()

@@ -1,4 +1,4 @@
-"""A worker, as the process that started it sees it."""
+"""A worker process from its parent's side."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_LINE = 300
 
 
 class WorkerError(Exception):
-    """A worker failed, crashed, or took too long; its text says which, as a reason for people."""
+    """A worker failed, crashed, or took too long; its text gives the reason in words."""
 
 
 class WorkerTimeoutError(WorkerError):
@@ -32,17 +32,17 @@ class WorkerTimeoutError(WorkerError):
 class WorkerProcess:
     """A process in which one artifact is measured. It is a context manager that ends the process.
 
-    It is started apart from the terminal: an interruption from the keyboard reaches the parent alone, which ends it.
+    It is detached from the terminal: a keyboard interrupt reaches only the parent, which ends it.
 
     Args:
-        threads: How many threads libraries may start that take the number from the environment.
+        threads: The number of threads for libraries that read it from the environment.
     """
 
     def __init__(self, *, threads: int) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by ``end``
         self._started = time.perf_counter()
         self._process = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
-            # -P keeps the current folder, which may hold anything, out of what is imported.
+            # -P keeps the current folder, which may contain anything, off the import path.
             [sys.executable, "-P", "-m", _MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -55,7 +55,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The id of the process."""
         return self._process.pid
 
     @property
@@ -68,12 +68,12 @@ class WorkerProcess:
 
         Args:
             command: The command.
-            timeout_s: The most that the answer may take, in seconds.
+            timeout_s: The most time that the answer may take, in seconds.
             arguments: Its arguments, as JSON values.
 
         Raises:
             WorkerTimeoutError: If the worker takes too long.
-            WorkerError: If the worker says that it failed, or ends.
+            WorkerError: If the worker reports a failure, or ends.
         """
         self._send({"command": command, **arguments})
         try:
@@ -89,7 +89,7 @@ class WorkerProcess:
         return result
 
     def end(self) -> None:
-        """Ends the process, whatever it is doing, and what it has started. Ending it twice does nothing."""
+        """Kills the process, whatever it is doing, and its children. Ending it twice does nothing."""
         self._kill()
         self._process.wait()
         for stream in (self._process.stdin, self._errors):
@@ -104,11 +104,11 @@ class WorkerProcess:
 
     def _kill(self) -> None:
         if self._process.returncode is not None:
-            return  # its number may be another's by now
+            return  # its id may have been reused by now
         if sys.platform == "win32":
             self._process.kill()
         else:
-            os.killpg(self._process.pid, signal.SIGKILL)  # runtimes start processes of their own, which would stay
+            os.killpg(self._process.pid, signal.SIGKILL)  # runtimes start processes of their own, which would remain
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None  # noqa: S101 - it was started with a pipe
@@ -116,7 +116,7 @@ class WorkerProcess:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
         except OSError:
-            # It has ended, and so does the reading of its answers, which says how.
+            # It has ended, and so will the reading of its answers, which reports how.
             return
 
     def _read(self) -> None:
@@ -155,5 +155,5 @@ def _close(stream: Any) -> None:
     try:
         stream.close()
     except OSError:
-        # What was left to be written has no reader any more.
+        # Whatever was left to write has no reader any more.
         return

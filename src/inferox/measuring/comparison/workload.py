@@ -1,4 +1,4 @@
-"""The items that artifacts are given to compute: the same for each of them, every time."""
+"""The items that artifacts compute: the same for each of them, every time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from inferox.parity import Samples
 from inferox.tasks import ImageClassifyTask, RawTask, RerankTask, Task
 
 SHORTEST_WORDS, LONGEST_WORDS = 3, 250
-"""The words of the shortest and the longest text."""
+"""The numbers of words of the shortest and the longest text."""
 
 _MEDIAN_WORDS, _SIGMA = 14.0, 0.85
-"""A log-normal distribution of lengths, as short texts that people write have it: 20 words on average, and one text in
-twenty above 57."""
+"""The median and sigma of a log-normal distribution of lengths, typical of short texts: 20 words on average, and one
+text in twenty above 57."""
 
 TYPICAL_WORDS = 16
-"""The text whose latency stands for that of one row."""
+"""The number of words of the text whose latency represents that of one row."""
 
 _LENGTHS_WORDS = (1, 4, TYPICAL_WORDS, 32, 64, 128, LONGEST_WORDS)
 
@@ -38,10 +38,10 @@ _IMAGE_SHAPES = ((224, 224), (480, 640), (300, 200), (600, 800))
 
 
 def mixed_texts(count: int) -> list[str]:
-    """Makes texts of 3 to 250 words, 20 on average, in no order of length.
+    """Makes texts of 3 to 250 words, 20 on average, in random order of length.
 
     Args:
-        count: How many. The first of many are the same as of few.
+        count: The number of texts. The first ones are the same for any number.
     """
     draw = random.Random(0)  # noqa: S311 - varied, not secret
     lengths = (round(draw.lognormvariate(math.log(_MEDIAN_WORDS), _SIGMA)) for _ in range(count))
@@ -53,8 +53,8 @@ class Workload:
 
     Args:
         task: The task.
-        signature: What the model takes, as the package states it.
-        samples: The package's sample calls, which a model of unknown meaning is given; ``None`` if it has none.
+        signature: The model's signature, as the package states it.
+        samples: The package's sample calls, for a model of unknown meaning; ``None`` if it has none.
     """
 
     def __init__(self, task: Task, signature: Signature, samples: Samples | None) -> None:
@@ -63,16 +63,16 @@ class Workload:
         self._samples = samples
 
     def first(self) -> Any:
-        """The item of one row of ordinary length."""
+        """Returns the item of one row of ordinary length."""
         return self._one(TYPICAL_WORDS)
 
     def singles(self) -> list[Any]:
-        """Items of one row each, of rising length, where the task's rows have lengths; otherwise one item."""
+        """Returns items of one row each, in ascending length, if the task's rows have lengths; otherwise one item."""
         if isinstance(self._task, ImageClassifyTask | RawTask):
             return [self.first()]
         items = [self._one(words) for words in _LENGTHS_WORDS]
         lengths = [self.length(item) or 0 for item in items]
-        # Texts beyond what the model takes are cut, and so of one length.
+        # Texts longer than the model takes are cut, and so have the same length.
         rising = takewhile(lambda pair: pair[0] < pair[1], zip([-1, *lengths], lengths, strict=False))
         return items[: len(list(rising))]
 
@@ -81,10 +81,10 @@ class Workload:
         return min(len(singles) - 1, _LENGTHS_WORDS.index(TYPICAL_WORDS))
 
     def mixed(self, count: int) -> list[Any]:
-        """Items of mixed lengths.
+        """Makes items of mixed lengths.
 
         Args:
-            count: How many.
+            count: The number of items.
         """
         if isinstance(self._task, RawTask):
             return list(islice(cycle(self._calls()), count))
@@ -94,7 +94,7 @@ class Workload:
         return [_pair(text) for text in texts] if isinstance(self._task, RerankTask) else texts
 
     def rows(self, items: Sequence[Any]) -> Batch | None:
-        """The rows of items; ``None`` if a model's calls have no rows."""
+        """Encodes items as rows; ``None`` if a model's calls have no rows."""
         try:
             return self._task.encode(items)
         except ConfigError:
@@ -103,11 +103,11 @@ class Workload:
             return None
 
     def length(self, item: Any) -> int | None:
-        """The tokens of an item of one row; ``None`` if rows have none."""
+        """Counts the tokens of an item of one row; ``None`` if rows have none."""
         return self.tokens(self.rows([item]))
 
     def tokens(self, rows: Batch | None) -> int | None:
-        """The tokens of rows; ``None`` if rows have none."""
+        """Counts the tokens of rows; ``None`` if rows have none."""
         return rows.token_count if rows is not None and rows.ragged else None
 
     def _one(self, words: int) -> Any:

@@ -1,4 +1,4 @@
-"""The libraries that define what a model answers, each behind one interface."""
+"""The libraries that define a model's answers, behind one interface."""
 
 from inferox.packing.defining.choice import INSTALL_HINT, NoDefinition, open_defining_library
 from inferox.packing.defining.library import DefiningLibrary, Definition

@@ -15,12 +15,12 @@ INSTALL_HINT = "pip install 'inferox[reference]'"
 
 
 _LEAST_MAJOR = {"sentence-transformers": 6, "transformers": 5}
-"""The oldest major version of each library that has what is asked of it."""
+"""The oldest supported major version of each library."""
 
 
 @dataclass(frozen=True)
 class NoDefinition:
-    """The reason why no library defines what a model must answer.
+    """The reason why no library defines a model's answers.
 
     Attributes:
         reason: The reason, with what to do about it.
@@ -30,14 +30,14 @@ class NoDefinition:
 
 
 def open_defining_library(source: SourceModel, task: str, max_length: int | None) -> DefiningLibrary | NoDefinition:
-    """Opens the library that defines what a source model answers.
+    """Opens the library that defines a source model's answers.
 
-    sentence-transformers defines the vectors of texts and the scores of pairs, transformers' pipelines the labels of
-    texts and images. Both read the model's own folder, as its author published it.
+    sentence-transformers defines the vectors of texts and the scores of pairs, and transformers' pipelines define the
+    labels of texts and images. Both read the model's own folder, as its author published it.
 
     Args:
         source: The model that is packed.
-        task: The task that it is packed for.
+        task: The task for which it is packed.
         max_length: The most tokens of a row, as the package states it.
     """
     directory = source.facts.origin
@@ -75,4 +75,4 @@ def _open(task: str, directory: Path, max_length: int | None) -> DefiningLibrary
 
 
 _OF_SENTENCE_TRANSFORMERS = frozenset({"embed", "rerank"})
-"""The tasks that sentence-transformers defines; the others are those of transformers' pipelines."""
+"""The tasks that sentence-transformers defines; transformers' pipelines define the others."""

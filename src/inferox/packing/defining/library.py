@@ -35,16 +35,16 @@ class Definition:
 
 
 class DefiningLibrary(ABC):
-    """A model as the library that defines it loads it: in fp32, on the CPU, with none of Inferox's own code."""
+    """A model as loaded by the library that defines it: in fp32, on the CPU, without any code of Inferox."""
 
     name: ClassVar[str]
     """The library's distribution, such as ``sentence-transformers``."""
 
     distributions: ClassVar[tuple[str, ...]]
-    """The distributions whose versions decide what it answers."""
+    """The distributions whose versions determine its answers."""
 
     def versions(self) -> dict[str, str]:
-        """The versions of the distributions that take part."""
+        """Returns the versions of the distributions that take part."""
         return {name: find_version(name) for name in self.distributions}
 
     @property
@@ -58,7 +58,7 @@ class DefiningLibrary(ABC):
 
     @abstractmethod
     def define(self, proof_input: ProofInput) -> Definition:
-        """Answers one input by itself, through the library's public interface.
+        """Computes one input by itself, through the library's public interface.
 
         Args:
             proof_input: The input.
@@ -69,17 +69,17 @@ class DefiningLibrary(ABC):
 
 
 _MODULES = {"pillow": "PIL"}
-"""The modules of distributions that other distributions bring too, as pillow-simd does."""
+"""The modules of distributions that other distributions provide as well, such as pillow-simd."""
 
 
 def find_version(distribution: str) -> str:
-    """The version of a distribution; of its module, where that came with another distribution or with none.
+    """Finds the version of a distribution, or of its module if another distribution or none installed that.
 
     Args:
-        distribution: The distribution, whose module is there.
+        distribution: The distribution, whose module is installed.
 
     Returns:
-        The version; ``unknown`` where the module does not say it.
+        The version; ``unknown`` if the module does not state it.
     """
     try:
         return version(distribution)
@@ -90,13 +90,13 @@ def find_version(distribution: str) -> str:
 
 @contextmanager
 def captured(module: Any) -> Iterator[list[Any]]:
-    """Keeps what a module gives while a library answers, so that it need not compute twice.
+    """Captures a module's outputs while a library computes, so that they need not be computed twice.
 
     Args:
         module: A ``torch.nn.Module``.
     """
     outputs: list[Any] = []
-    # A copy, because modules that follow may write into the same mapping.
+    # A copy, because later modules may write into the same mapping.
     handle = module.register_forward_hook(lambda _module, _inputs, output: outputs.append(copy(output)))
     try:
         yield outputs
@@ -106,7 +106,7 @@ def captured(module: Any) -> Iterator[list[Any]]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps what the libraries tell about loading a model from the terminal: packing says what matters itself."""
+    """Silences the libraries' messages about loading a model: packing itself reports what matters."""
     from transformers.utils import logging as hf_logging
 
     verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""transformers' pipelines, which define the labels of texts, of their parts, and of images."""
+"""transformers' pipelines, which define the labels of texts, of spans, and of images."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TokenizedLibrary(DefiningLibrary):
         self._takes_own_limit = max_length is not None and self._tokenizer.model_max_length > UNKNOWN_LIMIT
         _limit(self._tokenizer, directory, max_length)
         self._model = _open_model(self.kind, directory)
-        # Its types know pipelines by literal names alone.
+        # Its type hints know pipelines only by literal names.
         open_pipeline: Any = transformers.pipeline
         self._pipeline: Any = open_pipeline(
             self.pipeline, model=self._model, tokenizer=self._tokenizer, device="cpu", **self.options
@@ -68,7 +68,7 @@ class TextLabelLibrary(TokenizedLibrary):
     pipeline: ClassVar[str] = "text-classification"
 
     def define(self, proof_input: ProofInput) -> Definition:
-        """Tokens, logits and scored labels; see ``DefiningLibrary``."""
+        """Returns the tokens, logits and scored labels; see ``DefiningLibrary``."""
         item = proof_input.item
         texts = {"text": item} if isinstance(item, str) else {"text": item[0], "text_pair": item[1]}
         encoded = self._tokenizer(**texts, truncation=True, return_tensors="pt")
@@ -88,7 +88,7 @@ class TokenLabelLibrary(TokenizedLibrary):
     options: ClassVar[Mapping[str, Any]] = {"aggregation_strategy": "simple"}
 
     def define(self, proof_input: ProofInput) -> Definition:
-        """Tokens with their characters, logits and labelled parts of a text; see ``DefiningLibrary``."""
+        """Returns the tokens with offsets, the logits and the labelled spans; see ``DefiningLibrary``."""
         encoded = self._tokenizer(proof_input.item, truncation=True, return_tensors="pt", return_offsets_mapping=True)
         tokens = {name: value[0].numpy() for name, value in encoded.items()}
         tokens["offsets"] = tokens.pop("offset_mapping")
@@ -111,8 +111,8 @@ class TokenLabelLibrary(TokenizedLibrary):
 class ImageLabelLibrary(DefiningLibrary):
     """The pipeline ``image-classification``, with the image processor that uses Pillow.
 
-    Where torchvision is installed, transformers would take another, which resizes to other pixels. A package prepares
-    images with Pillow, wherever it is packed and wherever it runs.
+    If torchvision is installed, transformers would choose another one, which resizes to different pixels. A package
+    prepares images with Pillow, wherever it is packed and wherever it runs.
 
     Args:
         directory: The model's own folder.
@@ -132,7 +132,7 @@ class ImageLabelLibrary(DefiningLibrary):
         )
 
     def define(self, proof_input: ProofInput) -> Definition:
-        """Pixels, logits and scored labels; see ``DefiningLibrary``."""
+        """Returns the pixels, logits and scored labels; see ``DefiningLibrary``."""
         from PIL import Image
 
         if not isinstance(proof_input.item, bytes):
@@ -144,7 +144,7 @@ class ImageLabelLibrary(DefiningLibrary):
         return Definition({"pixel_values": pixels[0].numpy()}, _logits(computed), _labels(answer))
 
     def settings(self) -> dict[str, str]:
-        """The class of the image processor; see ``DefiningLibrary``."""
+        """Returns the class of the image processor; see ``DefiningLibrary``."""
         return {"image_processor": type(self._processor).__name__}
 
 
@@ -156,22 +156,22 @@ def _open_image_processor(directory: Path) -> Any:
         named = str(stated.get("image_processor_type"))
         if not named.endswith(_RETIRED_SUFFIX):
             raise
-        # Versions before 5 wrote this name into many files, and their classes were the image processors.
+        # Versions before 5 wrote this name into many files, as their image processors had such class names.
         raise ValueError(
             f"{image_settings_file(directory)} names {named}, which transformers 5 no longer has: "
             f"write {named.removesuffix(_RETIRED_SUFFIX)}ImageProcessor there, and pack again"
         ) from error
-    # Transformers falls back to another backend with no more than a warning.
+    # transformers falls back to another backend with only a warning.
     if getattr(processor, "backend", None) != _PILLOW:
         raise ValueError(f"it has no image processor that uses Pillow for this model, only {type(processor).__name__}")
     return processor
 
 
 def _limit(tokenizer: Any, directory: Path, max_length: int | None) -> None:
-    """Has a model's tokenizer cut where the model ends: a config may state less than its tokenizer does.
+    """Makes a tokenizer cut at the model's limit: a config may state a lower limit than its tokenizer.
 
-    The pipelines go on beyond what the config states where positions are not learned, and so past what the model was
-    trained for. sentence-transformers does not, and neither does a package.
+    If positions are not learned, the pipelines go beyond the config's limit, and so beyond what the model was trained
+    for. sentence-transformers does not, and neither does a package.
     """
     config = transformers.AutoConfig.from_pretrained(str(directory), **_OPTIONS)
     stated = getattr(config, "max_position_embeddings", None)
@@ -192,5 +192,5 @@ def _logits(computed: Sequence[Any]) -> Arrays:
 def _labels(answer: Any) -> list[dict[str, Any]]:
     while answer and isinstance(answer[0], list):
         answer = answer[0]
-    # Configs may name labels by numbers or by nothing; a package has their texts.
+    # Configs may name labels by numbers or not at all; a package has their texts.
     return [{"label": str(part["label"]), "score": float(part["score"])} for part in answer]

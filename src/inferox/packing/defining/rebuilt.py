@@ -1,4 +1,4 @@
-"""sentence-transformers' model of what a package carries, to measure beside the package's artifacts."""
+"""sentence-transformers' model rebuilt from a package, to measure beside the package's artifacts."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ from inferox.core import CONFIG_FILE, WEIGHTS_FILE, PackageError
 from inferox.package import Package
 
 _LEAST_COSINE = 0.9999
-"""Below, it would be another model."""
+"""The lowest cosine with the original's vectors; below, it would be another model."""
 
 
 class RebuiltEncoder:
-    """A ``SentenceTransformer`` in fp32 on the CPU, made of the config, weights, tokenizer and options of a package.
+    """A ``SentenceTransformer`` in fp32 on the CPU, made from the config, weights, tokenizer and options of a package.
 
     Args:
         package: A package for the task ``embed``.
-        threads: How many CPU threads PyTorch may use in this process from now on.
+        threads: The number of CPU threads that PyTorch may use in this process from now on.
 
     Raises:
-        PackageError: If sentence-transformers has no such model, or its vectors are not those that it gave when the
-            model was packed.
+        PackageError: If sentence-transformers has no such model, or its vectors differ from those at pack time.
     """
 
     def __init__(self, package: Package, *, threads: int) -> None:
@@ -45,7 +44,7 @@ class RebuiltEncoder:
         self._check(package)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Makes vectors as a user of sentence-transformers does, with its own defaults.
+        """Embeds texts as a user of sentence-transformers does, with its own defaults.
 
         Args:
             texts: The texts.
@@ -77,7 +76,7 @@ def _build(package: Package, folder: Path) -> SentenceTransformer:
     weights = folder / "model.safetensors"
     try:
         weights.symlink_to(package.root / WEIGHTS_FILE)
-    except OSError:  # systems on which only administrators may make links
+    except OSError:  # on systems where only administrators may create links
         shutil.copyfile(package.root / WEIGHTS_FILE, weights)
     options: dict[str, Any] = dict(package.info.task_options)
     settings: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}

@@ -36,7 +36,7 @@ class SentenceEncoderLibrary(DefiningLibrary):
         self._model = SentenceTransformer(str(directory), **_OPTIONS).float().eval()
 
     def define(self, proof_input: ProofInput) -> Definition:
-        """Tokens, token vectors and the vector of a text; see ``DefiningLibrary``."""
+        """Returns the tokens, the token vectors and the vector of a text; see ``DefiningLibrary``."""
         name = proof_input.prompt if proof_input.prompt is not None else self._model.default_prompt_name
         features = self._model.preprocess([proof_input.item], prompt=self._model.prompts[name] if name else None)
         tokens = _tokens(features)
@@ -65,7 +65,7 @@ class CrossEncoderLibrary(DefiningLibrary):
         self._model = CrossEncoder(str(directory), **_OPTIONS).float().eval()
 
     def define(self, proof_input: ProofInput) -> Definition:
-        """Tokens, logits and the score of a pair; see ``DefiningLibrary``."""
+        """Returns the tokens, the logits and the score of a pair; see ``DefiningLibrary``."""
         name = self._model.default_prompt_name
         features = self._model.preprocess([proof_input.item], prompt=self._model.prompts[name] if name else None)
         tokens = _tokens(features)

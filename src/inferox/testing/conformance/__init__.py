@@ -1,4 +1,4 @@
-"""The suite that every backend passes, whoever wrote it: subclass ``BackendConformance`` and run pytest.
+"""The conformance suite for backends: subclass ``BackendConformance`` and run pytest.
 
     class TestMyBackend(BackendConformance):
         dtypes = frozenset({DataType.F32, DataType.I64})
@@ -11,8 +11,8 @@
         def make_artifact(cls, root: Path) -> Artifact:
             return write_my_artifact(root)
 
-What belongs to the backend itself (its probe, devices, builders and tensors) is tested once. A backend that reads more
-than one format or precision subclasses ``ArtifactConformance`` for each further one, which tests loading and computing:
+The backend itself (its probe, devices, builders and tensors) is tested once. A backend that reads more than one format
+or precision subclasses ``ArtifactConformance`` for each further one, which tests loading and computing:
 
     class OfMyBackend(Subject): ...  # what both state: dtypes, make_backend
     class TestMyFormat(OfMyBackend, BackendConformance): ...
@@ -26,7 +26,7 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError("the conformance suite runs in pytest, which is not installed: pip install pytest") from error
 
-# A failed assert is to show its values here too, as it does in a test file.
+# A failed assert should show its values here too, as in a test file.
 pytest.register_assert_rewrite(
     *(f"{__name__}.{part}" for part in ("backends", "builders", "dlpack", "loading", "models", "subject", "tensors"))
 )
@@ -47,4 +47,4 @@ class ArtifactConformance(LoadingTests, ModelTests):
 
 
 class BackendConformance(BackendTests, BuilderTests, TensorTests, DLPackTests, ArtifactConformance):
-    """Everything that Inferox relies on in a backend, as tests. See ``subject.Subject`` for what a subclass states."""
+    """Tests of everything that Inferox relies on in a backend. See ``subject.Subject`` for what a subclass states."""

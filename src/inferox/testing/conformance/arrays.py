@@ -1,4 +1,4 @@
-"""Arrays that show whether every bit survives."""
+"""Arrays that reveal whether every bit survives."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy.typing as npt
 from inferox.core import DataType
 
 NUMPY_DTYPES = tuple(dtype for dtype in DataType if dtype is not DataType.BF16)
-"""The data types that NumPy has."""
+"""The data types that NumPy supports."""
 
 Array = npt.NDArray[Any]
 
 
 def random_bits(dtype: DataType, shape: tuple[int, ...]) -> Array:
-    """An array of random bits: among floating-point numbers, NaNs with all payloads.
+    """Makes an array of random bits: for floating-point types, this includes NaNs with all payloads.
 
     Args:
         dtype: One of NumPy's.
@@ -29,7 +29,7 @@ def random_bits(dtype: DataType, shape: tuple[int, ...]) -> Array:
 
 
 def special_values(dtype: DataType) -> Array:
-    """The values that conversions lose: extremes; and infinities, signed zeros, subnormals and NaNs with payloads.
+    """Makes an array of the values that conversions lose: extremes, infinities, signed zeros, subnormals, NaN payloads.
 
     Args:
         dtype: One of NumPy's.
@@ -49,7 +49,7 @@ def special_values(dtype: DataType) -> Array:
 
 
 def layouts(array: Array) -> dict[str, Array]:
-    """The same kind of array in every layout in memory that NumPy has.
+    """Returns the same kind of array in every memory layout that NumPy has.
 
     Args:
         array: An array of two axes with at least four elements on each.

@@ -1,4 +1,4 @@
-"""The backend itself: what it says of this machine, its devices, and what it reads."""
+"""Tests of the backend itself: its probe, its devices, and the artifacts that it reads."""
 # ruff: noqa: D102, S101 - tests assert, and their names say what
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from inferox.testing.conformance.subject import NOWHERE, OPTIONS, Subject
 
 
 class BackendTests(Subject):
-    """The contract of ``inferox.core.Backend``, short of loading."""
+    """Tests of the contract of ``inferox.core.Backend``, except loading."""
 
     def test_it_has_a_name(self, backend: Backend) -> None:
         assert backend.name

@@ -1,4 +1,4 @@
-"""Builders: tensors have the data type that was asked for, and nothing is rounded or wrapped on the way."""
+"""Tests of builders: tensors have the requested data type, and nothing is rounded or wrapped around."""
 # ruff: noqa: D102, PLR2004, S101 - tests assert, and their names say what
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ UNREPRESENTABLE: dict[DataType, tuple[Any, ...]] = {
     DataType.U8: (0.5, NAN, -1, 256, 10**5000, "1", None),
     DataType.BOOL: (0.5, NAN, 2, -1, 10**5000, "x", None),
 }
-"""For each data type, values that it does not hold."""
+"""Values that each data type cannot represent."""
 
 HUGE = ((2**62,), (2**70,), (2**31, 2**31, 2**31), (2**50,), (0, 2**62, 2**62), (1,) * 100)
-"""Shapes beyond every machine's memory, or beyond what a runtime counts. No machine has the memory for them."""
+"""Shapes that exceed every machine's memory, or what a runtime can count."""
 
 
 class BuilderTests(Subject):
-    """The contract of ``inferox.core.TensorBuilder``."""
+    """Tests of the contract of ``inferox.core.TensorBuilder``."""
 
     def test_the_device_is_the_one_asked_for(self, builder: TensorBuilder) -> None:
         same = builder.with_device(builder.device)

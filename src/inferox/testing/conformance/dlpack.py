@@ -1,4 +1,4 @@
-"""DLPack, both ways: other libraries take tensors over, and give theirs, without a change to a single bit."""
+"""Tests of DLPack in both directions: tensors are exchanged with other libraries without changing a single bit."""
 # ruff: noqa: D102, S101 - tests assert, and their names say what
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from inferox.testing.conformance.arrays import NUMPY_DTYPES, random_bits
 from inferox.testing.conformance.subject import Subject
 
 _CPU = (1, 0)
-"""The CPU as DLPack numbers it."""
+"""DLPack's type and index of the CPU."""
 
 TORCH_NAMES = {
     DataType.F64: "float64",
@@ -33,7 +33,7 @@ TORCH_NAMES = {
 
 
 class DLPackTests(Subject):
-    """The DLPack side of ``Tensor`` and ``TensorBuilder``."""
+    """Tests of the DLPack side of ``Tensor`` and ``TensorBuilder``."""
 
     @pytest.fixture
     def host_builder(self, backend: Backend) -> TensorBuilder:
@@ -54,7 +54,7 @@ class DLPackTests(Subject):
             assert np.shares_memory(found, array) is self.zero_copy
             taken.append((found, array.tobytes()))
         del tensor, array
-        gc.collect()  # once, as it takes long where large libraries are loaded
+        gc.collect()  # only once, as it is slow when large libraries are loaded
         for found, expected in taken:
             assert found.tobytes() == expected
 

@@ -1,4 +1,4 @@
-"""Loading: what may be loaded, and what a damaged or missing file gives."""
+"""Tests of loading: the artifacts that may be loaded, and the errors for damaged or missing files."""
 # ruff: noqa: D102, S101 - tests assert, and their names say what
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from inferox.testing.conformance.subject import NOWHERE, OPTIONS, Subject, read
 
 _WARM_UP_ROUNDS = 5
 _ROUNDS = 40
-"""Enough for a leak to outgrow what the allocator has set aside already, without growing the process."""
+"""The number of models to load, enough for a leak to exceed what the allocator has already reserved."""
 _ATTEMPTS = 3
 """The number of attempts in which memory may grow: it grows in each with a leak, but not with fragmentation."""
 _LEAST_WEIGHTS_BYTES = 2 << 20
-"""The size of weights whose leak can be told from the noise of an allocator."""
+"""The size of weights from which a leak can be told from the allocator's noise."""
 _SMALLER = {Precision.FP32: 1, Precision.FP16: 2, Precision.BF16: 2, Precision.INT8: 4}
 """The factor by which the weights may be smaller than in fp32."""
 
@@ -73,7 +73,7 @@ DAMAGES: dict[Callable[[Path], None], bool] = {
 
 
 class LoadingTests(Subject):
-    """The contract of ``inferox.core.Backend.can_load`` and ``load``, and of ``Model.close``."""
+    """Tests of the contract of ``inferox.core.Backend.can_load`` and ``load``, and of ``Model.close``."""
 
     def test_it_reads_its_own_artifacts_alone(self, backend: Backend, artifact: Artifact) -> None:
         assert artifact.backend == backend.name
@@ -204,7 +204,7 @@ class LoadingTests(Subject):
 
 
 def _trim_allocator() -> None:
-    """Gives memory that is free back to the system, where the C library can: a leak could hide in it."""
+    """Returns free memory to the system, if the C library can, since a leak could hide in it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

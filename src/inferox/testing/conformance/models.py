@@ -1,4 +1,4 @@
-"""Models: the right numbers, for every caller at once, and clear errors for inputs that do not fit."""
+"""Tests of models: correct numbers for concurrent callers, and clear errors for inputs that do not fit."""
 # ruff: noqa: D102, S101 - tests assert, and their names say what
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CALLS = 48
 
 
 class ModelTests(Subject):
-    """The contract of ``inferox.core.Model``. Inputs and outputs have the rows on their first axis."""
+    """Tests of the contract of ``inferox.core.Model``. Inputs and outputs have the rows on their first axis."""
 
     def test_it_computes_the_right_numbers(self, model: Model) -> None:
         for seed, rows in enumerate((1, 2, 7, 32, 2, 1)):
@@ -67,7 +67,7 @@ class ModelTests(Subject):
         try:
             found = model.forward(self.make_inputs(0))
         except InferoxError:
-            return  # a runtime may lack empty tensors, as long as it says so with an error of Inferox
+            return  # a runtime may lack empty tensors, as long as it raises an error of Inferox
         assert all(tensor.shape[0] == 0 for tensor in found.values())
 
     def test_results_stay_as_they_were(self, model: Model) -> None:
@@ -159,7 +159,7 @@ class ModelTests(Subject):
         calls = [self.make_inputs(1 + seed % 5, seed=seed) for seed in range(_CALLS)]
         alone = [read(model.forward(call)) for call in calls]
         for call in calls[::2]:
-            for array in call.values():  # what cannot be shared is copied, and the copy must live as long as the call
+            for array in call.values():  # an array that cannot be shared is copied, and the copy must outlive the call
                 array.setflags(write=False)
         start = threading.Barrier(_THREADS)
 
@@ -232,6 +232,6 @@ class ModelTests(Subject):
 
 
 def split_rows(outputs: Arrays) -> list[Arrays]:
-    """The outputs of each row, without the batch dim."""
+    """Splits outputs into those of each row, without the batch dim."""
     rows = len(next(iter(outputs.values())))
     return [{name: array[index] for name, array in outputs.items()} for index in range(rows)]

@@ -24,10 +24,10 @@ NOWHERE = DeviceId("nowhere", 7)
 
 
 class Subject:
-    """The facts and hooks that a subclass gives. Those without a value here must be given.
+    """The facts and hooks that a subclass provides. Those without a value here are required.
 
-    The artifact should be the perceptron of ``inferox.testing.mlp``. Where a backend cannot express it, the artifact
-    may be of another model: then ``make_inputs``, ``compute_expected`` and ``weights_bytes`` are overridden as well.
+    The artifact should be the perceptron of ``inferox.testing.mlp``. If a backend cannot express it, the artifact may
+    be of another model: then ``make_inputs``, ``compute_expected`` and ``weights_bytes`` must be overridden as well.
 
     Attributes:
         dtypes: The data types that tensors can have on the backend's default device. Every other must be refused.
@@ -36,7 +36,7 @@ class Subject:
             ``None`` if the runtime cannot be missing.
         code_formats: The formats that the backend reads and that run code which comes with the package.
         weights_bytes: The bytes of the weights in fp32.
-        tolerance: How far a number may be from the expected one, as a share of it and absolutely.
+        tolerance: The largest difference from an expected number, both relative and absolute.
     """
 
     dtypes: ClassVar[frozenset[DataType]]
@@ -56,7 +56,7 @@ class Subject:
         """Writes the artifact.
 
         Args:
-            root: An empty folder, to be the root of a package. Everything that the artifact needs must lie in it.
+            root: An empty folder, the root of a package. Everything that the artifact needs must be in it.
         """
         raise NotImplementedError
 
@@ -65,8 +65,8 @@ class Subject:
         """Draws inputs of the artifact's model.
 
         Args:
-            rows: How many rows.
-            seed: Other seeds give other rows.
+            rows: The number of rows.
+            seed: The random seed.
         """
         return mlp_inputs(rows, seed=seed)
 
@@ -75,13 +75,13 @@ class Subject:
         """Makes a batch of inputs.
 
         Args:
-            inputs: What ``make_inputs`` drew.
+            inputs: The result of ``make_inputs``.
         """
         return Batch.of_rows(inputs)
 
     @classmethod
     def compute_expected(cls, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-        """Computes what the artifact's model must give, without the backend.
+        """Computes the outputs that the artifact's model must give, without the backend.
 
         Args:
             inputs: The inputs by name.
@@ -90,9 +90,9 @@ class Subject:
 
     @classmethod
     def read_bytes(cls, tensor: Tensor) -> bytes:
-        """The elements of a tensor as bytes in row-major order.
+        """Reads the elements of a tensor as bytes in row-major order.
 
-        NumPy has no ``bf16``: where the backend has, it must pass such tensors on to PyTorch, or override this.
+        NumPy has no ``bf16``: a backend that has it must pass such tensors on to PyTorch, or override this.
         """
         if tensor.dtype is not DataType.BF16:
             return tensor.numpy().tobytes()
@@ -101,7 +101,7 @@ class Subject:
 
     @classmethod
     def assert_computes(cls, model: Model, inputs: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Asserts that a model gives what it must.
+        """Asserts that a model gives the expected outputs.
 
         Args:
             model: The model.
@@ -111,7 +111,7 @@ class Subject:
 
     @classmethod
     def assert_close(cls, found: Mapping[str, npt.NDArray[Any]], expected: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Asserts that arrays by name are the same within the tolerance, in the same types and shapes."""
+        """Asserts that named arrays are equal within the tolerance, with the same types and shapes."""
         assert list(found) == list(expected)
         for name, array in expected.items():
             assert found[name].dtype == array.dtype

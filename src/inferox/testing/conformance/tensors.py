@@ -1,4 +1,4 @@
-"""Tensors: whatever goes in comes out, bit by bit, in any layout."""
+"""Tests of tensors: whatever goes in comes out, bit by bit, in any layout."""
 # ruff: noqa: D102, S101 - tests assert, and their names say what
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from inferox.testing.conformance.subject import NOWHERE, Subject
 
 
 class TensorTests(Subject):
-    """The contract of ``inferox.core.Tensor``."""
+    """Tests of the contract of ``inferox.core.Tensor``."""
 
     @pytest.mark.parametrize("dtype", DataType, ids=str)
     def test_every_bit_of_a_data_type_survives_or_the_type_is_refused(
