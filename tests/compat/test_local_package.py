@@ -116,8 +116,14 @@ def test_what_is_not_there(name: str, message: str) -> None:
         SentenceTransformer(name)
 
 
+def test_a_model_of_another_kind_is_refused_before_it_is_packed(encoder_directory: Path, store: Path) -> None:
+    with pytest.raises(RequestError, match="is for the task embed, not for CrossEncoder"):
+        CrossEncoder(str(encoder_directory))
+    assert not list(store.rglob("*.json"))
+
+
 def test_a_model_of_another_kind(reranker_directory: Path, minilm_package: Path) -> None:
-    with pytest.raises(RequestError, match="is packed for the task embed, not for CrossEncoder"):
+    with pytest.raises(RequestError, match="is for the task embed, not for CrossEncoder"):
         CrossEncoder(minilm_package)
     with pytest.raises(ConfigError, match="states the model_type CrossEncoder, which gives no vectors"):
         SentenceTransformer(str(reranker_directory), backend="torch")

@@ -131,6 +131,8 @@ def test_a_single_document_is_refused(directory: Path) -> None:
 def test_a_model_with_several_labels_is_refused(tokenizer_directory: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"this one has 3 labels \(use the task classify"):
         choose_task(tmp_path, {"num_labels": 3}, None, task="rerank")
+    with pytest.raises(ConfigError, match=r"scores pairs, but config.json names BertModel \(use the task embed"):
+        choose_task(tmp_path, {"architectures": ["BertModel"]}, None, task="rerank")
     with pytest.raises(ManifestError, match="reads one score per pair"):
         open_task("rerank", {"activation": "sigmoid"}, tokenizer_directory, text_signature(logits(3)))
 

@@ -18,7 +18,6 @@ from inferox.loading.progress import watch
 from inferox.tasks import ClassifyTask, RerankTask
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class
 from inferox.tasks.ranking import rank_documents
-from inferox.tasks.text_task import TextTask
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,11 +53,11 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
         UnsupportedError: If an option is not supported; the error names it.
         ConfigError: If an option is invalid.
         PackageError: If there is no such model, or it cannot be packed.
-        RequestError: If it is a package of another task.
+        RequestError: If it is for another task.
         BackendError: If it cannot be loaded here.
     """
 
-    _KIND: ClassVar[tuple[type[TextTask], ...]] = (RerankTask, ClassifyTask)
+    _TASKS: ClassVar[frozenset[str]] = frozenset({"rerank", "classify"})
     _OTHER: ClassVar[str] = "for the vectors of texts use SentenceTransformer; for other tasks inferox.load"
 
     def __init__(

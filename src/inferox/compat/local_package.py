@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +17,14 @@ from inferox.package import ARCHIVE_SUFFIX, FORMAT_VERSION, Store
 from inferox.package.file_lock import FileLock
 from inferox.package.manifest import METADATA_FILE
 from inferox.sources.hub_access import HubAccess
+from inferox.sources.model_directory import read_config
+from inferox.tasks import detect_task
 
 _RUNTIMES = {"openvino": ("openvino", "onnx", "onnxscript"), "onnxruntime": ("onnxruntime", "onnx", "onnxscript")}
 """The libraries needed to write artifacts for each backend; the faster backend comes first."""
+
+Check = Callable[[str, str], None]
+"""Refuses a model, given by its name, for its task."""
 
 _logger = logging.getLogger(__name__)
 
@@ -43,8 +49,11 @@ class ModelChoice:
     precision: Precision
     hub: HubAccess
 
-    def find_package(self) -> Path:
+    def find_package(self, check: Check) -> Path:
         """Returns the package of the model, packing it first if that has not been done before.
+
+        Args:
+            check: Called before a model is packed, which may take minutes.
 
         Raises:
             PackageError: If there is no such model, or it cannot be packed.
@@ -54,15 +63,15 @@ class ModelChoice:
         if path.suffix == ARCHIVE_SUFFIX or (path / METADATA_FILE).is_file():
             return path
         if path.is_dir():
-            return self._find_packed(path, path.resolve().name)
+            return self._find_packed(path, path.resolve().name, check)
         if path.is_file() or path.is_absolute() or self.name.startswith(".") or self.name.count("/") > 1:
             raise PackageError(
                 f"{self.name} is neither a package nor the folder of a model",
                 hint="give a package, a folder that save_pretrained wrote, or a name on the hub such as org/name",
             )
-        return self._fetch()
+        return self._fetch(check)
 
-    def _fetch(self) -> Path:
+    def _fetch(self, check: Check) -> Path:
         from inferox.sources.hub import fetch_model
 
         names = [self.name] if "/" in self.name else [f"{self.organization}/{self.name}", self.name]
@@ -73,16 +82,18 @@ class ModelChoice:
             except PackageError as error:
                 failed = failed or error
             else:
-                return self._find_packed(found.directory, found.name)
+                return self._find_packed(found.directory, found.name, check)
         raise failed or PackageError("no model is named")
 
-    def _find_packed(self, directory: Path, label: str) -> Path:
+    def _find_packed(self, directory: Path, label: str, check: Check) -> Path:
         store = Store()
         folder = store.make_packed()
         package = folder / self._key(directory)
         lock = FileLock.exclude(package.with_suffix(".lock"), wait=True)
         try:
             if not (package / METADATA_FILE).is_file():
+                if self.task is None:
+                    check(label, detect_task(directory, read_config(directory), None))
                 self._pack(directory, package, label)
         finally:
             if lock is not None:

@@ -19,7 +19,6 @@ from inferox.compat.vector_precision import check_precision, quantise
 from inferox.core import ConfigError, to_torch
 from inferox.loading.progress import watch
 from inferox.tasks import EmbedTask, VectorForm
-from inferox.tasks.text_task import TextTask
 
 _OUTPUTS = ("sentence_embedding", "token_embeddings", None)
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
@@ -52,11 +51,11 @@ class SentenceTransformer(TextModel[EmbedTask]):
         UnsupportedError: If an option is not supported; the error names it.
         ConfigError: If an option is invalid.
         PackageError: If there is no such model, or it cannot be packed.
-        RequestError: If it is a package of another task.
+        RequestError: If it is for another task.
         BackendError: If it cannot be loaded here.
     """
 
-    _KIND: ClassVar[type[TextTask]] = EmbedTask
+    _TASKS: ClassVar[frozenset[str]] = frozenset({"embed"})
     _OTHER: ClassVar[str] = "for the scores of pairs use CrossEncoder; for other tasks inferox.load"
 
     def __init__(

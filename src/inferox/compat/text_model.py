@@ -54,11 +54,11 @@ class TextModel(Closing, Generic[TaskType]):
     Raises:
         UnsupportedError: If there is an option that is not supported.
         ConfigError: If there is no prompt of the name ``default_prompt_name``.
-        RequestError: If the package is for another task.
+        RequestError: If the model is for another task.
         InferoxError: If the package cannot be made or loaded.
     """
 
-    _KIND: ClassVar[type[TextTask] | tuple[type[TextTask], ...]]
+    _TASKS: ClassVar[frozenset[str]]
     _OTHER: ClassVar[str]
 
     def __init__(
@@ -73,7 +73,7 @@ class TextModel(Closing, Generic[TaskType]):
         refused: Mapping[str, Any],
     ) -> None:
         refuse_options(type(self).__name__, _HINTS, refused)
-        self.package = choice.find_package()
+        self.package = choice.find_package(self._check_task)
         planned = plan_load(
             self.package,
             choice.backend or "auto",
@@ -85,17 +85,21 @@ class TextModel(Closing, Generic[TaskType]):
         self._config = planned.loader.context.package.config
         self._loaded = planned.load()
         task = self._loaded.task
-        if not isinstance(task, self._KIND):
+        try:
+            self._check_task(self._loaded.name, task.name)
+        except RequestError:
             self._loaded.close()
-            raise RequestError(
-                f"{self._loaded.name!r} is packed for the task {task.name}, not for {type(self).__name__}",
-                hint=self._OTHER,
-            )
-        self._task: TaskType = task  # type: ignore[assignment] # as _KIND says
-        self.prompts = {**dict.fromkeys(("query", "document"), ""), **task.prompts, **(prompts or {})}
+            raise
+        self._task: TaskType = task  # type: ignore[assignment] # as its name says
+        self.prompts = {**dict.fromkeys(("query", "document"), ""), **self._task.prompts, **(prompts or {})}
         self.default_prompt_name = default_prompt_name
         if default_prompt_name is not None:
             self._named_prompt(default_prompt_name)
+
+    @classmethod
+    def _check_task(cls, name: str, task: str) -> None:
+        if task not in cls._TASKS:
+            raise RequestError(f"{name!r} is for the task {task}, not for {cls.__name__}", hint=cls._OTHER)
 
     @property
     def loaded(self) -> TaskModel:

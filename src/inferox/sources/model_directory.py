@@ -1,7 +1,8 @@
-"""The files beside a graph that describe its use."""
+"""The files of a model that describe its use."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,13 @@ def read_config(directory: Path | None) -> dict[str, Any]:
         return read_json_object(directory / "config.json", hint="fetch the model again", allow_non_finite=True)
     except FileNotFoundError as error:
         raise ManifestError("config.json is missing", hint="fetch the model again") from error
+
+
+def stated_architecture(config: Mapping[str, Any]) -> str:
+    """Returns the first architecture that a config names, such as ``BertModel``; empty if it names none.
+
+    Args:
+        config: The content of ``config.json``.
+    """
+    names = config.get("architectures")
+    return names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""

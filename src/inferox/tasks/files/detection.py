@@ -9,6 +9,7 @@ from typing import Any
 
 from inferox.core import ConfigError, Signature
 from inferox.sources.file_names import VOCABULARIES
+from inferox.sources.model_directory import stated_architecture
 from inferox.sources.sentence_modules import MODULES_FILE, read_modules
 from inferox.sources.tokenizer_names import TOKENIZER_CONFIG_FILE
 from inferox.tasks.files.embedder import read_embed_files
@@ -97,7 +98,7 @@ def detect_task(directory: Path | None, config: Mapping[str, Any], signature: Si
         return "embed"
     if kind == "CrossEncoder" and _has_layers(directory):
         return "rerank"
-    architecture = _architecture(config)
+    architecture = stated_architecture(config)
     if architecture.endswith("ForSequenceClassification"):
         return "rerank" if _is_reranker(kind, config) else "classify"
     for ending, name in _TASK_BY_ENDING.items():
@@ -132,11 +133,6 @@ def _is_reranker(kind: str | None, config: Mapping[str, Any]) -> bool:
         return False
     marked = kind == "CrossEncoder" or "sentence_transformers" in config or _OLD_MARK in config
     return marked or config.get("problem_type") is None
-
-
-def _architecture(config: Mapping[str, Any]) -> str:
-    names = config.get("architectures")
-    return str(names[0]) if isinstance(names, list) and names else ""
 
 
 def _has_tokenizer(directory: Path) -> bool:

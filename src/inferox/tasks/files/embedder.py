@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError, PackageError
+from inferox.sources.model_directory import stated_architecture
 from inferox.sources.sentence_modules import (
     MODULES_FILE,
     SETTINGS_FILE,
@@ -128,9 +129,8 @@ def _options(pooling: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _default_pooling(config: Mapping[str, Any]) -> str:
-    names = config.get("architectures")
-    stated = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
-    return "last" if stated.endswith("ForCausalLM") and config.get("is_causal", True) else "mean"
+    is_causal = stated_architecture(config).endswith("ForCausalLM")
+    return "last" if is_causal and config.get("is_causal", True) else "mean"
 
 
 def _check_without_modules(directory: Path) -> None:

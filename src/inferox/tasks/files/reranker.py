@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError, counted
+from inferox.sources.model_directory import stated_architecture
 from inferox.sources.sentence_modules import (
     MODULES_FILE,
     RAW_HINT,
@@ -102,11 +103,19 @@ def _check_width(directory: Path, module: SentenceModule) -> None:
 
 def _check_labels(config: Mapping[str, Any]) -> None:
     labels = read_labels(config)
-    if len(labels) != 1:
+    if len(labels) == 1:
+        return
+    # An encoder's config has the default of two labels, and nothing that computes them.
+    architecture = stated_architecture(config)
+    if architecture and not architecture.endswith("ForSequenceClassification"):
         raise ConfigError(
-            f"the task rerank needs a model with one score per pair, but this one has {counted(len(labels), 'label')}",
-            hint="use the task classify, which takes pairs of texts too",
+            f"the task rerank needs a model that scores pairs, but config.json names {architecture}",
+            hint="use the task embed for the vectors of texts",
         )
+    raise ConfigError(
+        f"the task rerank needs a model with one score per pair, but this one has {counted(len(labels), 'label')}",
+        hint="use the task classify, which takes pairs of texts too",
+    )
 
 
 def _default_prompt(settings: Mapping[str, Any]) -> str | None:
