@@ -47,7 +47,8 @@ def test_a_file_that_is_no_package(run: Run, tmp_path: Path) -> None:
 
 def test_a_truncated_package(run: Run, small_package: Path, tmp_path: Path) -> None:
     path = tmp_path / "half.mlpkg"
-    path.write_bytes(small_package.read_bytes()[:1_000_000])
+    whole = small_package.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
     fails(run("run", path, "x"), 3, "truncated or damaged")
 
 

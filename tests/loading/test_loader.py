@@ -354,7 +354,7 @@ def test_a_package_in_the_rust_layout(tmp_path: Path, minilm_directory: Path, ba
     }
     save_file(old, folder / "model.safetensors")
     shutil.copyfile(tmp_path / "source" / "config.json", folder / "config.json")
-    shutil.copyfile(minilm_directory / "tokenizer.json", folder / "tokenizer.json")
+    shutil.copyfile(tmp_path / "source" / "tokenizer.json", folder / "tokenizer.json")
     (folder / "libmodel.so").write_bytes(b"\x7fELF never loaded")
     metadata = {
         "version": "1.0",
@@ -371,7 +371,7 @@ def test_a_package_in_the_rust_layout(tmp_path: Path, minilm_directory: Path, ba
         "supported_backends": [backend.capitalize()],
         "hidden_size": 16,
         "num_layers": 2,
-        "vocab_size": 30522,
+        "vocab_size": model.config.vocab_size,
     }
     (tmp_path / "rust" / "metadata.json").write_text(json.dumps(metadata))
     (tmp_path / "rust" / "model_info.json").write_text(json.dumps(info))

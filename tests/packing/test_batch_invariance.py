@@ -15,6 +15,7 @@ from inferox.core import PackageError
 from inferox.measuring import verify
 from inferox.parity import ParityClass, Tolerance
 from tests.packing.test_kinds import save_text_model
+from tests.small_tokenizer import VOCABULARY
 
 
 class ShareOfLargest(torch.nn.Module):
@@ -36,7 +37,7 @@ def save_masked_scaling(directory: Path, minilm: Path) -> None:
     save_text_model(directory, minilm, "bert", "Model")
     torch.manual_seed(3)
     config = transformers.EsmConfig(
-        vocab_size=30522,
+        vocab_size=VOCABULARY,
         hidden_size=24,
         intermediate_size=48,
         num_hidden_layers=2,
@@ -131,7 +132,7 @@ def test_a_model_without_a_mask_is_sampled_row_by_row(tmp_path: Path, minilm_dir
     for file in (tmp_path / "m").glob("*.safetensors"):
         file.unlink()
     config = transformers.FNetConfig(
-        vocab_size=30522, hidden_size=24, intermediate_size=48, num_hidden_layers=1, max_position_embeddings=64
+        vocab_size=VOCABULARY, hidden_size=24, intermediate_size=48, num_hidden_layers=1, max_position_embeddings=64
     )
     transformers.FNetModel(config).eval().save_pretrained(tmp_path / "m")
     report = inferox.pack(tmp_path / "m", tmp_path / "p", backends=["torch"])

@@ -15,14 +15,16 @@ from inferox.core import ConfigError, PackageError, UnsupportedDTypeError
 from inferox.sources.model_files import complete_files
 from tests.packing.modules import make_cnn
 from tests.packing.test_kinds import save_text_model
+from tests.packing.test_proof import save_source
 
 
 def test_a_model_of_links_as_the_hubs_cache_has_it(tmp_path: Path, minilm_directory: Path) -> None:
     snapshot, blobs = tmp_path / "snapshots" / "abc", tmp_path / "blobs"
     blobs.mkdir()
-    for index, path in enumerate(sorted(item for item in minilm_directory.rglob("*") if item.is_file())):
+    source = save_source(tmp_path / "source", minilm_directory)
+    for index, path in enumerate(sorted(item for item in source.rglob("*") if item.is_file())):
         (blobs / str(index)).symlink_to(path)
-        link = snapshot / path.relative_to(minilm_directory)
+        link = snapshot / path.relative_to(source)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(Path(os.path.relpath(blobs / str(index), link.parent)))
     report = inferox.pack(snapshot, tmp_path / "p")

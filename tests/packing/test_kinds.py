@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,25 @@ import transformers
 
 import inferox
 from inferox.parity import ParityClass
+from tests.small_tokenizer import VOCABULARY, write_small_tokenizer
 from tests.sources.checkpoints import TEXT_CONFIGS, make_model, save_model
 
 TEXTS = ["one", "a few words", "the quick brown fox jumps over the lazy dog", "", "naïve café 東京 🙂 " * 3]
 PAIRS = [("what is it?", "a fox"), ("who?", "the lazy dog that the quick brown fox jumps over"), ("", "nothing")]
 
-WITH_TOKENIZER = {"vocab_size": 30522, "pad_token_id": 0}
-"""What makes a small model fit the real tokenizer."""
+WITH_TOKENIZER = {"vocab_size": VOCABULARY, "pad_token_id": 0}
+"""What makes a small model fit the tokenizer."""
 
 FURTHER = [pytest.param(name, marks=[] if name == "bert" else pytest.mark.slow) for name in TEXT_CONFIGS]
 """Each encoder is packed in every run; each with each head among the slow tests."""
 
 
 def save_text_model(directory: Path, minilm: Path, model_type: str, head: str, **settings: Any) -> Any:
-    """A small model with MiniLM's tokenizer: a BERT of one layer, and the others of two, as exports take seconds."""
+    """A small model with a part of MiniLM's tokenizer: a BERT of one layer, the others of two, for quick exports."""
     layers = {"num_hidden_layers": 1} if model_type == "bert" else {}
     model = make_model(model_type, head, **WITH_TOKENIZER, **{**layers, **settings})
     save_model(model, directory)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(minilm / name, directory / name)
+    write_small_tokenizer(directory, minilm, ("tokenizer.json", "tokenizer_config.json"))
     return model
 
 
@@ -49,7 +49,9 @@ def one_layer(model_type: str) -> dict[str, int]:
 
 def reference(model: Any, minilm: Path, texts: Any, *, limit: int = 40) -> Any:
     """transformers' own outputs for each text, one at a time, so that nothing is padded."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(minilm)
+    with tempfile.TemporaryDirectory() as folder:
+        write_small_tokenizer(Path(folder), minilm)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     takes = set(inspect.signature(model.forward).parameters)
     if getattr(model.config, "type_vocab_size", 0) < 2:
         takes.discard("token_type_ids")

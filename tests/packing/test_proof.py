@@ -26,20 +26,18 @@ from inferox.packing.defining.sentence_encoders import SentenceEncoderLibrary
 from inferox.parity import ProofCase, ProofInput, ProofStatus, load_proof, save_proof
 from inferox.tasks import TaskChoice, TextTokenizer
 from tests.packing.without_libraries import verify_without_libraries
+from tests.small_tokenizer import VOCABULARY, write_small_tokenizer
 from tests.sources.checkpoints import make_model
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
-
 
 def save_source(directory: Path, minilm: Path, head: str = "Model", **settings: Any) -> Path:
-    """A small BERT with MiniLM's tokenizer; a bare one is a sentence encoder with prompts."""
-    own = {"vocab_size": 30522, "pad_token_id": 0, "initializer_range": 0.3, "num_hidden_layers": 1}
+    """A small BERT with a part of MiniLM's tokenizer; a bare one is a sentence encoder with prompts."""
+    own = {"vocab_size": VOCABULARY, "pad_token_id": 0, "initializer_range": 0.3, "num_hidden_layers": 1}
     model = make_model("bert", head, **{**own, **settings})
     model.save_pretrained(directory)
-    for name in _TOKENIZER_FILES:
-        shutil.copyfile(minilm / name, directory / name)
+    write_small_tokenizer(directory, minilm)
     if head == "Model":
         for name in ("modules.json", "sentence_bert_config.json", "1_Pooling/config.json"):
             (directory / name).parent.mkdir(exist_ok=True)

@@ -21,6 +21,7 @@ from inferox.packing.defining.sentence_encoders import SentenceEncoderLibrary
 from inferox.parity import InputProof, ProofInput, ProofStatus
 from tests.cli.conftest import Run, run
 from tests.packing.test_proof import save_source, save_vit
+from tests.small_tokenizer import VOCABULARY
 from tests.sources.checkpoints import make_model
 
 __all__ = ["run"]
@@ -66,7 +67,7 @@ def test_a_library_that_cuts_beyond_the_last_position_proves_nothing_of_longer_t
 ) -> None:
     source = forget_limit(save_source(tmp_path / "source", minilm_directory))
     (source / "sentence_bert_config.json").write_text('{"do_lower_case": false}')
-    make_model("roberta", "Model", vocab_size=30522, max_position_embeddings=positions).save_pretrained(source)
+    make_model("roberta", "Model", vocab_size=VOCABULARY, max_position_embeddings=positions).save_pretrained(source)
     report = inferox.pack(source, tmp_path / "model")
     assert report.proof.status is ProofStatus.PROVEN
     assert any("not proven for" in note and "does not take" in note for note in report.proof.notes())

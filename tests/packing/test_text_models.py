@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 import inferox
 from inferox.core import LoadError, RequestError
+from tests.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 TEXTS = ["the ferry leaves at six", "copper", "a herd of goats crossed the dry river near Paris on Monday"]
 BERT: dict[str, Any] = {
-    "vocab_size": 30522,
+    "vocab_size": VOCABULARY,
     "hidden_size": 16,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -29,7 +29,7 @@ BERT: dict[str, Any] = {
     "initializer_range": 0.3,
 }
 T5: dict[str, Any] = {
-    "vocab_size": 30522,
+    "vocab_size": VOCABULARY,
     "d_model": 16,
     "d_kv": 8,
     "d_ff": 32,
@@ -60,8 +60,7 @@ def save(directory: Path, architecture: str, config: transformers.PretrainedConf
 
 
 def add_tokenizer(directory: Path, minilm_directory: Path) -> Path:
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
-        shutil.copy(minilm_directory / name, directory / name)
+    write_small_tokenizer(directory, minilm_directory)
     return directory
 
 

@@ -69,9 +69,10 @@ def running(*arguments: str | Path, program: tuple[str, ...] = PROGRAM) -> Itera
 
 
 def wait_until(is_so: object, *, timeout_s: float = ANSWER_S) -> None:
-    """Waits until something is so."""
+    """Waits until something is so, and looks less and less often, as looking may cost a server a request."""
     assert callable(is_so)
-    deadline = time.monotonic() + timeout_s
+    deadline, pause_s = time.monotonic() + timeout_s, 0.005
     while not is_so():
         assert time.monotonic() < deadline
-        time.sleep(0.005)
+        time.sleep(pause_s)
+        pause_s = min(1.2 * pause_s, 0.1)

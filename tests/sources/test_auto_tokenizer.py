@@ -17,6 +17,7 @@ from inferox.core import BATCH, SEQUENCE, DataType, PackageError, Signature, Ten
 from inferox.sources.auto_tokenizer import compare_tokenizers, save_tokenizer
 from inferox.tasks import TextTokenizer
 from inferox.tasks.files.texts import read_text_options
+from tests.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 TEXTS = [
     "Hello World THE Café",
@@ -52,8 +53,7 @@ def assert_like_transformers(directory: Path, target: Path) -> None:
 def directory(minilm_directory: Path, tmp_path: Path) -> Path:
     copied = tmp_path / "model"
     copied.mkdir()
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
-        shutil.copy(minilm_directory / name, copied / name)
+    write_small_tokenizer(copied, minilm_directory)
     return copied
 
 
@@ -92,7 +92,7 @@ def test_added_tokens_of_their_own_file(directory: Path, tmp_path: Path) -> None
     stated = json.loads((directory / "tokenizer_config.json").read_text())
     kept = {"model_max_length": 32, "tokenizer_class": stated["tokenizer_class"]}
     (directory / "tokenizer_config.json").write_text(json.dumps(kept))
-    change(directory / "added_tokens.json", newtoken=30522)
+    change(directory / "added_tokens.json", newtoken=VOCABULARY)
 
     assert_like_transformers(directory, tmp_path / "written")
 

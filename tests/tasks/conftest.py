@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
+from tests.small_tokenizer import write_small_tokenizer
+
 from .models import FunctionModel, text_signature, token_vectors, torch_model
 
 
@@ -18,7 +20,9 @@ def minilm(minilm_directory: Path) -> FunctionModel:
 
 @pytest.fixture(scope="session")
 def tokenizer_directory(minilm_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the tokenizer of all-MiniLM-L6-v2 alone, as transformers saves it."""
+    """A folder with a part of the tokenizer of all-MiniLM-L6-v2 alone, as transformers saves it."""
+    small = tmp_path_factory.mktemp("small-tokenizer")
+    write_small_tokenizer(small, minilm_directory)
     directory = tmp_path_factory.mktemp("tokenizer")
-    AutoTokenizer.from_pretrained(minilm_directory).save_pretrained(directory)
+    AutoTokenizer.from_pretrained(small).save_pretrained(directory)
     return directory

@@ -87,11 +87,11 @@ def open_tagger(directory: Path, **options: Any) -> TokenClassifyTask:
     return task
 
 
-def test_a_span_covers_its_characters(tokenizer_directory: Path) -> None:
+def test_a_span_covers_its_characters(minilm_directory: Path) -> None:
     text = "🙂 Ada Lovelace saw  Zürich"
     tags = ["B-PER", "O", "B-PER", "I-PER", "I-PER", "O", "B-LOC", "I-LOC"]
 
-    (spans,) = open_tagger(tokenizer_directory).run(tagging_model(tags), [text])
+    (spans,) = open_tagger(minilm_directory).run(tagging_model(tags), [text])
 
     assert [(span.label, span.text) for span in spans] == [("PER", "Ada Lovelace"), ("LOC", "Zürich")]
     assert isinstance(spans[0], Span)

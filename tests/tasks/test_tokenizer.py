@@ -66,8 +66,8 @@ def test_the_padding_and_truncation_of_the_file_are_left_aside(minilm_directory:
     assert len(long["input_ids"]) == 200
 
 
-def test_offsets_are_those_of_characters(tokenizer_directory: Path) -> None:
-    (row,) = open_tokenizer(tokenizer_directory).encode(["naïve 🙂 東京"], offsets=True)
+def test_offsets_are_those_of_characters(minilm_directory: Path) -> None:
+    (row,) = open_tokenizer(minilm_directory).encode(["naïve 🙂 東京"], offsets=True)
 
     assert row["offsets"].tolist() == [[0, 0], [0, 5], [6, 7], [8, 9], [9, 10], [0, 0]]
     assert row["special_tokens_mask"].tolist() == [True, *[False] * 4, True]
@@ -192,5 +192,5 @@ def test_a_damaged_tokenizer_is_refused(tmp_path: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["query: ", "find: "])
-def test_the_length_of_a_prompt_is_without_the_special_token_after_it(tokenizer_directory: Path, prompt: str) -> None:
-    assert open_tokenizer(tokenizer_directory).count_prompt(prompt) == 3
+def test_the_length_of_a_prompt_is_without_the_special_token_after_it(minilm_directory: Path, prompt: str) -> None:
+    assert open_tokenizer(minilm_directory).count_prompt(prompt) == 3
