@@ -1,4 +1,4 @@
-"""Finding backends: the built-in ones and third parties' are registered in the same way, by entry point."""
+"""The registry of backends: built-in and third-party ones are registered in the same way, by entry point."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from importlib.metadata import EntryPoint, entry_points
 from inferox.core import Availability, Backend, BackendNotFoundError, BackendUnavailableError
 
 ENTRY_POINT_GROUP = "inferox.backends"
-"""The group of entry points that register a backend: the name, and a ``Backend`` class or a function that makes one."""
+"""The group of entry points that register backends: a name, and a ``Backend`` class or a function that makes one."""
 
 
 def backend_names() -> tuple[str, ...]:
-    """The names of all registered backends, in alphabetical order."""
+    """Lists the names of all registered backends, in alphabetical order."""
     return tuple(sorted(_registered()))
 
 
 @cache
 def get_backend(name: str) -> Backend:
-    """Makes a backend. Its runtime is not imported by that.
+    """Makes a backend, without importing its runtime.
 
     Args:
         name: A registered name, such as ``torch``.
 
     Raises:
         BackendNotFoundError: If no backend of that name is registered.
-        BackendUnavailableError: If what is registered cannot be imported or made.
+        BackendUnavailableError: If the registered object cannot be imported or made.
     """
     registered = _registered()
     if name not in registered:
@@ -43,7 +43,7 @@ def get_backend(name: str) -> Backend:
 
 
 def probe_backend(name: str) -> Availability:
-    """Asks whether a registered backend can run here, whatever state its distribution is in. Never raises for that.
+    """Probes whether a registered backend can run here. A broken distribution is reported rather than raised.
 
     Args:
         name: A registered name.

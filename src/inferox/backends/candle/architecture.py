@@ -1,4 +1,4 @@
-"""The encoders that this backend computes, and the names of their parts in configs and weights. Imports no runtime."""
+"""The encoders that this backend supports, with the names of their parts in configs and weights. Imports no runtime."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 @dataclass(frozen=True)
 class LayerNames:
-    """The names that a family gives the weights of a layer, within that layer, without ``.weight`` and ``.bias``."""
+    """The names that a family gives to the weights of a layer, without ``.weight`` and ``.bias``."""
 
     layer: str = "encoder.layer"
     query: str = "attention.self.query"
@@ -54,15 +54,16 @@ class Family:
     """Encoders that differ only in their names and sizes.
 
     Attributes:
-        classes: How the names of transformers' classes begin.
-        prefix: What stands before the encoder's weights where there is a head.
+        classes: The prefix of the names of transformers' classes.
+        prefix: The prefix of the encoder's weights if there is a head.
         row_head: The classifier of whole rows.
         names: The names of a layer's weights.
-        settings: What the config calls the hidden size, the layers, the heads, the width of the feed-forward part and
+        settings: The config's names for the hidden size, the layers, the heads, the width of the feed-forward part and
             the activation.
-        has_token_types: Whether tokens are of types, such as those of a question and of an answer.
-        counts_padding_id: Whether positions count the tokens that are not padding, from the padding's id on.
-        pad_token_id: The padding's id where the config does not state it.
+        has_token_types: Whether tokens have types, such as those of a question and of an answer.
+        counts_padding_id: Whether positions count the tokens that are not padding, starting from the padding token's
+            id.
+        pad_token_id: The padding token's id if the config does not state it.
     """
 
     classes: str
@@ -123,7 +124,7 @@ _LACKS = {
     "modernbert": "rotary embeddings",
     "mpnet": "relative position biases",
 }
-"""Features of related encoders that this backend does not compute."""
+"""Features of related encoders that this backend does not support."""
 
 
 @dataclass(frozen=True)
@@ -132,15 +133,15 @@ class Architecture:
 
     Attributes:
         family: Its family.
-        head: ``Model`` where there is none, ``ForSequenceClassification`` or ``ForTokenClassification``.
-        hidden_size: The numbers in a token's state.
-        num_layers: The layers.
-        num_heads: The heads of attention in each.
+        head: ``Model`` if there is none, ``ForSequenceClassification`` or ``ForTokenClassification``.
+        hidden_size: The width of a token's state.
+        num_layers: The number of layers.
+        num_heads: The number of attention heads in each layer.
         intermediate_size: The width of the feed-forward part.
-        activation: Its activation, as this backend calls it.
-        norm_eps: What layer normalisation adds to the variance.
-        pad_token_id: The padding's id.
-        vocab_size: The tokens that are known; ``None`` if the config does not say.
+        activation: Its activation, by this backend's name.
+        norm_eps: The epsilon that layer normalisation adds to the variance.
+        pad_token_id: The padding token's id.
+        vocab_size: The size of the vocabulary; ``None`` if the config does not state it.
     """
 
     family: Family
@@ -166,8 +167,8 @@ def read_architecture(config: Mapping[str, Any], class_name: str | None) -> Arch
         class_name: The name of its class in transformers, such as ``BertModel``.
 
     Raises:
-        LoadError: If this backend does not compute it; the message names the part that it lacks. Also if the
-            config lacks a size, or has one that cannot be.
+        LoadError: If this backend does not support it; the message names the part that it lacks. Also if the config
+            lacks a size, or has an impossible one.
     """
     model_type = config.get("model_type")
     family = FAMILIES.get(model_type) if isinstance(model_type, str) else None

@@ -29,14 +29,14 @@ FORMAT = "safetensors"
 """The format of artifacts that this backend reads."""
 
 DISTRIBUTION = "candle-nn"
-"""The distribution of the module ``candle``, a name that another distribution has too."""
+"""The distribution of the module ``candle``, a name that another distribution uses too."""
 
 
 @dataclass(frozen=True)
 class CandleBackend(HostBackend):
     """Runs encoders of the BERT family and chains of layers on the CPU with Candle.
 
-    All of them are equal, and hold nothing. The wheels of Candle that are published know no GPU.
+    All instances are equal, and stateless. The published wheels of Candle do not support GPUs.
     """
 
     @property
@@ -50,7 +50,7 @@ class CandleBackend(HostBackend):
         return (DISTRIBUTION,)
 
     def probe(self) -> Availability:
-        """Asks whether Candle can be imported. Never raises."""
+        """Probes whether Candle can be imported. Never raises."""
         availability = probe_module("candle", extra="candle")
         if not availability.available:
             return availability
@@ -75,7 +75,7 @@ class CandleBackend(HostBackend):
             return to_numpy(to_candle(left).matmul(to_candle(right)))
 
     def can_load(self, artifact: Artifact) -> bool:
-        """Says whether the artifact is for this backend, in a format that it reads."""
+        """Returns whether the artifact is for this backend, in a format that it reads."""
         return artifact.backend == self.name and artifact.format == FORMAT
 
     def exporter(self) -> Exporter:
@@ -92,9 +92,9 @@ class CandleBackend(HostBackend):
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
         """Loads an artifact.
 
-        Candle has one number of threads for the whole process: the model that was loaded last sets it for all, and
-        none can raise it above that of the first. Where nobody asks for a number, ``RAYON_NUM_THREADS`` is what the
-        operator has set it to.
+        Candle has a single number of threads for the whole process: the model that was loaded last sets it for all, and
+        none can raise it above that of the first. If nobody requests a number, ``RAYON_NUM_THREADS`` keeps the
+        operator's value.
         """
         self.tensor_builder(device)
         if options.compile:

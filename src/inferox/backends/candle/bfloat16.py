@@ -1,6 +1,6 @@
 """DLPack for ``bf16``, which NumPy lacks: the same bits as 16-bit integers, with the type's code changed.
 
-Source: the DLPack specification, ``dlpack.h``: in a capsule named ``dltensor`` lies a ``DLManagedTensor``, which begins
+Source: the DLPack specification, ``dlpack.h``: a capsule named ``dltensor`` holds a ``DLManagedTensor``, which begins
 with the pointer to the data (8 bytes), the device (4 + 4), the number of axes (4), and then the type's code (1 byte).
 """
 
@@ -25,7 +25,7 @@ def export_bits(bits: npt.NDArray[np.int16]) -> Any:
     """Exports the bits of ``bf16`` numbers as a DLPack capsule of that type.
 
     Args:
-        bits: The bits, in memory that may be written; int16.
+        bits: The bits, in writable memory; int16.
     """
     capsule = bits.__dlpack__()
     _set_code(capsule, _BFLOAT)
@@ -33,7 +33,7 @@ def export_bits(bits: npt.NDArray[np.int16]) -> Any:
 
 
 def import_bits(source: Any) -> npt.NDArray[np.int16]:
-    """Takes over the bits of a tensor of ``bf16`` on the CPU.
+    """Imports the bits of a ``bf16`` tensor on the CPU.
 
     Args:
         source: An object with ``__dlpack__`` whose type is ``bf16``.
@@ -48,12 +48,12 @@ def import_bits(source: Any) -> npt.NDArray[np.int16]:
 
 
 def is_bfloat16(source: Any) -> bool:
-    """Says whether a tensor exports ``bf16`` through DLPack."""
+    """Returns whether a tensor exports ``bf16`` through DLPack."""
     return _code_of(source.__dlpack__()) == _BFLOAT
 
 
 class _Holder:
-    """Gives a capsule to NumPy, which asks an object for it."""
+    """An object that hands a capsule to NumPy, which requests it from an object."""
 
     def __init__(self, capsule: Any) -> None:
         self._capsule = capsule

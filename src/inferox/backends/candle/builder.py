@@ -1,4 +1,4 @@
-"""Making Candle's tensors."""
+"""The builder of Candle's tensors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inferox.core import DataType, ExecutionError
 
 
 class CandleTensorBuilder(ArrayTensorBuilder[CandleTensor]):
-    """Makes tensors on the CPU. Every one is a copy, because Candle shares its memory with no one."""
+    """Makes tensors on the CPU. Each is a copy, because Candle does not share its memory."""
 
     def __init__(self) -> None:
         super().__init__("candle", SUPPORTED)

@@ -20,18 +20,18 @@ from inferox.backends.candle.weights import Weights
 from inferox.core import InputTooLongError, RequestError, ShapeMismatchError, TensorLike, counted, to_array
 
 _MASKED = float(np.finfo(np.float32).min)
-"""The amount by which masked scores are lowered: a wholly masked row stays finite, as in transformers."""
+"""The number added to masked scores. It is finite, so that a fully masked row stays finite, as in transformers."""
 
 _UNUSED = re.compile(
     r"^(pooler|classifier|pre_classifier|cls|lm_head|qa_outputs|vocab_(layer_norm|projector|transform)"
     r"|(discriminator|generator)_(predictions|lm_head))\.|(^|\.)(position_ids|token_type_ids)$"
 )
-"""Weights of heads that the architecture lacks, and tables that it computes for itself."""
+"""Weights of heads that the architecture lacks, and tables that it computes itself."""
 
 
 @dataclass(frozen=True)
 class _EncoderLayer:
-    """Attention and a feed-forward part, each added to what it was given and normalised."""
+    """Attention and a feed-forward part, each followed by a residual connection and normalisation."""
 
     query: Linear
     key: Linear
@@ -49,8 +49,8 @@ class _EncoderLayer:
 
         Args:
             states: ``f32[tokens, hidden]``, row after row.
-            shape: The rows and the tokens of each.
-            bias: What is added to the scores, ``f32[rows, heads, tokens, tokens]``; ``None`` if nothing is masked.
+            shape: The number of rows, and of tokens in each.
+            bias: The bias of the scores, ``f32[rows, heads, tokens, tokens]``; ``None`` if nothing is masked.
         """
         attended = self.attention_norm(states + self.attention_output(self._attend(states, shape, bias)))
         return self.output_norm(attended + self.narrow(self.activation(self.widen(attended))))
@@ -71,7 +71,7 @@ class _EncoderLayer:
 
 @dataclass(frozen=True)
 class _Embeddings:
-    """The sum of what a token, its position and its type are, normalised and brought to the hidden size."""
+    """The sum of a token's, its position's and its type's embeddings, normalised and projected to the hidden size."""
 
     tokens: candle.Tensor
     positions: candle.Tensor
@@ -82,7 +82,7 @@ class _Embeddings:
     def __call__(
         self, ids: npt.NDArray[np.int64], positions: npt.NDArray[np.int64], types: npt.NDArray[np.int64]
     ) -> candle.Tensor:
-        """Computes ``f32[tokens, hidden]`` of three arrays ``i64[rows, tokens of a row]``."""
+        """Computes ``f32[tokens, hidden]`` from three arrays ``i64[rows, tokens of a row]``."""
         summed = _rows(self.tokens, ids) + _rows(self.positions, positions)
         if self.types is not None:
             summed = summed + _rows(self.types, types)
@@ -104,8 +104,8 @@ class Encoder:
     """An encoder with its head, for rows that are padded to one length.
 
     Args:
-        architecture: What it is made of.
-        weights: Its weights; all of them must have a place.
+        architecture: Its architecture.
+        weights: Its weights; all of them must be used.
 
     Raises:
         LoadError: If a weight is missing, left over, or of another shape.
@@ -122,7 +122,7 @@ class Encoder:
         """Computes the states of all tokens, or the logits of rows or of tokens.
 
         Args:
-            inputs: ``input_ids``, and where there are any ``attention_mask`` and ``token_type_ids``, each
+            inputs: ``input_ids``, and optionally ``attention_mask`` and ``token_type_ids``, each
                 ``i64[rows, tokens of a row]``.
 
         Returns:
@@ -159,12 +159,12 @@ class Encoder:
 
     @property
     def _width(self) -> int:
-        """The width of each token or row."""
+        """Returns the width of each token or row."""
         last = self._row_head.classifier if self._row_head is not None else self._token_head
         return self._architecture.hidden_size if last is None else int(last.weight.shape[1])
 
     def _of_nothing(self, rows: int, length: int) -> candle.Tensor:
-        """The output of no tokens, which Candle's reductions refuse to compute."""
+        """Makes the output for no tokens, which Candle's reductions refuse to compute."""
         if self._row_head is None:
             return candle.zeros((rows, length, self._width))
         if rows:
@@ -191,7 +191,7 @@ class Encoder:
                 raise RequestError(f"the {subject} {unknown} is unknown: the model knows 0 to {table.shape[0] - 1}")
 
     def _bias(self, mask: npt.NDArray[np.int64] | None) -> candle.Tensor | None:
-        """The mask for every head and every asking token: Candle adds equal shapes ten times faster than others."""
+        """Expands the mask to every head and every query: Candle adds equal shapes ten times faster than others."""
         if mask is None or mask.all():
             return None
         rows, length = mask.shape
@@ -199,7 +199,7 @@ class Encoder:
         return bias.broadcast_as((rows, self._architecture.num_heads, length, length)).contiguous()
 
     def _require_memory(self, rows: int, length: int) -> None:
-        """Counts what a layer has made, and what the runtime makes of it, at the moment when there is the most."""
+        """Requires the peak memory of a layer, including the runtime's intermediate results."""
         scores = 4 * rows * self._architecture.num_heads * length * length
         states = rows * length * (8 * self._architecture.hidden_size + 2 * self._architecture.intermediate_size)
         require_memory(4 * (scores + states), f"{counted(rows, 'row')} of {counted(length, 'token')}")

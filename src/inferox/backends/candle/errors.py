@@ -1,4 +1,4 @@
-"""The one border at which Candle's exceptions become Inferox's, and what keeps it from ending the process."""
+"""The border at which Candle's exceptions become Inferox's, and the check that keeps it from aborting the process."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def _read_fault(error: BaseException) -> Fault:
 
 
 translated = ErrorBorder("candle", _read_fault, panics=("PanicException",))
-"""Translates what Candle raises inside a block."""
+"""The border that translates Candle's exceptions."""
 
 
 def require_memory(size_bytes: int, action: str) -> None:
-    """Refuses what would not fit: Candle ends the process when an allocation fails.
+    """Refuses an allocation that would not fit, as Candle aborts the process when an allocation fails.
 
     Args:
-        size_bytes: The bytes that will be in use at once. A few are not worth asking the operating system.
+        size_bytes: The bytes that will be in use at once. Small sizes are not checked with the operating system.
         action: What is being done, as in ``computing minilm``.
 
     Raises:
-        OutOfMemoryError: If there are fewer free.
+        OutOfMemoryError: If fewer bytes are free.
     """
     if size_bytes <= _SMALL_BYTES:
         return

@@ -1,9 +1,9 @@
-"""Elements from NumPy's memory to Candle's and back, bit for bit.
+"""The exchange of elements between NumPy's memory and Candle's, bit for bit.
 
-Candle's Python module shares no memory with anyone. It takes nested lists, whose floats it reads as ``f32`` and whose
-integers as ``u32`` or ``i64``, and gives lists back. Faster (for a tensor of 8 x 64 x 384 ``f32``, on the 2 cores that
-this was written on: 0.35 ms against 13 ms in, 0.30 ms against 7 ms out) and exact for every data type is the only other
-way in and out, a safetensors file. On Linux that file is anonymous memory and never touches a disk.
+Candle's Python module does not share memory. It takes nested lists, whose floats it reads as ``f32`` and whose integers
+as ``u32`` or ``i64``, and returns lists. The only other way in and out, a safetensors file, is exact for every data
+type and faster (for a tensor of 8 x 64 x 384 ``f32`` on 2 cores: 0.35 ms instead of 13 ms in, 0.30 ms instead of 7 ms
+out). On Linux that file is anonymous memory and never touches a disk.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ COPIES = 5
 _ONLY = "tensor"
 
 _LENGTH = struct.Struct("<Q")
-"""The beginning of a safetensors file: the length of its header, in bytes. The elements come after the header."""
+"""The start of a safetensors file: the length of its header in bytes. The elements follow the header."""
 
 _ALIGNMENT = 8
 
 
 def check_dtype(dtype: DataType | str) -> DataType:
-    """Gives a data type back where Candle has it.
+    """Returns a data type if Candle has it.
 
     Raises:
-        UnsupportedDTypeError: If it lacks it, or the data type is one of Candle's that Inferox lacks.
+        UnsupportedDTypeError: If Candle lacks it, or if it is one of Candle's that Inferox lacks.
     """
     if not isinstance(dtype, DataType) or dtype not in SUPPORTED:
         raise UnsupportedDTypeError(dtype, "candle", SUPPORTED)
@@ -50,7 +50,7 @@ def check_dtype(dtype: DataType | str) -> DataType:
 
 
 def dtype_of_candle(tensor: candle.Tensor) -> DataType:
-    """The data type of one of Candle's tensors.
+    """Returns the data type of a Candle tensor.
 
     Raises:
         UnsupportedDTypeError: For ``u32``, which Inferox lacks.
@@ -64,7 +64,7 @@ def to_candle(array: npt.NDArray[Any], dtype: DataType | None = None) -> candle.
 
     Args:
         array: The array, in any memory layout.
-        dtype: What its bits are, where NumPy lacks that type; ``None`` for its own type.
+        dtype: The data type of its bits, if NumPy lacks that type; ``None`` for its own type.
 
     Raises:
         UnsupportedDTypeError: If Candle lacks its data type. Nothing is converted.
@@ -81,7 +81,7 @@ def to_candle(array: npt.NDArray[Any], dtype: DataType | None = None) -> candle.
 
 
 def to_numpy(tensor: candle.Tensor) -> npt.NDArray[Any]:
-    """Copies one of Candle's tensors into a new array.
+    """Copies a Candle tensor into a new array.
 
     Raises:
         UnsupportedDTypeError: For ``bf16``, which NumPy lacks, and ``u32``, which Inferox lacks.
@@ -90,7 +90,7 @@ def to_numpy(tensor: candle.Tensor) -> npt.NDArray[Any]:
 
 
 def to_bits(tensor: candle.Tensor) -> npt.NDArray[np.int16]:
-    """Copies the bits of a tensor of ``bf16`` into a new array; int16."""
+    """Copies the bits of a ``bf16`` tensor into a new array; int16."""
     return _read(tensor, np.dtype(np.int16))
 
 

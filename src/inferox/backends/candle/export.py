@@ -1,4 +1,4 @@
-"""Writing Candle's artifacts into a package: the weights as they are, and for chains of layers a description."""
+"""The writer of Candle's artifacts: the weights unchanged, and for chains of layers a description."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ _MODULES: dict[type[nn.Module], str] = {
 
 
 class CandleExporter(Exporter):
-    """Finds out whether the backend computes a model, and describes it where no config does."""
+    """Checks whether the backend supports a model, and describes the model if no config does."""
 
     def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
         """Writes an artifact in fp32; see ``Exporter``. The weights are those of the package.
 
         Raises:
-            LoadError: If the model has a part that the backend does not compute; the message names it.
+            LoadError: If the model has a part that the backend does not support; the message names it.
         """
         if request.precision is not Precision.FP32:
             raise LoadError(f"candle computes in fp32 here, not in {request.precision.value}")
@@ -77,10 +77,10 @@ class CandleExporter(Exporter):
 
 
 def _check_architecture(source: SourceModel) -> None:
-    """Refuses what the backend does not compute, by the layers that it lacks where there are any.
+    """Refuses a model that the backend does not support, naming the layers that it lacks if there are any.
 
     Raises:
-        LoadError: If that is so.
+        LoadError: If the model is not supported.
     """
     try:
         read_architecture(source.facts.config, source.facts.architecture)
@@ -94,13 +94,13 @@ def _check_architecture(source: SourceModel) -> None:
 
 
 def _is_foreign(layer: nn.Module) -> bool:
-    """Says whether it is one of PyTorch's own layers with weights that the backend lacks."""
+    """Returns whether it is one of PyTorch's own layers with weights that the backend lacks."""
     own = type(layer).__module__.startswith("torch.nn.modules.") and next(layer.parameters(recurse=False), None)
     return own is not None and own is not False and not isinstance(layer, _KNOWN)
 
 
 def _describe(source: SourceModel) -> list[dict[str, Any]]:
-    """The layers of a module that is a chain, from the graph of its ``forward``.
+    """Describes the layers of a module that is a chain, from the graph of its ``forward``.
 
     Raises:
         LoadError: If it is not a chain, or has a layer that the backend lacks.

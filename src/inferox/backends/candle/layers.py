@@ -1,4 +1,4 @@
-"""The layers that models are made of, for matrices with one row per token, or one per item."""
+"""The layers of models, for matrices with one row per token or per item."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import candle
 from candle import functional
 
 Layer = Callable[[candle.Tensor], candle.Tensor]
-"""Maps a matrix to one with as many rows."""
+"""A function that maps a matrix to one with the same number of rows."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Linear:
     """A matrix product and a bias.
 
     Attributes:
-        weight: ``f32[inputs, outputs]`` in row-major order, the transpose of what PyTorch stores: the product of
-            two matrices in that order is the fastest.
+        weight: ``f32[inputs, outputs]`` in row-major order, the transpose of PyTorch's: the product of two matrices in
+            that order is fastest.
         bias: ``f32[outputs]``, or ``None``.
     """
 
@@ -34,13 +34,13 @@ class Linear:
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """Each row brought to mean 0 and variance 1, then scaled and shifted.
+    """Normalises each row to mean 0 and variance 1, then scales and shifts it.
 
     Attributes:
         weight: ``f32[width]``, or ``None``.
         bias: ``f32[width]``, or ``None``.
-        width: The numbers in a row.
-        eps: What is added to the variance.
+        width: The length of a row.
+        eps: The epsilon added to the variance.
     """
 
     weight: candle.Tensor | None
@@ -58,22 +58,23 @@ class LayerNorm:
 
 
 def sigmoid(values: candle.Tensor) -> candle.Tensor:
-    """``1 / (1 + exp(-x))``, which Candle's Python module lacks."""
+    """Computes ``1 / (1 + exp(-x))``, which Candle's Python module lacks."""
     return ((values * -1.0).exp() + 1.0).recip()
 
 
 def gelu_tanh(values: candle.Tensor) -> candle.Tensor:
-    """GELU as ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))``.
+    """Computes GELU as ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))``.
 
-    Source: Hendrycks and Gimpel, Gaussian Error Linear Units (arXiv:1606.08415), section 2. As ``0.5 (1 + tanh(z))`` is
-    ``1 / (1 + exp(-2 z))``, no hyperbolic tangent is computed, which takes Candle eight times as long as ``exp``.
+    Source: Hendrycks and Gimpel, Gaussian Error Linear Units (arXiv:1606.08415), section 2. As ``0.5 (1 + tanh(z))``
+    equals ``1 / (1 + exp(-2 z))``, this avoids the hyperbolic tangent, which takes Candle eight times as long as
+    ``exp``.
     """
     cubic = values * ((values.sqr() * 0.044715) + 1.0)
     return values / ((cubic * (-2.0 * sqrt(2.0 / pi))).exp() + 1.0)
 
 
 ACTIVATION_LAYERS: dict[str, Layer] = {
-    # Candle's is the exact one: it computes the error function, in double precision.
+    # Candle's is exact: it computes the error function, in double precision.
     "gelu": functional.gelu,
     "gelu_tanh": gelu_tanh,
     "relu": functional.relu,
@@ -81,4 +82,4 @@ ACTIVATION_LAYERS: dict[str, Layer] = {
     "silu": functional.silu,
     "tanh": functional.tanh,
 }
-"""The activations, by the name that this backend gives them."""
+"""The activations, by this backend's names."""

@@ -31,15 +31,15 @@ from inferox.core import (
 class CandleModel(Model):
     """A network of Candle's tensors.
 
-    Several calls may be made at once, and are computed one after the other: Candle's Python module keeps the
-    interpreter to itself while it computes, with as many threads as it may use.
+    Concurrent calls are computed one after the other: Candle's Python module holds the interpreter lock while it
+    computes with its threads.
 
     Args:
         name: The name of the package.
-        metadata: What it is.
-        signature: The named tensors that it takes and gives.
-        network: What computes it.
-        weights_bytes: The memory that its weights take.
+        metadata: The facts about it.
+        signature: The named tensors that it takes and returns.
+        network: The network that computes it.
+        weights_bytes: The memory of its weights.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class CandleModel(Model):
         self._network: Network | None = network
 
     def close(self) -> None:
-        """Releases the weights. A ``forward`` under way in another thread still completes."""
+        """Releases the weights. A ``forward`` in progress in another thread still completes."""
         self._network = None
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
@@ -62,15 +62,15 @@ class CandleModel(Model):
 
 
 def open_network(artifact: Artifact) -> Network:
-    """Reads what an artifact describes, with its weights.
+    """Opens the network that an artifact describes, with its weights.
 
     Args:
-        artifact: An artifact with a file ``config``, the option ``architecture`` where that is a Hugging Face model's,
-            and a file ``weights`` where it has any.
+        artifact: An artifact with a file ``config``, the option ``architecture`` if that is a Hugging Face model's, and
+            a file ``weights`` if it has any.
 
     Raises:
-        LoadError: If the config is malformed, the model is not one that this backend computes, or the weights are not
-            those that it needs.
+        LoadError: If the config is malformed, this backend does not support the model, or the weights are not those
+            that it needs.
         OutOfMemoryError: If the weights do not fit into memory.
     """
     config = _read_config(artifact.path("config"))

@@ -1,4 +1,4 @@
-"""Networks that are a chain of layers, as a file describes them.
+"""Networks that are chains of layers, described by a file.
 
 The file is a JSON object ``{"model_type": "sequential", "layers": [...]}``. Each layer is an object with its ``type``:
 
@@ -23,19 +23,19 @@ from inferox.backends.candle.weights import Weights
 from inferox.core import LoadError, TensorLike, counted, to_array
 
 MODEL_TYPE = "sequential"
-"""The ``model_type`` that such a file states."""
+"""The ``model_type`` in such a file."""
 
 
 class Sequential:
     """A chain of layers, each of which maps the numbers of the last axis.
 
     Args:
-        config: What the file holds.
-        weights: The weights that it names; all of them must have a place.
+        config: The content of the file.
+        weights: The weights that it names; all of them must be used.
 
     Raises:
-        LoadError: If the file is malformed or has a layer that is unknown, or if a weight is missing, left over, or of
-            another shape.
+        LoadError: If the file is malformed or has an unknown layer, or if a weight is missing, unused, or of another
+            shape.
     """
 
     def __init__(self, config: Mapping[str, Any], weights: Weights) -> None:
@@ -52,7 +52,7 @@ class Sequential:
             inputs: One tensor, ``f32[..., numbers]``.
 
         Returns:
-            ``f32[..., numbers]``: the last axis as the last layer leaves it.
+            ``f32[..., numbers]``: with the last axis as the last layer returns it.
 
         Raises:
             OutOfMemoryError: If there is not enough memory.

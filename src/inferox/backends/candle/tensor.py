@@ -16,9 +16,9 @@ from inferox.core import DataType, DeviceId, ExecutionError, Tensor, resolve_sha
 
 
 class CandleTensor(Tensor):
-    """One of Candle's tensors, on the CPU.
+    """A Candle tensor, on the CPU.
 
-    Wrapping one copies nothing; ``numpy()`` and DLPack copy, because Candle shares its memory with no one.
+    Wrapping one copies nothing; ``numpy()`` and DLPack copy, because Candle does not share its memory.
 
     Args:
         tensor: The tensor.
@@ -61,10 +61,10 @@ class CandleTensor(Tensor):
         return self
 
     def reshape(self, shape: Sequence[int]) -> CandleTensor:
-        """Gives the same elements another shape, sharing memory where they lie without gaps; see ``Tensor``.
+        """Returns the same elements with another shape, sharing memory if they are contiguous; see ``Tensor``.
 
         Raises:
-            ShapeMismatchError: If the number of elements differs, or the extents leave it open.
+            ShapeMismatchError: If the number of elements differs, or the extents are ambiguous.
         """
         resolved = resolve_shape(self, shape)
         with translated(f"reshaping {self}", default=ExecutionError):
@@ -101,12 +101,12 @@ class CandleTensor(Tensor):
         """Exports a copy as a DLPack capsule.
 
         Raises:
-            BufferError: If a copy is forbidden, as the protocol wants it.
+            BufferError: If a copy is forbidden, as the protocol requires.
         """
         if copy is False:
             raise BufferError("candle shares its memory with no one: exporting one of its tensors copies it")
         if self._dtype is DataType.BF16:
             with translated(f"reading {self}", default=ExecutionError):
                 return export_bits(to_bits(self._tensor))
-        # The array is a copy already, whether or not one is asked for.
+        # The array is a copy already, whether or not one is requested.
         return super().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)

@@ -1,4 +1,4 @@
-"""A package's weights, given out one by one with their shapes checked."""
+"""A package's weights, taken one by one with checked shapes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OLD_NAMES = (
     (re.compile(r"(?<=LayerNorm\.)gamma$"), "weight"),
     (re.compile(r"(?<=LayerNorm\.)beta$"), "bias"),
 )
-"""The names of two weights in the first checkpoints of BERT, which were converted from TensorFlow."""
+"""The old names of two weights in the first checkpoints of BERT, which were converted from TensorFlow."""
 
 _READ_COPIES = 3
 """The number of copies of the weights while Candle reads them: the file, the tensors, and their transposes."""
@@ -28,7 +28,7 @@ _NAMED = 5
 class Weights:
     """The weights of one file, by name.
 
-    Every weight comes in fp32. Half precision is widened to it, which is exact.
+    Every weight is returned in fp32. Half precision is widened to it, which is exact.
 
     Args:
         tensors: The tensors by name.
@@ -42,11 +42,11 @@ class Weights:
         return name in self._tensors
 
     def take(self, name: str, shape: Sequence[int | None]) -> candle.Tensor:
-        """Gives one out.
+        """Takes a weight.
 
         Args:
             name: Its name.
-            shape: The shape that it must have; ``None`` for an extent that is free.
+            shape: The shape that it must have; ``None`` for a free extent.
 
         Raises:
             LoadError: If it is missing, or has another shape, or a data type that fp32 cannot hold.
@@ -71,12 +71,12 @@ class Weights:
         return tensor.to_dtype(candle.f32)
 
     def linear(self, name: str, inputs: int | None, outputs: int | None, *, bias: bool = True) -> Linear:
-        """Gives out a linear layer; see ``take``.
+        """Takes the weights of a linear layer; see ``take``.
 
         Args:
             name: The layer's name.
-            inputs: The numbers that it takes; ``None`` for whatever there is.
-            outputs: The numbers that it gives; ``None`` for whatever there is.
+            inputs: The number of its inputs; ``None`` for any.
+            outputs: The number of its outputs; ``None`` for any.
             bias: Whether it has a bias.
         """
         weight = self.take(f"{name}.weight", (outputs, inputs))
@@ -84,21 +84,21 @@ class Weights:
         return Linear(weight.t().contiguous(), found)
 
     def norm(self, name: str, width: int, eps: float) -> LayerNorm:
-        """Gives out a layer normalisation; see ``take``.
+        """Takes the weights of a layer normalisation; see ``take``.
 
         Args:
             name: The layer's name.
-            width: The numbers in a row.
-            eps: What it adds to the variance.
+            width: The length of a row.
+            eps: The epsilon added to the variance.
         """
         weight, bias = (self.take(f"{name}.{part}", (width,)) for part in ("weight", "bias"))
         return LayerNorm(weight, bias, width, eps)
 
     def require_all_taken(self, ignore: re.Pattern[str] | None = None) -> None:
-        """Refuses weights that nobody took.
+        """Refuses weights that were not taken.
 
         Args:
-            ignore: What the names of those have in common that may be left over; ``None`` if none may.
+            ignore: The pattern of the names of weights that may be left over; ``None`` if none may.
 
         Raises:
             LoadError: If there are any others.
@@ -113,13 +113,13 @@ class Weights:
 
 
 def read_weights(path: Path, *, prefix: str = "") -> Weights:
-    """Reads a safetensors file, under today's names and without a prefix.
+    """Reads a safetensors file, with current names and without a prefix.
 
-    Tensors that share memory are stored once; the file's metadata gives the stored one's name for each of the others.
+    Tensors that share memory are stored once; the file's metadata maps the names of the others to the stored one.
 
     Args:
         path: The file.
-        prefix: What may stand before the names, such as ``bert``, and a dot.
+        prefix: The optional prefix of names, such as ``bert``, without its dot.
 
     Raises:
         LoadError: If it is not a safetensors file, is damaged, has data types that Candle lacks, or has a name twice.

@@ -1,4 +1,4 @@
-"""The base of backends that compute on the CPU alone."""
+"""The base of backends that compute only on the CPU."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from inferox.core import Backend, Device, DeviceId, TensorBuilder
 
 
 class HostBackend(Backend):
-    """A backend whose tensors lie in the machine's memory, and which computes on the CPU unless it lists more.
+    """A backend whose tensors lie in the machine's memory, and which computes on the CPU unless it lists more devices.
 
-    A runtime that takes NumPy's memory as it is needs nothing more; others override ``_make_builder``, and those that
-    have accelerators which read the machine's memory also override ``devices``.
+    A runtime that uses NumPy's memory directly needs nothing more; others override ``_make_builder``, and those with
+    accelerators that read the machine's memory also override ``devices``.
     """
 
     def devices(self) -> Sequence[Device]:
@@ -35,7 +35,7 @@ class HostBackend(Backend):
         return DeviceId.cpu()
 
     def tensor_builder(self, device: DeviceId | None = None) -> TensorBuilder:
-        """Makes tensors on the CPU.
+        """Returns the builder of tensors on the CPU.
 
         Raises:
             BackendUnavailableError: If the backend cannot run here, or for any other device.
@@ -44,5 +44,5 @@ class HostBackend(Backend):
         return self._make_builder().with_device(device or DeviceId.cpu())
 
     def _make_builder(self) -> TensorBuilder:
-        """Makes tensors of the runtime, which is there; by default of NumPy's arrays."""
+        """Makes the builder of the runtime's tensors, once it is known to be available; by default of NumPy arrays."""
         return HostTensorBuilder(self.name)

@@ -1,4 +1,4 @@
-"""Making tensors out of NumPy arrays."""
+"""The builder of tensors from NumPy arrays."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from inferox.core import (
 _ADDRESSABLE_BYTES = 2**63 - 1
 
 _MOST_AXES = 64
-"""The most axes that NumPy 2 has; version 1 stopped at 32."""
+"""The most axes in NumPy 2; in version 1 it was 32."""
 
 _ONE_IN_BF16 = 0x3F80
 
@@ -37,16 +37,17 @@ T = TypeVar("T", bound=Tensor)
 
 
 class ArrayTensorBuilder(TensorBuilder, Generic[T]):
-    """Makes a runtime's tensors out of NumPy arrays, on the CPU unless a subclass has others.
+    """Makes a runtime's tensors from NumPy arrays, on the CPU unless a subclass has other devices.
 
-    A subclass says how an array becomes its tensor, and where it differs, how it takes over tensors of other libraries
-    and how it makes sure that there is enough memory. NumPy has no ``bf16``: arrays of it hold its bits, as int16.
+    A subclass defines how an array becomes its tensor and, if that differs from the default, how it imports tensors of
+    other libraries and how it ensures that there is enough memory. NumPy has no ``bf16``: its arrays hold the bits, as
+    int16.
 
     Every method raises ``UnsupportedDTypeError`` for a data type that is missing here, ``ShapeMismatchError`` for a
     shape that NumPy cannot have and ``OutOfMemoryError`` for a tensor that does not fit.
 
     Args:
-        owner: Whose tensors they are, as errors name it: ``onnxruntime``, or ``torch on cuda:0``.
+        owner: The owner of the tensors in errors: ``onnxruntime``, or ``torch on cuda:0``.
         dtypes: The data types that they can have.
     """
 
@@ -71,8 +72,8 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
     def from_slice(self, values: Sequence[Any], shape: Sequence[int], dtype: DataType) -> T:
         """Copies Python or NumPy numbers, in row-major order, into a new tensor; see ``TensorBuilder``.
 
-        Floating-point types take the nearest value that they hold; every other type takes a value only as it is.
-        ``bool`` takes 0 and 1 as well.
+        Floating-point types round to the nearest value; every other type accepts only values that it can represent
+        exactly. ``bool`` accepts 0 and 1 as well.
         """
         self._check(shape, dtype)
         if prod(shape) != len(values):
@@ -82,7 +83,7 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
             return self._adopt(hold_numbers(values, dtype).reshape(tuple(shape)), dtype)
 
     def from_numpy(self, array: npt.NDArray[Any]) -> T:
-        """Makes a tensor of a NumPy array, the ``bfloat16`` of ml_dtypes included; see ``TensorBuilder``."""
+        """Makes a tensor from a NumPy array, including ml_dtypes' ``bfloat16``; see ``TensorBuilder``."""
         dtype = DataType.from_numpy(array.dtype)
         self._require_dtype(dtype)
         self._require_memory(array.nbytes, array.shape)
@@ -91,13 +92,13 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
             return self._adopt(plain.view(np.int16) if dtype is DataType.BF16 else plain, dtype)
 
     def from_dlpack(self, source: Any) -> T:
-        """Takes over a tensor of another library through DLPack; see ``TensorBuilder``.
+        """Imports a tensor of another library through DLPack; see ``TensorBuilder``.
 
-        NumPy arrays are taken as by ``from_numpy``, for through DLPack a read-only one might become writable.
+        NumPy arrays are handled like in ``from_numpy``, since through DLPack a read-only one might become writable.
 
         Raises:
             UnsupportedDTypeError: If there is no such data type here.
-            ExecutionError: If it does not speak DLPack, or cannot export its memory.
+            ExecutionError: If it does not support DLPack, or cannot export its memory.
         """
         if isinstance(source, np.ndarray):
             return self.from_numpy(source)
@@ -116,10 +117,10 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
         return self._fill(shape, dtype, 1)
 
     def randn(self, shape: Sequence[int], dtype: DataType, *, seed: int) -> T:
-        """Makes a tensor of draws from the standard normal distribution.
+        """Makes a tensor of samples from the standard normal distribution.
 
-        One seed gives the same draws, in ``f64`` and rounded once, whatever the runtime and the device, and leaves
-        every other random state alone.
+        A seed gives the same samples, drawn in ``f64`` and rounded once, whatever the runtime and the device, and does
+        not affect any other random state.
 
         Args:
             shape: The extent of each axis.
@@ -140,19 +141,19 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
 
     @abstractmethod
     def _adopt(self, array: npt.NDArray[Any], dtype: DataType) -> T:
-        """Makes a tensor of an array, sharing its memory where that is possible.
+        """Makes a tensor from an array, sharing its memory if possible.
 
         Args:
-            array: The array, of any memory layout, and maybe read-only: then it must not become writable.
-            dtype: Its data type; of ``bf16`` it holds the bits, as int16.
+            array: The array, of any memory layout, and possibly read-only: then it must not become writable.
+            dtype: Its data type; for ``bf16``, the array holds the bits as int16.
         """
 
     def _take_over(self, source: Any) -> T:
-        """Takes over what has ``__dlpack__`` and is not an array; by default as NumPy does."""
+        """Imports an object that has ``__dlpack__`` and is not an array; by default as NumPy does."""
         try:
             array = np.from_dlpack(source)
         except Exception as error:
-            # NumPy's words for a data type that it lacks, in an exception without a type of its own.
+            # NumPy's wording for a data type that it lacks, in an exception without a type of its own.
             if "unsupported dtype" in str(error).lower():
                 found = str(getattr(source, "dtype", "of the tensor"))
                 raise UnsupportedDTypeError(found, self._owner, self._dtypes) from error
@@ -160,14 +161,14 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
         return self.from_numpy(array)
 
     def _fill(self, shape: Sequence[int], dtype: DataType, value: int) -> T:
-        """Makes a tensor of zeros or ones, of a shape and data type that are checked."""
+        """Makes a tensor of zeros or ones, with a shape and data type that were checked."""
         with self._allocating(shape, dtype):
             is_bits = dtype is DataType.BF16
             array = (np.ones if value else np.zeros)(tuple(shape), np.int16 if is_bits else dtype.numpy_dtype)
             return self._adopt(array * np.int16(_ONE_IN_BF16) if is_bits else array, dtype)
 
     def _require_memory(self, size_bytes: int, shape: Sequence[int]) -> None:
-        """Refuses a tensor that would not fit. By default the allocation tells.
+        """Refuses a tensor that would not fit. By default, it is left to the allocation to fail.
 
         Args:
             size_bytes: The bytes of its elements.
@@ -188,7 +189,7 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
         if any(extent < 0 for extent in shape) or len(shape) > _MOST_AXES:
             raise ShapeMismatchError("a new tensor", f"[up to {_MOST_AXES} extents of 0 or more]", shape)
         self._require_memory(prod(shape) * dtype.size, shape)
-        # The strides of an empty array are worked out too, and an extent of 0 counts as 1 for them.
+        # The strides of an empty array are computed too, and an extent of 0 counts as 1 for them.
         size_bytes = prod(max(extent, 1) for extent in shape) * dtype.size
         if size_bytes > _ADDRESSABLE_BYTES:
             raise OutOfMemoryError(

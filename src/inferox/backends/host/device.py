@@ -9,7 +9,7 @@ from inferox.machine.cgroup import memory_limit
 
 
 class HostDevice(Device):
-    """The CPU, with as much of the machine's memory as the process' container allows."""
+    """The CPU, with as much of the machine's memory as the process's container allows."""
 
     @property
     def id(self) -> DeviceId:
@@ -17,11 +17,11 @@ class HostDevice(Device):
         return DeviceId.cpu()
 
     def is_available(self) -> bool:
-        """Always true: this process runs on it."""
+        """Returns true, since this process runs on it."""
         return True
 
     def memory_info(self) -> MemoryInfo:
-        """The memory of the machine, or of the container that this process runs in."""
+        """Returns the memory of the machine, or of the container that this process runs in."""
         memory, limit = psutil.virtual_memory(), memory_limit()
         if limit is None or limit.limit_bytes >= memory.total:
             return MemoryInfo(memory.total, memory.available)
@@ -30,7 +30,7 @@ class HostDevice(Device):
 
 
 def free_memory_bytes() -> int:
-    """The memory that a new allocation on the CPU could get."""
+    """Returns the memory that is available to a new allocation on the CPU."""
     return HostDevice().memory_info().free_bytes
 
 
@@ -38,7 +38,7 @@ def require_cpu(device: DeviceId, owner: str) -> None:
     """Refuses every device but the CPU.
 
     Args:
-        device: The device that is asked for.
+        device: The requested device.
         owner: The runtime that has no other device, for the error.
 
     Raises:

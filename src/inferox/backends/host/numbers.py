@@ -1,4 +1,4 @@
-"""Numbers as arrays of a data type: none is lost, and those of floating-point types are rounded once."""
+"""Conversion of numbers to arrays of a data type, exactly or, for floating-point types, with a single rounding."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _FLOATS = float | np.floating
 
 
 def hold_numbers(values: Sequence[Any], dtype: DataType) -> npt.NDArray[Any]:
-    """Holds Python or NumPy numbers in a data type.
+    """Converts Python or NumPy numbers to an array of a data type.
 
     Args:
         values: The numbers.
-        dtype: The data type. Floating-point types take the nearest value that they hold; every other type takes a value
-            only as it is.
+        dtype: The data type. Floating-point types round to the nearest value; every other type accepts only values that
+            it can represent exactly.
 
     Returns:
-        An array of one axis; of ``bf16`` its bits, as int16.
+        A one-dimensional array; for ``bf16``, its bits as int16.
 
     Raises:
         DTypeMismatchError: If a value is not a number, is a fraction, NaN or out of range for an integer type, or is
-            finite and beyond what a floating-point type holds.
+            finite and beyond the range of a floating-point type.
     """
     if not dtype.is_floating:
         return np.array(_whole_numbers(values, dtype), dtype.numpy_dtype)
@@ -48,12 +48,12 @@ def draw_normal(count: int, dtype: DataType, seed: int) -> npt.NDArray[Any]:
     """Draws from the standard normal distribution, in ``f64`` and rounded once.
 
     Args:
-        count: How many.
+        count: The number of samples.
         dtype: A floating-point type.
-        seed: The same one gives the same draws.
+        seed: The random seed.
 
     Returns:
-        An array of one axis; of ``bf16`` its bits, as int16.
+        A one-dimensional array; for ``bf16``, its bits as int16.
     """
     return _narrow(np.random.default_rng(seed).standard_normal(count), dtype)
 
@@ -66,7 +66,7 @@ def _narrow(wide: npt.NDArray[np.float64], dtype: DataType) -> npt.NDArray[Any]:
 
 
 def _whole_numbers(values: Sequence[Any], dtype: DataType) -> list[int]:
-    """The values as integers that the data type holds."""
+    """Converts the values to integers that the data type can represent."""
     bounds = range(2) if dtype is DataType.BOOL else _bounds(dtype)
     numbers = []
     for position, value in enumerate(values):
@@ -83,10 +83,10 @@ def _bounds(dtype: DataType) -> range:
 
 
 def _real_numbers(values: Sequence[Any], dtype: DataType) -> list[float]:
-    """The values in double precision."""
+    """Converts the values to double precision."""
     numbers = []
     for position, value in enumerate(values):
-        # NumPy would read numbers out of texts, take None for NaN, and unpack lists.
+        # NumPy would parse numbers from texts, treat None as NaN, and unpack lists.
         if not isinstance(value, _INTEGERS | _FLOATS):
             raise _unrepresentable(values, position, dtype)
         try:

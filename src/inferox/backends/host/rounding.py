@@ -1,4 +1,4 @@
-"""Rounding to types narrower than fp32, where a library only knows the way through it."""
+"""Rounding to types narrower than fp32, for libraries that can only convert by way of fp32."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import numpy.typing as npt
 
 
 def round_to_odd(wide: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Narrows to fp32 so that a second rounding, to ``f16`` or ``bf16``, is as good as a single one.
+    """Narrows to fp32 so that a second rounding, to ``f16`` or ``bf16``, gives the same result as a single one.
 
-    Rounded to the nearest twice, a number may end on the wrong side: the first rounding makes a tie of what lay just
-    beside it. Here whatever is not an fp32 number becomes the neighbour whose last bit is 1, which is never
-    a tie of a type that has at least two bits less.
+    When rounded to nearest twice, a number may end up on the wrong side, if the first rounding turns it into a tie.
+    Here every number that fp32 cannot represent becomes the neighbour whose last bit is 1, which is never a tie of a
+    type with at least two bits less.
 
     Source: S. Boldo and G. Melquiond, "Emulation of a FMA and Correctly Rounded Sums: Proved Algorithms Using Rounding
     to Odd", IEEE Transactions on Computers 57 (4), 2008.
 
     Args:
-        wide: Numbers in double precision; infinities and NaN stay what they are.
+        wide: Numbers in double precision; infinities and NaN are preserved.
 
     Returns:
         Numbers of the same shape; finite ones beyond the range of fp32 become its largest.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         nearest = np.asarray(wide).astype(np.float32)
-    # The bits without the sign count magnitudes: one less is the neighbour towards zero.
+    # Without the sign, the bits order magnitudes: one less is the neighbour towards zero.
     bits = nearest.view(np.uint32)
     np.subtract(bits, 1, out=bits, where=np.abs(nearest) > np.abs(wide))
     np.bitwise_or(bits, 1, out=bits, where=nearest != wide)
@@ -32,10 +32,10 @@ def round_to_odd(wide: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 
 
 def to_bf16_bits(wide: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
-    """Rounds to the nearest ``bf16`` once, and to the even one of two.
+    """Rounds once to the nearest ``bf16``, with ties to even.
 
     Args:
-        wide: Numbers in double precision; infinities stay what they are, and NaN is quiet NaN of the same sign.
+        wide: Numbers in double precision; infinities are preserved, and NaN becomes a quiet NaN of the same sign.
 
     Returns:
         The bits, in the same shape; int16.

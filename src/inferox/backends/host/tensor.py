@@ -1,4 +1,4 @@
-"""Tensors on the CPU in NumPy's memory, for runtimes that take it as it is."""
+"""Tensors on the CPU in NumPy's memory, for runtimes that use it directly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inferox.backends.host.device import require_cpu
 from inferox.core import DataType, DeviceId, Tensor, UnsupportedDTypeError, resolve_shape
 
 SUPPORTED = tuple(dtype for dtype in DataType if dtype is not DataType.BF16)
-"""The data types of tensors: all that NumPy has."""
+"""The data types of tensors: all of NumPy's."""
 
 
 class HostTensor(Tensor):
@@ -59,10 +59,10 @@ class HostTensor(Tensor):
         return self
 
     def reshape(self, shape: Sequence[int]) -> HostTensor:
-        """Gives the same elements another shape; see ``Tensor``.
+        """Returns the same elements with another shape; see ``Tensor``.
 
         Raises:
-            ShapeMismatchError: If the number of elements differs, or the extents leave it open.
+            ShapeMismatchError: If the number of elements differs, or the extents are ambiguous.
         """
         return HostTensor(self._array.reshape(resolve_shape(self, shape)), self._backend)
 
@@ -71,7 +71,7 @@ class HostTensor(Tensor):
         return self if self._array.flags.c_contiguous else HostTensor(np.array(self._array, order="C"), self._backend)
 
     def numpy(self) -> npt.NDArray[Any]:
-        """The array itself."""
+        """Returns the array itself."""
         return self._array
 
 

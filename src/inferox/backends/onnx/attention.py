@@ -11,7 +11,7 @@ from onnxscript import ir, opset18
 op: Any = opset18
 
 Value = Any
-"""A tensor of a graph; onnxscript states other types for what its operators give than for what they take."""
+"""A tensor of a graph; onnxscript states different types for its operators' outputs and inputs."""
 
 
 def attend(  # noqa: PLR0917 - as PyTorch has them
@@ -24,27 +24,27 @@ def attend(  # noqa: PLR0917 - as PyTorch has them
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Value:
-    """Writes ``torch.nn.functional.scaled_dot_product_attention`` in the form that runtimes know how to fuse.
+    """Writes ``torch.nn.functional.scaled_dot_product_attention`` in a form that runtimes can fuse.
 
-    PyTorch's own translation transposes keys by way of reshapes, scales them as well as the queries, and looks for NaN
-    in every weight of a masked attention. Then OpenVINO computes each step by itself.
+    PyTorch's own translation transposes keys by way of reshapes, scales them as well as the queries, and checks every
+    weight of a masked attention for NaN, so that OpenVINO computes each step separately.
 
     Args:
         query: Shape ``[..., heads, seq, width]``.
         key: Shape ``[..., heads, seen, width]``; with ``enable_gqa`` the heads may be fewer.
         value: Shape ``[..., heads, seen, width]``, with as many heads as the keys.
-        attn_mask: What is added to the scores, or where a query sees a key; broadcast to ``[..., heads, seq, seen]``.
-            A query that sees none sees all alike.
-        dropout_p: The share of weights that is dropped: none, in a graph.
-        is_causal: Whether each query sees only keys up to its own place, beside what the mask says.
-        scale: What scores are multiplied by; ``None`` for ``width ** -0.5``.
-        enable_gqa: Whether several heads of queries share one of keys.
+        attn_mask: The bias of the scores, or whether a query sees a key; broadcast to ``[..., heads, seq, seen]``. A
+            query that sees no key attends to all of them equally.
+        dropout_p: The dropout probability, which must be 0 in a graph.
+        is_causal: Whether each query sees only keys up to its own position, in addition to the mask.
+        scale: The factor of the scores; ``None`` for ``width ** -0.5``.
+        enable_gqa: Whether several query heads share one key head.
 
     Returns:
-        What each query attends to; shape ``[..., heads, seq, width]``.
+        The attention output; shape ``[..., heads, seq, width]``.
 
     Raises:
-        ValueError: If weights are to be dropped.
+        ValueError: If ``dropout_p`` is not 0.
     """
     if dropout_p:
         raise ValueError(f"attention that drops {dropout_p:.0%} of its weights, which evaluation mode must not do")
@@ -63,7 +63,7 @@ def attend(  # noqa: PLR0917 - as PyTorch has them
 TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.aten.scaled_dot_product_attention.default: attend
 }
-"""The operators that are written differently from PyTorch's exporter."""
+"""The operators that are translated differently from PyTorch's exporter."""
 
 
 def _scalar(number: float, dtype: ir.DataType) -> Value:
@@ -78,7 +78,7 @@ def _factor(query: Value, scale: float | None) -> Value:
 
 
 def _bias(mask: Value, dtype: ir.DataType) -> Value:
-    """The number that a mask adds to the scores. It is finite, as a softmax over infinities alone is undefined."""
+    """Makes the bias that a mask adds to the scores. It is finite, as a softmax over only infinities is undefined."""
     least = _scalar(float(dtype.min), dtype)
     if mask.dtype == ir.DataType.BOOL:
         return op.Where(mask, _scalar(0.0, dtype), least)
@@ -86,14 +86,14 @@ def _bias(mask: Value, dtype: ir.DataType) -> Value:
 
 
 def _causal_bias(query: Value, key: Value) -> Value:
-    """The least number wherever a key comes after the query; shape ``[seq, seen]``."""
+    """Makes the bias with the least number wherever a key comes after the query; shape ``[seq, seen]``."""
     places = op.Concat(_extents(query, -2, -1), _extents(key, -2, -1), axis=0)
     least = ir.tensor([float(query.dtype.min)], dtype=query.dtype)
     return op.Trilu(op.ConstantOfShape(places, value=least), op.Constant(value_int=1), upper=1)
 
 
 def _repeat_heads(item: Value, query: Value) -> Value:
-    """Each head as often as queries share it; from ``[..., few, seen, width]`` to ``[..., heads, seen, width]``."""
+    """Repeats heads that queries share; from ``[..., few, seen, width]`` to ``[..., heads, seen, width]``."""
     before, few, behind = _extents(item, 0, -3), _extents(item, -3, -2), _extents(item, -2)
     heads = _extents(query, -3, -2)
     spread = op.Expand(

@@ -1,4 +1,4 @@
-"""From a module to an ONNX graph, with ``torch.export``."""
+"""The capture of a module as an ONNX graph, with ``torch.export``."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def capture(source: SourceModel, request: ExportRequest, places: Mapping[str, Pl
 
     Args:
         source: The model.
-        request: The layout and signature in which it is to be captured.
-        places: Where each tensor of the package's weights file lies, into which the graph points.
+        request: The layout and signature in which to capture it.
+        places: The place of each tensor in the package's weights file, to which the graph refers.
 
     Raises:
-        LoadError: If the module cannot be packed, or not be captured for every number of rows.
+        LoadError: If the module cannot be packed, or cannot be captured for every number of rows.
         Exception: Whatever the exporter raises, to be translated by the caller.
     """
     signature = request.signature
@@ -70,7 +70,7 @@ class _Captured:
 
 
 class _Graph(torch.nn.Module):
-    """A module with tensors in and tensors out, by position, as a graph has them."""
+    """A module with positional input and output tensors, as in a graph."""
 
     def __init__(self, module: torch.nn.Module, signature: Signature) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class _Graph(torch.nn.Module):
         self._inputs, self._outputs = signature.input_names, signature.output_names
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Calls the module by name and gives the outputs of the signature in its order."""
+        """Calls the module with named inputs, and returns the outputs in the order of the signature."""
         returned = self.module(**dict(zip(self._inputs, tensors, strict=True)))
         if isinstance(returned, Mapping):
             return tuple(returned[name] for name in self._outputs)
@@ -88,7 +88,7 @@ class _Graph(torch.nn.Module):
 def _forget_unrolling() -> None:
     """Lets the exporter write recurrent layers as its own loops.
 
-    PyTorch remembers how an earlier capture of its own dealt with them, which was to unroll them for one length.
+    PyTorch remembers how an earlier capture of its own handled them, which was to unroll them for one length.
     """
     for operator in (torch.ops.aten.lstm.input, torch.ops.aten.gru.input):
         operator._dispatch_cache.clear()  # noqa: SLF001 - there is no public way
@@ -107,7 +107,7 @@ def _export(
             tuple(examples[name] for name in signature.input_names),
             dynamo=True,
             custom_translation_table=TRANSLATIONS,
-            # Optimising here folds transposed copies of the weights into new constants, which no file holds.
+            # Optimising here would fold transposed copies of the weights into new constants, which are in no file.
             optimize=False,
             dynamic_shapes=(dynamic,),
             input_names=list(signature.input_names),
@@ -121,7 +121,7 @@ def _export(
 
 
 def _state_extents(captured: _Captured, signature: Signature) -> ModelProto:
-    """The graph, with a number for each extent of its inputs that can be no other: the exporter leaves it a name."""
+    """Sets fixed extents of the graph's inputs to numbers, since the exporter leaves them as names."""
     check_limit(captured.program, signature)
     shapes = {item.name: item.type.tensor_type.shape.dim for item in captured.graph.graph.input}
     for spec in honest_signature(captured.program, signature).inputs:
@@ -132,7 +132,7 @@ def _state_extents(captured: _Captured, signature: Signature) -> ModelProto:
 
 
 def _packed_examples(signature: Signature) -> dict[str, torch.Tensor]:
-    """Two rows of 6 and 2 tokens."""
+    """Makes examples of two rows with 6 and 2 tokens."""
     tables = {
         "pad_indices": torch.tensor([[0, 1, 2, 3, 4, 5], [6, 7, -1, -1, -1, -1]]),
         "unpad_indices": torch.arange(8),
@@ -154,7 +154,7 @@ def _example(spec: TensorSpec) -> torch.Tensor:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Gives the reason at the end of an exporter's chain of exceptions; the first only says in which step it failed."""
+    """Raises the root cause of an exporter's exceptions, as the outermost only names the step that failed."""
     try:
         yield
     except torch.onnx.OnnxExporterError as error:
@@ -167,7 +167,7 @@ def _explained() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the exporter from telling its own developers what it lacks."""
+    """Silences the exporter's messages for its own developers."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Checks the content of an ONNX file before a runtime is given it, whatever its name says."""
+"""The check of an ONNX file's content before a runtime reads it, whatever its name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from inferox.backends.onnx.wire_format import BYTES, VARINT, WireFormatError, re
 from inferox.core import LoadError
 
 _MEMORY_TAG = "_ORT_MEM_ADDR_"
-"""In the place of a file's name, lets ONNX Runtime pass weights within a process: the offset is then an address.
+"""The name in place of a file's with which ONNX Runtime passes weights within a process: the offset is an address.
 
-OpenVINO believes it in files too, and reads whatever lies at that address (seen with 2026.4).
+OpenVINO accepts it in files too, and reads whatever is at that address (seen with 2026.4).
 """
 
 _DEEPEST = 64
-"""The deepest nesting of graphs. Runtimes recurse into them."""
+"""The deepest accepted nesting of graphs, since runtimes recurse into them."""
 
 _MODEL_FIELDS = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), BYTES)
 """The fields of a ``ModelProto`` with their wire types."""
@@ -40,7 +40,7 @@ _NESTED: Mapping[str, Mapping[int, str]] = {
     "sparse tensor": {1: "tensor", 2: "tensor"},
     "tensor": {13: "external data"},
 }
-"""For each message, the fields in which another lies that may hold a tensor, by number. The names are ours."""
+"""The fields of each message whose messages may contain a tensor, by number. The names are ours."""
 
 _EXTERNAL_KEYS = frozenset({"location", "offset", "length", "checksum"})
 
@@ -48,7 +48,7 @@ _EXTERNAL_KEYS = frozenset({"location", "offset", "length", "checksum"})
 def check_onnx(path: Path) -> memoryview:
     """Refuses a file that is not an ONNX model, or that takes weights from anywhere but files in its folder.
 
-    Every tensor is looked at: initializers, attributes of nodes, sparse tensors, those of nested graphs and of
+    Every tensor is checked: initializers, attributes of nodes, sparse tensors, and those of nested graphs and
     functions. Nothing is computed, and weights within the file are skipped.
 
     Args:
@@ -71,7 +71,7 @@ def check_onnx(path: Path) -> memoryview:
 
 
 def map_onnx(path: Path) -> memoryview:
-    """The bytes of a file, mapped into memory, without a look at what they are.
+    """Maps a file into memory without checking its content.
 
     Args:
         path: The file.
@@ -83,7 +83,7 @@ def map_onnx(path: Path) -> memoryview:
     with path.open("rb") as file:
         if path.stat().st_size == 0:
             raise LoadError(f"{path.name} is empty, and not an ONNX model")
-        # Never closed by hand: the parts of it that a traceback holds would not let it.
+        # Never closed explicitly: views of it in a traceback would prevent that.
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
@@ -110,7 +110,7 @@ class _Walk:
 
     Attributes:
         path: The file.
-        locations: Where the tensors lie that were looked at: mostly all in one file, which is looked at once.
+        locations: The files of external tensors that were checked: mostly a single file, which is checked once.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""The operators of a graph that are not ONNX's own, by domain."""
+"""The domains of a graph's operators that are not ONNX's own."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterable, Iterator
 from inferox.backends.onnx.messages import Message
 
 BUILT_IN = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
-"""The domains of the operators that ONNX Runtime brings, and graphs that are packed may call."""
+"""The domains of ONNX Runtime's own operators, which packed graphs may call."""
 
 _GRAPH, _FUNCTIONS, _MODEL_VERSIONS = 7, 25, 8
-"""The fields in which a model holds its graph, its functions, and the domains that it declares."""
+"""The fields of a model with its graph, its functions, and the domains that it declares."""
 
 _GRAPH_NODES, _FUNCTION_NODES, _FUNCTION_VERSIONS = 1, 7, 9
-"""The fields in which graphs and functions hold their nodes, and functions the domains that they declare."""
+"""The fields with the nodes of graphs and functions, and with the domains that functions declare."""
 
 _NODE_DOMAIN, _ATTRIBUTES, _FUNCTION_DOMAIN = 7, 5, 10
 
 _BRANCHES = (6, 11)
-"""The fields of an attribute that hold graphs: one, and several."""
+"""The fields of an attribute with graphs: a single one, and several."""
 
 
 def list_foreign_domains(content: memoryview) -> frozenset[str]:
-    """Lists the domains of operators that neither ONNX Runtime brings nor the graph itself defines.
+    """Lists the domains of operators that neither ONNX Runtime provides nor the graph itself defines.
 
     Args:
         content: The bytes of an ONNX model.
@@ -36,7 +36,7 @@ def list_foreign_domains(content: memoryview) -> frozenset[str]:
     declared = [*model.parts(_MODEL_VERSIONS)]
     for function in functions:
         declared += function.parts(_FUNCTION_VERSIONS)
-    # Runtimes refuse a node whose domain is not declared, and few graphs declare any that is foreign.
+    # Runtimes refuse a node whose domain is not declared, and few graphs declare foreign ones.
     if {Message.parse(part).text(1) for part in declared} <= brought:
         return frozenset()
     called = {domain for part in model.parts(_GRAPH) for domain in _walk(Message.parse(part).parts(_GRAPH_NODES))}
@@ -46,7 +46,7 @@ def list_foreign_domains(content: memoryview) -> frozenset[str]:
 
 
 def _walk(nodes: Iterable[memoryview | bytes]) -> Iterator[str]:
-    """The domains of nodes, and of those of graphs within them."""
+    """Yields the domains of nodes, and of those in subgraphs within them."""
     waiting = list(nodes)
     while waiting:
         node = Message.parse(waiting.pop())

@@ -1,4 +1,4 @@
-"""Caches of what PyTorch's ONNX exporter computes anew for every graph."""
+"""Caches for what PyTorch's ONNX exporter computes anew for every graph."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _tables: dict[Any, Any] = {}
 
 @contextmanager
 def quick_exports() -> Iterator[None]:
-    """Makes the exports within it quicker: a small model takes about half as long.
+    """Speeds up the exports within the block: a small model takes about half as long.
 
     The exporter makes a table of all of PyTorch's operators for each graph, which takes about a second; here every
-    graph begins with a copy of the first. And it makes millions of small objects, among which Python would look for
-    garbage again and again. One thread at a time gets in.
+    graph begins with a copy of the first. It also makes millions of small objects, which Python would scan for garbage
+    again and again. Only one thread at a time may enter.
     """
     with _lock, _one_table(), _no_garbage_collection():
         yield
@@ -27,7 +27,7 @@ def quick_exports() -> Iterator[None]:
 @contextmanager
 def _one_table() -> Iterator[None]:
     registry: Any = None
-    with suppress(ImportError):  # it is private: where another version of PyTorch has none, an export takes longer
+    with suppress(ImportError):  # it is private: if another version of PyTorch lacks it, an export takes longer
         from torch.onnx._internal.exporter._registration import ONNXRegistry as registry  # noqa: N813
     own = vars(registry).get("from_torchlib") if registry is not None else None
     if own is None:

@@ -1,4 +1,4 @@
-"""Weights that lie beside a graph: where they may lie."""
+"""The check of the location of weights beside a graph."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def check_external_data(graph: ModelProto, folder: Path) -> None:
 
     Args:
         graph: The graph, without its external data.
-        folder: Where it lies.
+        folder: The folder of the graph.
 
     Raises:
         UnsafePathError: If a weight is outside the folder, or a link.
-        IntegrityError: If a file is missing, or shorter than a weight says; or if a weight states no range of bytes.
+        IntegrityError: If a file is missing or shorter than a weight states; or if a weight states no range of bytes.
     """
     for tensor in _external(graph):
         try:
@@ -56,6 +56,6 @@ def _external(graph: ModelProto) -> Iterator[TensorProto]:
 
 
 def _leaves(location: str) -> bool:
-    """Says whether a path is absolute or climbs, on any system."""
+    """Returns whether a path is absolute or climbs, on any system."""
     paths = (PurePosixPath(location), PureWindowsPath(location))
     return not location or any(path.is_absolute() or ".." in path.parts or path.drive for path in paths)

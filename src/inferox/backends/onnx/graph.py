@@ -1,4 +1,4 @@
-"""ONNX graphs of a package, without weights: they point into the package's own weights file."""
+"""ONNX graphs of a package, without weights: they refer to the package's own weights file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inferox.backends.onnx.shared_weights import share_weights
 from inferox.core import WEIGHTS_FILE, ExportRequest, Layout, LoadError, Precision, Signature, SourceModel
 
 GRAPH_FILES = {Layout.PADDED: "model.onnx", Layout.PACKED: "model.packed.onnx"}
-"""The files of graphs. They lie at the root, because ONNX Runtime and OpenVINO refuse paths to weights that climb."""
+"""The files of graphs. They are at the root, because ONNX Runtime and OpenVINO refuse weight paths that climb."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Graph:
     """A graph in a package.
 
     Attributes:
-        files: The graph and, where it points into it, the weights file, by role.
-        signature: The named tensors that it takes and gives.
+        files: The graph and, if it refers to it, the weights file, by role.
+        signature: The named tensors that it takes and returns.
     """
 
     files: dict[str, str]
@@ -31,14 +31,14 @@ class Graph:
 
 
 def graph_precision(source: SourceModel, request: ExportRequest) -> Precision:
-    """The number format of the artifact that a request is for: a graph that is quantised or in half precision stays so.
+    """Returns the precision of the requested artifact: a graph that is quantised or in half precision stays so.
 
     Args:
         source: The model.
-        request: What is wanted.
+        request: The requested artifact.
 
     Raises:
-        LoadError: If another format is asked for than such a graph is in.
+        LoadError: If another precision is requested than such a graph has.
     """
     if source.precision is Precision.FP32 or request.precision is Precision.FP32:
         return source.precision if request.precision is Precision.FP32 else request.precision
@@ -50,16 +50,16 @@ def graph_precision(source: SourceModel, request: ExportRequest) -> Precision:
 
 
 def write_graph(source: SourceModel, root: Path, request: ExportRequest) -> Graph:
-    """Writes the graph of a model in fp32; one that lies in the package already is taken as it is.
+    """Writes the graph of a model in fp32; one that is already in the package is used unchanged.
 
     Args:
         source: The model.
         root: The folder of the package that is being made.
-        request: The layout and signature in which it is wanted.
+        request: The requested layout and signature.
 
     Raises:
-        LoadError: If the source holds no module, or the module cannot be packed, or not be captured for every number
-            of rows.
+        LoadError: If the source has no module, or if the module cannot be packed, or cannot be captured for every
+            number of rows.
         Exception: Whatever the exporter raises, to be translated by the caller.
     """
     relative = GRAPH_FILES[request.layout]
@@ -95,7 +95,7 @@ def _make_graph(source: SourceModel, request: ExportRequest, places: Mapping[str
 
 
 def _state_outputs(graph: ModelProto, signature: Signature) -> None:
-    """Declares the outputs as they are: some exporters declare another number of axes, which runtimes then report."""
+    """Declares the outputs correctly, as some exporters declare another number of axes, which runtimes then report."""
     specs = {spec.name: spec for spec in signature.outputs}
     for item in graph.graph.output:
         shape = item.type.tensor_type.shape
@@ -109,7 +109,7 @@ def _state_outputs(graph: ModelProto, signature: Signature) -> None:
 
 
 def _strip_metadata(graph: ModelProto) -> None:
-    """Takes out the stack traces and names of the exporter, which are larger than the graph."""
+    """Removes the exporter's stack traces and names, which are larger than the graph."""
     del graph.metadata_props[:]
     del graph.graph.metadata_props[:]
     graph.graph.ClearField("doc_string")
@@ -125,7 +125,7 @@ def _strip_metadata(graph: ModelProto) -> None:
 
 
 def _honest_signature(signature: Signature, graph: ModelProto) -> Signature:
-    """The signature with a number wherever the graph takes one extent only."""
+    """Returns the signature with a number wherever the graph takes only one extent."""
     shapes = {item.name: item.type.tensor_type.shape.dim for item in graph.graph.input}
     return signature.fixed(
         {

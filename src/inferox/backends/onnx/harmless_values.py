@@ -1,4 +1,4 @@
-"""Finds values of an ONNX graph that are not integers of 32 or 64 bits, or are constants without -1."""
+"""The search for values of an ONNX graph that are not integers of 32 or 64 bits, or are constants without -1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INT32, INT64 = 6, 7
 
 _LITTLE: Mapping[int, np.dtype[np.signedinteger[Any]]] = {INT32: np.dtype("<i4"), INT64: np.dtype("<i8")}
 _LISTS = {INT32: 5, INT64: 7}
-"""The fields in which a tensor holds its numbers, other than raw bytes."""
+"""The fields of a tensor with its numbers, other than raw bytes."""
 
 _EXTERNAL = 1
 
@@ -67,7 +67,7 @@ _FLOATING = frozenset(
         "Tanh",
     }
 )
-"""Operators that give floating-point numbers alone."""
+"""Operators that return only floating-point numbers."""
 
 _LIKE_EACH = frozenset({"Add", "Concat", "Div", "Gemm", "MatMul", "Max", "Mean", "Min", "Mod", "Mul", "Sub", "Sum"})
 """Operators whose inputs all have the data type of the output."""
@@ -115,12 +115,12 @@ _LIKE_FIRST = frozenset(
 class HarmlessValues:
     """The known facts about the values of a graph, by name, while its nodes are visited.
 
-    What is not known counts as harmful: a graph may be written to mislead.
+    A value about which nothing is known counts as harmful, as a graph may be malicious.
 
     Args:
         harmless: The names of values that are not integers of 32 or 64 bits.
-        without_minus_one: The names of constants that hold no -1.
-        trusts_operators: Whether operators are ONNX's own. A graph may define others by the same names.
+        without_minus_one: The names of constants without -1.
+        trusts_operators: Whether operators are ONNX's own. A graph may define others with the same names.
     """
 
     def __init__(self, harmless: set[str], without_minus_one: set[str], *, trusts_operators: bool) -> None:
@@ -129,7 +129,7 @@ class HarmlessValues:
         self._trusts_operators = trusts_operators
 
     def is_safe(self, dividend: str, divisor: str) -> bool:
-        """Says whether a division cannot be one of the least integer by -1.
+        """Returns whether a division certainly does not divide the least integer by -1.
 
         Args:
             dividend: The name of a value.
@@ -138,12 +138,12 @@ class HarmlessValues:
         return bool({dividend, divisor} & self._harmless) or divisor in self._without_minus_one
 
     def enter(self, graph: Message, nodes: Iterable[Message], *, is_main: bool) -> HarmlessValues:
-        """The facts at the beginning of a graph: its inputs and constants, and those of the graph around it.
+        """Returns the facts at the start of a graph: its inputs and constants, and those of the graph around it.
 
         Args:
             graph: The ``GraphProto``.
             nodes: Its nodes.
-            is_main: Whether the types of its inputs are checked when they are given. Others can be declared wrongly.
+            is_main: Whether the types of its inputs are checked at run time. Others may be declared wrongly.
         """
         inputs = {item.text(1): _element_type(item) for item in map(Message.parse, graph.parts(11))}
         constants = {tensor.text(8): tensor for tensor in map(Message.parse, graph.parts(5))}
@@ -155,15 +155,15 @@ class HarmlessValues:
         for name, kind in inputs.items() if is_main else ():
             inner._note_type(name, kind)
         for name, tensor in constants.items():
-            # For an input of the same name, the constant is a default.
+            # If an input has the same name, the constant is its default.
             inner._note_constant(name, tensor, fixed=name not in inputs)
         return inner
 
     def follow(self, node: Message) -> None:
-        """Learns what a node gives.
+        """Learns about the outputs of a node.
 
         Args:
-            node: The ``NodeProto``. Those before it have been followed.
+            node: The ``NodeProto``. Earlier nodes must have been followed.
         """
         if not self._trusts_operators or node.text(7) not in {"", "ai.onnx"}:
             return
@@ -171,7 +171,7 @@ class HarmlessValues:
         if operator in {"Constant", "Cast"} and outputs:
             found = [Message.parse(part) for part in node.parts(5)]
             attributes = {item.text(1): item for item in found}
-            # Of two attributes of one name, runtimes differ in which they take.
+            # Runtimes differ in which of two attributes with the same name they use.
             if len(attributes) == len(found):
                 self._follow_attributes(outputs[0], attributes)
         elif self._gives_harmless(operator, node.texts(1)):
@@ -220,7 +220,7 @@ def _holds_minus_one(tensor: Message, kind: int) -> bool:
     for number, wire_type, value in tensor.fields:
         if number != _LISTS[kind]:
             continue
-        # -1 is written as ten bytes, nine of them full.
+        # -1 is encoded as ten bytes, nine of them full.
         if wire_type == BYTES and isinstance(value, (memoryview, bytes)) and b"\xff" * 4 in bytes(value):
             return True
         if wire_type == VARINT and isinstance(value, int) and value & 0xFFFFFFFF == 0xFFFFFFFF:  # noqa: PLR2004
@@ -234,7 +234,7 @@ def _sparse_names(graph: Message) -> list[str]:
 
 
 def _element_type(item: Message) -> int | None:
-    """The data type of the elements of a ``ValueInfoProto``, if it is that of a tensor."""
+    """Reads the element type of a ``ValueInfoProto``, if it describes a tensor."""
     kind = item.part(2)
     tensor = None if kind is None else Message.parse(kind).part(1)
     return None if tensor is None else Message.parse(tensor).number(1)

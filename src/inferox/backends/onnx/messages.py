@@ -1,4 +1,4 @@
-"""ONNX messages taken apart and written again: running models does not need the onnx package."""
+"""Parsing and writing of ONNX messages, so that running models does not need the onnx package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from inferox.backends.onnx.wire_format import BYTES, WireFormatError, read_fields
 
 Field = tuple[int, int, int | memoryview | bytes]
-"""The number of a field, its wire type, and its value: a number for a varint, otherwise its bytes."""
+"""A field: its number, its wire type, and its value, which is a number for a varint and otherwise the bytes."""
 
 _MORE = 0x80
 _SEVEN_BITS = 0x7F
@@ -16,7 +16,7 @@ _SEVEN_BITS = 0x7F
 
 @dataclass
 class Message:
-    """A message as its fields, in the order in which they stand.
+    """A message as its fields, in order.
 
     Attributes:
         fields: The fields.
@@ -26,7 +26,7 @@ class Message:
 
     @classmethod
     def parse(cls, content: memoryview | bytes) -> Message:
-        """Takes a message apart. What its fields hold is not copied.
+        """Parses a message, without copying the contents of its fields.
 
         Args:
             content: The bytes of the message.
@@ -37,13 +37,13 @@ class Message:
         return cls(list(read_fields(memoryview(content))))
 
     def parts(self, number: int) -> list[memoryview | bytes]:
-        """The bytes of every field of a number.
+        """Returns the bytes of every field with a number.
 
         Args:
             number: The number of the field.
 
         Raises:
-            WireFormatError: If such a field holds a number.
+            WireFormatError: If such a field is a varint.
         """
         found = []
         for each, kind, value in self.fields:
@@ -54,13 +54,13 @@ class Message:
         return found
 
     def part(self, number: int) -> memoryview | bytes | None:
-        """The bytes of a field that occurs once at most. Readers would merge several into one.
+        """Returns the bytes of a field that occurs at most once, as readers would merge several into one.
 
         Args:
             number: The number of the field.
 
         Raises:
-            WireFormatError: If there are several, or it holds a number.
+            WireFormatError: If there are several, or it is a varint.
         """
         found = self.parts(number)
         if len(found) > 1:
@@ -68,16 +68,16 @@ class Message:
         return found[0] if found else None
 
     def texts(self, number: int) -> list[str]:
-        """The texts of every field of a number; see ``parts``."""
+        """Returns the texts of every field with a number; see ``parts``."""
         return [bytes(value).decode(errors="surrogateescape") for value in self.parts(number)]
 
     def text(self, number: int) -> str:
-        """The text of a field that occurs once at most, or nothing; see ``part``."""
+        """Returns the text of a field that occurs at most once, or an empty one; see ``part``."""
         value = self.part(number)
         return "" if value is None else bytes(value).decode(errors="surrogateescape")
 
     def number(self, number: int) -> int | None:
-        """The number that a field holds. Of several, the last counts.
+        """Returns the value of a varint field. If there are several, the last counts.
 
         Args:
             number: The number of the field.
@@ -86,36 +86,36 @@ class Message:
         return found[-1] if found else None
 
     def replace(self, number: int, parts: Sequence[memoryview | bytes]) -> None:
-        """Replaces every field of a number by others.
+        """Replaces every field with a number.
 
         Args:
             number: The number of the fields.
-            parts: What they are to hold.
+            parts: The contents of the new fields.
         """
         self.fields = [field for field in self.fields if field[0] != number]
         self.fields += [(number, BYTES, part) for part in parts]
 
     def write(self) -> bytes:
-        """The bytes of the message."""
+        """Encodes the message."""
         return b"".join(piece for field in self.fields for piece in _write(field))
 
 
 def make_message(fields: Iterable[tuple[int, str | bytes]]) -> bytes:
-    """Writes a message of texts and messages.
+    """Encodes a message of texts and messages.
 
     Args:
-        fields: The number of each field, and what it holds.
+        fields: The number and the content of each field.
     """
     return Message([(number, BYTES, _encode(value)) for number, value in fields]).write()
 
 
 def make_node(operator: str, inputs: Sequence[str], output: str) -> bytes:
-    """Writes a node of ONNX's own operators, without attributes.
+    """Encodes a node of one of ONNX's own operators, without attributes.
 
     Args:
         operator: The operator.
-        inputs: The names of what it takes.
-        output: The name of what it gives.
+        inputs: The names of its inputs.
+        output: The name of its output.
     """
     return make_message([*((1, name) for name in inputs), (2, output), (4, operator)])
 

@@ -1,4 +1,4 @@
-"""The place of each tensor in a safetensors file: raw little-endian numbers at known offsets."""
+"""The location of each tensor in a safetensors file: raw little-endian numbers at known offsets."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Place:
-    """A tensor's bytes in a file.
+    """The location of a tensor's bytes in a file.
 
     Attributes:
         file: The file.
-        offset_bytes: Where they begin.
-        length_bytes: How many there are.
+        offset_bytes: The offset of the first byte.
+        length_bytes: The number of bytes.
         shape: The tensor's shape.
     """
 
@@ -27,7 +27,7 @@ class Place:
     shape: tuple[int, ...]
 
     def holds(self, data: bytes | memoryview) -> bool:
-        """Says whether these are the tensor's bytes. The file is read in pieces: an embedding table may be a gigabyte.
+        """Returns whether these are the tensor's bytes. The file is read in chunks, as a table may be a gigabyte.
 
         Args:
             data: The bytes to compare with.
@@ -43,11 +43,11 @@ class Place:
 
 
 def read_places(path: Path) -> dict[str, Place]:
-    """Reads where each tensor of a safetensors file lies, under each name it has.
+    """Reads the location of each tensor in a safetensors file, under each of its names.
 
-    The file begins with the length of a JSON header (8 bytes, little-endian), the header, and then the tensors, at the
-    offsets that it gives. Tensors that share memory are stored once; the metadata gives the stored one's name for each
-    of the others.
+    The file begins with the length of a JSON header (8 bytes, little-endian) and the header, followed by the tensors at
+    the offsets that it states. Tensors that share memory are stored once; the metadata maps the names of the others to
+    the stored one.
 
     Args:
         path: The file.

@@ -1,4 +1,4 @@
-"""Pointing the weights of a graph into the package's own weights file."""
+"""The replacement of a graph's weights by references to the package's own weights file."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from onnxscript import ir
 
 INLINE_BYTES = 1024
-"""Constants up to this size stay in the graph: runtimes read shapes, axes and scales of resizing to infer shapes, and
-not from a file beside it. It is where the ``onnx`` package draws the line too."""
+"""The size up to which constants stay in the graph: runtimes read shapes, axes and resize scales for shape inference,
+but not from a file beside it. The ``onnx`` package uses the same limit."""
 
 _MODULES = ("module.module.", "module.", "")
-"""The prefix that wrapping the module gives to the names of its weights; empty in a graph that was one already."""
+"""The prefixes of weight names that come from wrapping the module; empty in a graph from elsewhere."""
 
 
 def share_weights(graph: ModelProto, places: Mapping[str, Place]) -> None:
-    """Points every large weight of a graph into the weights file; other constants stay in the graph.
+    """Replaces every large weight of a graph by a reference to the weights file; other constants stay in the graph.
 
     Args:
         graph: The graph.
-        places: Where each tensor of the weights file lies.
+        places: The place of each tensor in the weights file.
     """
     for tensor in graph.graph.initializer:
         if len(tensor.raw_data) <= INLINE_BYTES:
@@ -38,11 +38,11 @@ def share_weights(graph: ModelProto, places: Mapping[str, Place]) -> None:
 
 
 def share_weights_of_program(model: ir.Model, places: Mapping[str, Place]) -> None:
-    """Does the same before a graph is serialised, so that no copy of the weights is made for it.
+    """Does the same before a graph is serialised, so that the weights are not copied for it.
 
     Args:
-        model: What the exporter made. Its weights are those of the module, and share their memory.
-        places: Where each tensor of the weights file lies.
+        model: The exporter's result, whose weights share the module's memory.
+        places: The place of each tensor in the weights file.
     """
     from onnxscript import ir
 
@@ -65,7 +65,7 @@ def share_weights_of_program(model: ir.Model, places: Mapping[str, Place]) -> No
 
 
 def _find(name: str, shape: Sequence[int], data: bytes | memoryview, places: Mapping[str, Place]) -> Place | None:
-    """The place of a weight that has this shape and these bytes."""
+    """Finds the place of a weight with this shape and these bytes."""
     names = [name.removeprefix(prefix) for prefix in _MODULES if name.startswith(prefix)]
     named = (places[known] for known in names if known in places)
     return next((place for place in named if place.shape == shape and place.holds(data)), None)

@@ -1,20 +1,20 @@
-"""Protobuf's wire format, read without the schema's library: running models does not need the onnx package."""
+"""A reader of Protobuf's wire format, so that running models does not need the onnx package."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-"""The wire types of fields. The others, groups, have been out of use since before ONNX."""
+"""The wire types of fields. The others, groups, were deprecated before ONNX existed."""
 
 _FIXED_SIZES = {FIXED64: 8, FIXED32: 4}
 _LONGEST_VARINT = 10
 _CONTINUES = 0x80
-"""The bit of a byte that says that a number goes on."""
+"""The bit of a byte that states that a number continues."""
 
 
 class WireFormatError(Exception):
-    """Bytes that are not a message."""
+    """The bytes are not a message."""
 
 
 def read_fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
@@ -51,7 +51,7 @@ def read_fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryvie
 
 def _read_varint(message: memoryview, place: int, end: int) -> tuple[int, int]:
     if place < end and (byte := message[place]) < _CONTINUES:
-        return byte, place + 1  # as most numbers are
+        return byte, place + 1  # most numbers fit one byte
     value = 0
     for index, byte in enumerate(message[place : place + _LONGEST_VARINT]):
         value |= (byte & ~_CONTINUES) << (7 * index)

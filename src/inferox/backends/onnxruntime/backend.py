@@ -1,4 +1,4 @@
-"""The ONNX Runtime backend: small to install, quick to start. Nothing here imports it before it is needed."""
+"""The ONNX Runtime backend: small to install and fast to start. The runtime is not imported before it is needed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FORMAT = "onnx"
 
 @dataclass(frozen=True)
 class OnnxRuntimeBackend(HostBackend):
-    """Runs ONNX graphs on the CPU with ONNX Runtime. All of them are equal, and hold nothing."""
+    """Runs ONNX graphs on the CPU with ONNX Runtime. All instances are equal, and stateless."""
 
     @property
     def name(self) -> str:
@@ -46,7 +46,7 @@ class OnnxRuntimeBackend(HostBackend):
         return ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 
     def probe(self) -> Availability:
-        """Asks whether ONNX Runtime can be imported. Never raises."""
+        """Probes whether ONNX Runtime can be imported. Never raises."""
         return probe_module("onnxruntime", extra="onnx")
 
     def _multiply(self, left: Array, right: Array, device: DeviceId) -> Array:
@@ -59,17 +59,17 @@ class OnnxRuntimeBackend(HostBackend):
         return np.asarray(product)
 
     def can_load(self, artifact: Artifact) -> bool:
-        """Says whether the artifact is for this backend, in a format that it reads."""
+        """Returns whether the artifact is for this backend, in a format that it reads."""
         return artifact.backend == self.name and artifact.format == FORMAT
 
     def extra_code(self, artifact: Artifact) -> str | None:
-        """The libraries of operators that the graph calls, which distributions of this machine register."""
+        """Describes the operator libraries that the graph calls, which installed distributions register."""
         if "graph" not in artifact.files:
             return None
         return " and ".join(map(describe, find_plug_ins(artifact.path("graph")))) or None
 
     def list_loaded(self) -> tuple[str, ...]:
-        """The sessions with one thread; see ``Backend``. More have threads of their own, which a fork does not have."""
+        """Lists the sessions with one thread; see ``Backend``. Others have threads, which a fork would lack."""
         module = "inferox.backends.onnxruntime.ready_sessions"
         return sys.modules[module].list_in_use() if module in sys.modules else ()
 
@@ -83,7 +83,7 @@ class OnnxRuntimeBackend(HostBackend):
         """The exporter that writes ONNX graphs at pack time.
 
         Raises:
-            BackendUnavailableError: If what it takes to write them is not installed.
+            BackendUnavailableError: If a library that is needed to write them is not installed.
         """
         try:
             from inferox.backends.onnxruntime.export import OnnxExporter
@@ -106,7 +106,7 @@ class OnnxRuntimeBackend(HostBackend):
             raise LoadError("ONNX Runtime compiles nothing just in time", hint="leave out compile")
         with translated(f"loading {options.package}", default=LoadError):
             graph = artifact.path("graph")
-            # They come here only where the operator trusts them; see ``Backend.load``.
+            # They get here only if the operator trusts them; see ``Backend.load``.
             libraries = list(map(locate_library, find_plug_ins(graph)))
             others = tuple(artifact.path(role) for role in sorted(artifact.files) if role != "graph")
             session = open_or_take(SessionFiles(graph, others, resolve_threads(options.threads)), libraries)

@@ -1,4 +1,4 @@
-"""The one border at which ONNX Runtime's exceptions become Inferox's."""
+"""The border at which ONNX Runtime's exceptions become Inferox's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inferox.core import ErrorBorder, Fault
 _ALLOCATION = re.compile(r"Failed to allocate memory for requested buffer of size (?P<size>\d+)")
 _STATUS = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _PLACE = re.compile(r"\s*/\S*onnxruntime/\S+\.(?:cc|h):\d+ [^()]*\([^()]*\)(?: const)? ")
-"""A line of ONNX Runtime's own code, with the signature of its function."""
+"""The pattern of a source line of ONNX Runtime, with the signature of its function."""
 
 
 def _read_fault(error: BaseException) -> Fault:
@@ -23,4 +23,4 @@ def _read_fault(error: BaseException) -> Fault:
 
 
 translated = ErrorBorder("onnxruntime", _read_fault)
-"""Translates what ONNX Runtime raises inside a block."""
+"""The border that translates ONNX Runtime's exceptions."""

@@ -1,4 +1,4 @@
-"""Writing what ONNX Runtime runs into a package."""
+"""The writer of ONNX Runtime's artifacts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class OnnxExporter(Exporter):
         """Writes the graph in fp32 or in int8; see ``Exporter``.
 
         Raises:
-            LoadError: If the module cannot be captured or has an operator that ONNX lacks, or for half precision, in
-                which ONNX Runtime has no kernels for CPUs.
+            LoadError: If the module cannot be captured or has an operator that ONNX lacks, or for half precision, for
+                which ONNX Runtime has no CPU kernels.
         """
         if request.precision not in {Precision.FP32, Precision.INT8}:
             raise LoadError(f"onnxruntime computes in fp32 and int8 on CPUs, not in {request.precision.value}")

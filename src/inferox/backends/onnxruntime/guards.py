@@ -1,4 +1,4 @@
-"""Checks for what ONNX Runtime does not survive: the least integer divided by -1."""
+"""Checks for an operation that crashes ONNX Runtime: the least integer divided by -1."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from inferox.core import LoadError
 _DIVISION = "Div"
 
 _GRAPH, _FUNCTIONS, _MODEL_VERSIONS = 7, 25, 8
-"""The fields in which a model holds its graph, its functions, and the versions of operators."""
+"""The fields of a model with its graph, its functions, and the versions of operators."""
 
 _GRAPH_NODES, _FUNCTION_NODES, _FUNCTION_VERSIONS = 1, 7, 9
-"""The fields in which graphs and functions hold their nodes, and functions the versions of operators."""
+"""The fields with the nodes of graphs and functions, and with the operator versions of functions."""
 
 _INPUTS, _ATTRIBUTES = 1, 5
-"""Fields of a node."""
+"""The fields of a node with its inputs and its attributes."""
 
 _BRANCHES = frozenset({6, 11})
-"""The fields of an attribute that hold graphs: one, and several."""
+"""The fields of an attribute with graphs: a single one, and several."""
 
 _OWN_DOMAINS = frozenset({"", "ai.onnx"})
 
 _OLDEST = 9
-"""The version of ONNX's operators in which those of the check take integers."""
+"""The oldest version of ONNX's operators in which those of the check take integers."""
 
 
 def guard_divisions(content: memoryview, path_name: str) -> bytes | None:
-    """Makes a graph's integer divisions fail with an error where the processor would end the process.
+    """Makes a graph's integer divisions fail with an error where the processor would kill the process.
 
-    The quotient of the least integer and -1 does not fit its type, for which processors raise what they raise for a
-    divisor of 0, and ONNX Runtime (1.32) checks that alone. So the divisor becomes 0 there.
+    The quotient of the least integer and -1 does not fit its type, for which processors raise the same fault as for a
+    divisor of 0, but ONNX Runtime (1.32) checks only the latter. So the divisor is replaced by 0 there.
 
     Args:
         content: The bytes of an ONNX model.
@@ -44,8 +44,8 @@ def guard_divisions(content: memoryview, path_name: str) -> bytes | None:
         The bytes of the model with the checks; ``None`` if it needs none.
 
     Raises:
-        LoadError: If it needs one in a version of ONNX's operators in which that cannot be written.
-        WireFormatError: If the bytes are not a model, or one that readers would have to guess at.
+        LoadError: If it needs one in a version of ONNX's operators in which that cannot be expressed.
+        WireFormatError: If the bytes are not a model, or an ambiguous one.
     """
     if re.search(_DIVISION.encode(), content) is None:
         return None
@@ -61,10 +61,10 @@ def guard_divisions(content: memoryview, path_name: str) -> bytes | None:
 
 
 class _Rewriter:
-    """Writes graphs with checks before divisions.
+    """Rewrites graphs with checks before divisions.
 
     Attributes:
-        checks: How many checks it has written.
+        checks: The number of checks that it has written.
     """
 
     def __init__(self, path_name: str, nothing_known: HarmlessValues) -> None:
@@ -76,7 +76,7 @@ class _Rewriter:
     def guard_graph(
         self, content: memoryview | bytes, version: int, around: HarmlessValues | None = None
     ) -> memoryview | bytes:
-        """A graph with its checks; ``around`` is what is known outside it, if it lies within another."""
+        """Rewrites a graph with its checks; ``around`` has the facts known outside it, if it lies within another."""
         graph, before = Message.parse(content), self.checks
         nodes = [Message.parse(part) for part in graph.parts(_GRAPH_NODES)]
         known = (around or self._nothing_known).enter(graph, nodes, is_main=around is None)
@@ -87,7 +87,7 @@ class _Rewriter:
         return graph.write()
 
     def guard_function(self, function: Message) -> bytes:
-        """A function with its checks."""
+        """Rewrites a function with its checks."""
         nodes = [Message.parse(part) for part in function.parts(_FUNCTION_NODES)]
         known = self._nothing_known.enter(Message([]), nodes, is_main=False)
         function.replace(_FUNCTION_NODES, list(self._guard_nodes(nodes, _version(function, _FUNCTION_VERSIONS), known)))
@@ -113,7 +113,7 @@ class _Rewriter:
         node.replace(_ATTRIBUTES, [attribute.write() for attribute in attributes])
 
     def _guard_division(self, node: Message, version: int, known: HarmlessValues) -> list[bytes]:
-        """Points the node to a divisor that has been checked, and gives the nodes that do that."""
+        """Points the node to a checked divisor, and returns the nodes of the check."""
         inputs = node.texts(_INPUTS)
         if len(inputs) != 2 or known.is_safe(*inputs):  # noqa: PLR2004
             return []
@@ -129,10 +129,10 @@ class _Rewriter:
         return checks
 
     def _check(self, dividend: str, divisor: str) -> tuple[list[bytes], str]:
-        """Nodes that give a divisor: 0 instead of each -1 by which the smallest integer would be divided.
+        """Makes nodes that replace the divisor by 0 wherever the least integer would be divided by -1.
 
         The least integer is the only number whose magnitude is negative. For floating-point numbers, the same nodes
-        change nothing, so that their data types need not be known.
+        change nothing, so the data types need not be known.
         """
         self.checks += 1
         prefix = f"inferox check {next(self._numbers)} "
@@ -157,6 +157,6 @@ class _Rewriter:
 
 
 def _version(message: Message, field: int) -> int:
-    """The oldest version of ONNX's own operators that a model or a function says it is written in."""
+    """Reads the oldest version of ONNX's own operators that a model or a function declares."""
     items = [Message.parse(part) for part in message.parts(field)]
     return min((item.number(2) or 0 for item in items if item.text(1) in _OWN_DOMAINS), default=0)

@@ -20,10 +20,10 @@ class OnnxModel(Model):
 
     Args:
         name: The name of the package.
-        metadata: What it is.
-        signature: The named tensors that it takes and gives.
-        session: What computes it.
-        weights_bytes: The memory that its weights take.
+        metadata: The facts about it.
+        signature: The named tensors that it takes and returns.
+        session: The session that computes it.
+        weights_bytes: The memory of its weights.
     """
 
     takes_arrays: ClassVar[bool] = True
@@ -36,7 +36,7 @@ class OnnxModel(Model):
         self._session: InferenceSession | None = session
 
     def close(self) -> None:
-        """Releases the session. A ``forward`` under way in another thread still completes."""
+        """Releases the session. A ``forward`` in progress in another thread still completes."""
         self._session = None
 
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

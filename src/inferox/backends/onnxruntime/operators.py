@@ -1,4 +1,4 @@
-"""Libraries of operators for ONNX Runtime that distributions of this machine register."""
+"""Operator libraries for ONNX Runtime that installed distributions register."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from inferox.backends.onnx.wire_format import WireFormatError
 from inferox.core import LoadError, first_line
 
 ENTRY_POINT_GROUP = "inferox.onnxruntime_operators"
-"""The group of entry points that register a library: its operators' domain, and a function that gives its path."""
+"""The group of entry points that register a library: its operators' domain, and a function that returns its path."""
 
 
 def find_plug_ins(graph: Path) -> list[EntryPoint]:
-    """Finds what registers the operators that a graph calls, and imports none of it.
+    """Finds the plug-ins that register the operators of a graph, without importing any.
 
     Args:
         graph: An ONNX file.
 
     Returns:
-        An entry point for each domain of such operators; none for a file that cannot be read, which is refused when it
-        is loaded.
+        One entry point per domain of such operators; none for a file that cannot be read, which is refused when it is
+        loaded.
     """
     try:
-        domains = list_foreign_domains(map_onnx(graph))  # what else is in it is checked when it is loaded
+        domains = list_foreign_domains(map_onnx(graph))  # the rest of it is checked when it is loaded
     except (LoadError, OSError, WireFormatError):
         return []
     if not domains:
@@ -36,22 +36,22 @@ def find_plug_ins(graph: Path) -> list[EntryPoint]:
 
 
 def describe(plug_in: EntryPoint) -> str:
-    """The code that loading a graph with a plug-in runs, as a phrase.
+    """Describes the code that loading a graph with a plug-in runs, as a phrase.
 
     Args:
-        plug_in: What registers operators.
+        plug_in: The plug-in that registers operators.
     """
     return f"the library of operators for {plug_in.name!r} that {plug_in.value} gives"
 
 
 def locate_library(plug_in: EntryPoint) -> Path:
-    """Asks a plug-in where its library lies. That runs its code.
+    """Asks a plug-in for the path of its library, which runs its code.
 
     Args:
-        plug_in: What registers operators.
+        plug_in: The plug-in that registers operators.
 
     Raises:
-        LoadError: If it fails, or gives something else than the path of a file.
+        LoadError: If it fails, or returns something other than the path of a file.
     """
     try:
         path = Path(os.fspath(plug_in.load()()))

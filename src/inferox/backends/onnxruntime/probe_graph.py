@@ -1,7 +1,7 @@
-"""A graph that multiplies two matrices, for asking ONNX Runtime whether it computes.
+"""A graph that multiplies two matrices, to test whether ONNX Runtime computes.
 
-It is stored as bytes because writing one takes the onnx package, which running models does not need. A test makes it
-again with that package and compares.
+It is stored as bytes because writing one needs the onnx package, which running models does not. A test makes it again
+with that package and compares.
 """
 
 from __future__ import annotations

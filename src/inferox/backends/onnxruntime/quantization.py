@@ -1,4 +1,4 @@
-"""From a graph in fp32 to one whose matrix products are in int8, with ONNX Runtime's own tools."""
+"""The quantisation of a graph's matrix products to int8, with ONNX Runtime's own tools."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 _BLOCK_SIZE = 32
 """The number of weights that share a scale.
 
-Measured with MiniLM: of the vectors to those in fp32, the smallest cosine is 0.9977 with 32 and 0.9941 with
-128, and with a scale for each whole batch, which dynamic quantisation computes, 0.970.
+Measured with MiniLM: the smallest cosine between its vectors and those in fp32 is 0.9977 with 32 and 0.9941 with 128,
+and 0.970 with one scale per batch, as dynamic quantisation computes it.
 """
 
 _INT8_ACTIVATIONS = 4
@@ -28,8 +28,8 @@ _TABLE_LOOKUP = "Gather"
 def quantize(graph: Path, target: Path) -> None:
     """Quantises weights in blocks, and activations in blocks of each row when they are computed.
 
-    A scale belongs to one row of one matrix, so that a row's numbers do not depend on what shares its batch. Dynamic
-    quantisation, with one scale for a whole batch, is left for graphs that have nothing but convolutions to quantise.
+    A scale belongs to one row of one matrix, so a row's numbers do not depend on the rest of its batch. Dynamic
+    quantisation, with one scale per batch, is only used for graphs that have nothing but convolutions to quantise.
 
     Args:
         graph: An ONNX file.
@@ -39,9 +39,9 @@ def quantize(graph: Path, target: Path) -> None:
         Exception: Whatever ONNX Runtime raises, to be translated by the caller.
     """
     options = SessionOptions()
-    # Folds what depends on weights alone: a weight that is transposed in the graph would not be quantised.
+    # Folds what depends only on weights, as a weight that is transposed in the graph would not be quantised.
     options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_BASIC
-    # Beside the graph, as what is folded points to the same weights by a relative path.
+    # Written beside the graph, as the folded graph refers to the same weights by a relative path.
     folded = graph.with_name(f"{graph.stem}.folded.onnx")
     options.optimized_model_filepath = str(folded)
     try:
@@ -70,7 +70,7 @@ def _quantize_products(graph: Path, target: Path) -> bool:
         target: The ONNX file to write.
 
     Returns:
-        Whether it has such products; without, nothing is written.
+        Whether it has such products; if not, nothing is written.
     """
     import onnx
 
@@ -91,7 +91,7 @@ def _quantize_products(graph: Path, target: Path) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps what the quantisers say on the root logger from users, and leaves that logger as it was."""
+    """Silences the quantisers' messages on the root logger, and restores that logger."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     root.setLevel(logging.ERROR)

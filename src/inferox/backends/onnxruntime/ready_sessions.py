@@ -1,4 +1,4 @@
-"""Sessions that are opened before they are needed: for processes that are forked later."""
+"""Sessions that are opened in advance, for processes that are forked later."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SessionFiles:
         return cls(Path(graph), tuple(map(Path, others)), threads)
 
     def write(self) -> str:
-        """All of it as text."""
+        """Encodes it as text."""
         return json.dumps([str(self.graph), list(map(str, self.others)), self.threads])
 
     def fingerprints(self) -> Fingerprints:
@@ -58,15 +58,15 @@ _in_use: WeakKeyDictionary[InferenceSession, SessionFiles] = WeakKeyDictionary()
 """The files of each open session, as long as it is in use."""
 
 _ready: defaultdict[tuple[SessionFiles, Fingerprints], list[InferenceSession]] = defaultdict(list)
-"""Sessions that nobody has yet, by what they were opened of."""
+"""Sessions ready to be handed out, by the files from which they were opened."""
 
 
 def open_or_take(files: SessionFiles, libraries: Sequence[Path] = ()) -> InferenceSession:
-    """Opens a graph, unless a session of the same files is there that nobody has yet.
+    """Opens a graph, unless a session of the same files is ready to be handed out.
 
     Args:
-        files: What is opened.
-        libraries: Libraries of operators that it may call. With these it is opened in any case.
+        files: The files and settings.
+        libraries: Operator libraries that it may call. With any, the graph is always opened anew.
 
     Raises:
         LoadError: See ``open_session``.
@@ -82,15 +82,15 @@ def open_or_take(files: SessionFiles, libraries: Sequence[Path] = ()) -> Inferen
 
 
 def list_in_use() -> tuple[str, ...]:
-    """The sessions that this process uses and another could open before it is forked: those without own threads."""
+    """Lists the sessions in use that another process could open before it forks: those without threads of their own."""
     return tuple(sorted(files.write() for files in list(_in_use.values()) if files.threads == 1))
 
 
 def open_in_advance(listed: Iterable[str]) -> None:
-    """Opens sessions that ``open_or_take`` gives away, each once, where their files are the same.
+    """Opens sessions that ``open_or_take`` hands out, each once, if their files are the same.
 
     Args:
-        listed: What ``list_in_use`` of another process gave.
+        listed: The result of ``list_in_use`` in another process.
 
     Raises:
         Exception: Whatever opening them raises.

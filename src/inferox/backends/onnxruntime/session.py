@@ -13,16 +13,16 @@ from inferox.backends.onnxruntime.guards import guard_divisions
 from inferox.core import DataType, GraphPort, LoadError
 
 _FATAL = 4
-"""The severity of what ends the process. Every other error is raised too: what ONNX Runtime prints adds nothing."""
+"""The severity of errors that end the process. All others are raised as well, so printing them adds nothing."""
 
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 _WRONG_FOR_INTEGERS = "DivMulFusion"
-"""Makes a / b of (1 / b) * a, which is another number for integers, and goes past the check of b."""
+"""An optimisation that turns (1 / b) * a into a / b, which differs for integers, and bypasses the check of b."""
 
 _STOP_SPINNING = "session.force_spinning_stop"
-"""Threads wait without using their cores once a run is over. They would go on for some 50 ms each, on cores that others
-need; one that waits within a run still spins, so that a run takes no longer (both measured with 1.32)."""
+"""The setting with which threads stop spinning once a run is over. They would otherwise spin for about 50 ms each, on
+cores that others need; within a run they still spin, so that a run takes no longer (both measured with 1.32)."""
 
 _DTYPES = {
     "double": DataType.F64,
@@ -43,7 +43,7 @@ _DTYPES = {
 
 
 def list_ports(items: Sequence[NodeArg]) -> list[GraphPort]:
-    """The inputs or outputs of a session.
+    """Lists the inputs or outputs of a session.
 
     Args:
         items: Its inputs or outputs.
@@ -52,7 +52,7 @@ def list_ports(items: Sequence[NodeArg]) -> list[GraphPort]:
         GraphPort(
             frozenset({item.name}),
             _DTYPES.get(item.type.removeprefix("tensor(").removesuffix(")")),
-            # It says the same of a scalar and of a tensor whose axes are unknown.
+            # It reports the same for a scalar and for a tensor with unknown axes.
             len(item.shape) or None,
         )
         for item in items
@@ -64,15 +64,15 @@ def open_session(graph: Path | bytes, *, threads: int, libraries: Sequence[Path]
 
     Args:
         graph: An ONNX file, whose weights may lie in files below its folder, or the bytes of a graph with its weights.
-        threads: How many CPU threads it may use.
-        libraries: Libraries of operators that it may call; they are code.
+        threads: The number of CPU threads that it may use.
+        libraries: Operator libraries that it may call; they are code.
 
     Raises:
         LoadError: If the file is not an ONNX model, or takes weights from elsewhere than files in its folder.
         Exception: Whatever ONNX Runtime raises, to be translated by the caller.
     """
     options = SessionOptions()
-    # By its name or its first bytes, a file could be in ONNX Runtime's own format, which is not checked.
+    # By its name or first bytes, a file could be in ONNX Runtime's own format, which is not checked.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _FATAL
@@ -84,7 +84,7 @@ def open_session(graph: Path | bytes, *, threads: int, libraries: Sequence[Path]
     guarded = _read_guarded(graph) if isinstance(graph, Path) else None
     if guarded is not None and isinstance(graph, Path):
         options.add_session_config_entry(_WEIGHTS_FOLDER, str(graph.parent))
-    # Its fallback tries the same provider again, after printing to standard output.
+    # Its fallback would try the same provider again, after printing to standard output.
     return InferenceSession(
         guarded or (graph if isinstance(graph, bytes) else str(graph)),
         options,
@@ -95,7 +95,7 @@ def open_session(graph: Path | bytes, *, threads: int, libraries: Sequence[Path]
 
 
 def _read_guarded(path: Path) -> bytes | None:
-    """The bytes of a graph with checks for what ONNX Runtime does not survive; ``None`` if it needs none."""
+    """Reads a graph with checks for operations that crash ONNX Runtime; ``None`` if it needs none."""
     if path.suffix != ".onnx":
         raise LoadError(f"{path.name} is not an .onnx file")
     content = check_onnx(path)

@@ -1,4 +1,4 @@
-"""Conditions within a graph that OpenVINO itself checks each time it computes: the call fails where one is not met."""
+"""Assertions within a graph that OpenVINO itself checks whenever it computes: a call fails if one does not hold."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from inferox.core import LoadError
 OUT_OF_RANGE = "an index is out of range"
 
 _SAME_ELEMENTS = frozenset({"Reshape", "Squeeze", "Transpose", "Unsqueeze"})
-"""Operators whose output has the elements of their first input, in another arrangement."""
+"""Operators whose output has the elements of their first input, possibly rearranged."""
 
 _LONGEST_NAME = 80
 
 
 @dataclass
 class _Indices:
-    """Indices, by whatever they are taken.
+    """Indices, with the nodes that use them.
 
     Attributes:
-        magnitude: The least length of a table that has them all.
+        magnitude: The least length of a table that has all of them.
         lengths: The lengths of the tables that they index.
-        names: What takes them.
+        names: The names of the nodes that use them.
     """
 
     magnitude: Node
@@ -37,14 +37,14 @@ class _Indices:
 
 @dataclass
 class Assertions:
-    """Puts conditions on the values of a graph.
+    """Adds assertions about the values of a graph.
 
-    Where a condition depends on constants alone, it is worked out at once and costs nothing later.
+    An assertion that depends only on constants is evaluated at once and costs nothing later.
 
     Attributes:
         path_name: The name of the file that the graph is from, for messages.
-        collected: Indices that nothing waits for to be checked, by the value that holds them.
-        constant: For nodes, by their names, whether they depend on constants alone.
+        collected: Indices whose check no node depends on, by the value that holds them.
+        constant: Whether nodes, by their names, depend only on constants.
     """
 
     path_name: str
@@ -52,16 +52,16 @@ class Assertions:
     constant: dict[str, bool] = field(default_factory=dict)
 
     def require_not(self, bad: Output, node: Node, place: int, reason: str) -> None:
-        """Makes a node's input depend on a check that nothing is wrong.
+        """Makes a node's input depend on the assertion that no element of a condition is true.
 
         Args:
-            bad: What is wrong, in booleans of any shape.
+            bad: The condition, in booleans of any shape.
             node: The node.
-            place: Which of its inputs is to depend on the condition.
-            reason: What is wrong, as in ``an index is out of range``.
+            place: The index of its input that is to depend on the assertion.
+            reason: The fault, such as ``an index is out of range``.
 
         Raises:
-            LoadError: If something is wrong whatever the model's inputs are.
+            LoadError: If the assertion fails whatever the model's inputs are.
         """
         told = f"{reason} in {node.get_type_name()} {_printable(node)!r}"
         if self._is_settled(bad, told):
@@ -72,12 +72,12 @@ class Assertions:
         node.input(place).replace_source_output(opset13.add(value, nothing).output(0))
 
     def collect(self, indices: Output, length: Node, node: Node) -> None:
-        """Requires indices to be from ``-length`` up and below it, for ``add_collected`` to add.
+        """Requires indices to be at least ``-length`` and less than ``length``, for ``add_collected`` to add.
 
         Args:
             indices: The indices.
             length: A number, int64.
-            node: What takes them, which does not wait for the check: it must stay within its tensor by itself.
+            node: The node that uses them. It does not depend on the check, and must stay within its tensor by itself.
 
         Raises:
             LoadError: If one is out of range whatever the model's inputs are.
@@ -93,7 +93,7 @@ class Assertions:
         self.collected[key].names.append(_printable(node))
 
     def add_collected(self, model: openvino.Model) -> None:
-        """Adds the checks of collected indices to a model, all together, as an output that nobody reads.
+        """Adds the checks of all collected indices to a model as a single output that nobody reads.
 
         Args:
             model: The model.
@@ -112,14 +112,14 @@ class Assertions:
         model.add_results([opset13.result(checked)])
 
     def _is_settled(self, bad: Output, told: str) -> bool:
-        """Says whether a condition on constants is met."""
+        """Returns whether an assertion about constants was evaluated, and holds."""
         always = _evaluate(bad) if self._is_constant(bad.get_node()) else None
         if always:
             raise LoadError(f"{self.path_name} fails whatever its inputs are: {told}", hint="export the model again")
         return always is False
 
     def _is_constant(self, node: Node) -> bool:
-        """Says whether a node depends on constants alone. Walks without recursion, as graphs can be deep."""
+        """Returns whether a node depends only on constants. Walks without recursion, as graphs can be deep."""
         waiting = [node]
         while waiting:
             current = waiting[-1]
@@ -136,8 +136,8 @@ class Assertions:
 
 
 def _magnitude(indices: Output) -> Node:
-    """The least length of a table that has all indices, [1], int64: for -3 that is 3, for 3 it is 4, less one."""
-    # The complement of a negative number is one less than its magnitude.
+    """Computes the least length of a table that has all indices, less one; [1], int64: 2 for -3, and 3 for 3."""
+    # The bitwise complement of a negative number is one less than its magnitude.
     wide = opset13.convert(indices, "i64")
     flat = opset13.reshape(opset13.maximum(wide, opset13.bitwise_not(wide)), _constants(-1), special_zero=False)
     return opset13.reduce_max(flat, _constants(0), keep_dims=True)
@@ -149,7 +149,7 @@ def _least(lengths: list[Node]) -> Node:
 
 
 def _source(indices: Output) -> Output:
-    """The origin of indices, through operators that keep all of them."""
+    """Finds the origin of indices, through operators that preserve all of them."""
     node = indices.get_node()
     while node.get_type_name() in _SAME_ELEMENTS or is_integer_convert(node):
         indices = node.input_value(0)
@@ -158,7 +158,7 @@ def _source(indices: Output) -> Output:
 
 
 def is_integer_convert(node: Node) -> bool:
-    """Says whether a node converts indices from one width to another.
+    """Returns whether a node converts indices from one width to another.
 
     Args:
         node: A node.
@@ -174,9 +174,9 @@ def _constants(*numbers: int) -> Node:
 
 
 def _fail_if(bad: Output, told: str) -> Node:
-    """A zero, [1], to compute which fails if anything is wrong: the second element of a table of one is then taken.
+    """Makes a zero, [1], whose computation fails if anything is wrong, by taking the second element of a table of one.
 
-    The CPU plugin (2026.4) checks the indices of ``GatherElements``, and not those of ``Gather`` and ``GatherND``.
+    The CPU plugin (2026.4) checks the indices of ``GatherElements``, but not those of ``Gather`` and ``GatherND``.
     """
     flat = opset13.reshape(bad, _constants(-1), special_zero=False)
     any_bad = opset13.convert(opset13.reduce_logical_or(flat, _constants(0), keep_dims=True), "i32")
@@ -186,7 +186,7 @@ def _fail_if(bad: Output, told: str) -> Node:
 
 
 def _evaluate(bad: Output) -> bool | None:
-    """Says whether anything is wrong, where that depends on constants alone; ``None`` if only running it tells."""
+    """Returns whether anything is wrong, if that depends only on constants; ``None`` if only running it tells."""
     model = openvino.Model([opset13.result(bad)], []).clone()
     passes = Manager()
     passes.register_pass(ConstantFolding())
@@ -196,6 +196,6 @@ def _evaluate(bad: Output) -> bool | None:
 
 
 def _printable(node: Node) -> str:
-    """The name of a node of a foreign graph, as a message can show it."""
+    """Formats the name of a foreign graph's node for a message."""
     shown = "".join(letter for letter in node.get_friendly_name() if letter.isprintable())
     return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}…"

@@ -1,4 +1,4 @@
-"""The OpenVINO backend: the fastest on Intel's CPUs, above all in int8. Nothing here imports it before use."""
+"""The OpenVINO backend: the fastest on Intel's CPUs, above all in int8. The runtime is not imported before use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ONNX, IR = "onnx", "openvino-ir"
 """The formats of artifacts that this backend reads."""
 
 _SUFFIXES = {ONNX: ".onnx", IR: ".xml"}
-"""The end of the name of a graph's file, which says what its content must be."""
+"""The suffix of a graph's file, which determines its required content."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class OpenVinoBackend(HostBackend):
     """Runs ONNX graphs and OpenVINO's own IR with OpenVINO.
 
     Attributes:
-        flags: Asked for the processor's instructions, ``None`` if they are not known. OpenVINO itself also states
+        flags: Returns the processor's instruction sets; ``None`` if they are not known. OpenVINO itself also reports
             bf16 for processors on which it converts to fp32 and back.
     """
 
@@ -53,11 +53,11 @@ class OpenVinoBackend(HostBackend):
         return "openvino"
 
     def probe(self) -> Availability:
-        """Asks whether OpenVINO can be imported. Never raises."""
+        """Probes whether OpenVINO can be imported. Never raises."""
         return probe_module("openvino", extra="openvino")
 
     def devices(self) -> Sequence[Device]:
-        """The CPU, and Intel's GPUs and NPUs where there are any: ``gpu``, ``gpu:1``, ``npu``.
+        """Lists the CPU, and Intel's GPUs and NPUs if there are any: ``gpu``, ``gpu:1``, ``npu``.
 
         Raises:
             BackendUnavailableError: If OpenVINO cannot be imported.
@@ -76,11 +76,11 @@ class OpenVinoBackend(HostBackend):
             return multiply(left, right, to_openvino(device))
 
     def can_load(self, artifact: Artifact) -> bool:
-        """Says whether the artifact is for this backend, in a format that it reads."""
+        """Returns whether the artifact is for this backend, in a format that it reads."""
         return artifact.backend == self.name and artifact.format in {ONNX, IR}
 
     def lacks(self, artifact: Artifact, device: DeviceId | None) -> str | None:
-        """The feature that the processor lacks for bf16. For other devices and precisions, only OpenVINO can tell."""
+        """Names what the processor lacks for bf16. For other devices and precisions, only OpenVINO can tell."""
         if artifact.precision is not Precision.BF16 or device not in {None, DeviceId.cpu()}:
             return None
         flags = self.flags()
@@ -92,7 +92,7 @@ class OpenVinoBackend(HostBackend):
         """The exporter that writes ONNX graphs, and IR in int8, at pack time.
 
         Raises:
-            BackendUnavailableError: If what it takes to write them is not installed.
+            BackendUnavailableError: If a library that is needed to write them is not installed.
         """
         try:
             from inferox.backends.openvino.export import OpenVinoExporter

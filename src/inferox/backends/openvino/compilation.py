@@ -1,4 +1,4 @@
-"""From a graph to a compiled model."""
+"""The compilation of a graph to a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inferox.backends.openvino.ir_content import check_ir
 from inferox.core import DataType, GraphPort, LoadError, Precision, UnsupportedDTypeError
 
 _CHECKS: Mapping[str, Callable[[Path], object]] = {".onnx": check_onnx, ".xml": check_ir}
-"""The required content of a file, by the suffix of its name. OpenVINO looks at the content alone."""
+"""The checks of a file's content, by the suffix of its name. OpenVINO itself only considers the content."""
 
 _PREPARED_KEPT, _MOST_PREPARED = "CPU_RUNTIME_CACHE_CAPACITY", 256
 """The number of shape-specific kernels that each stream caches. OpenVINO's default is 5,000, and batches of texts keep
@@ -24,10 +24,10 @@ having new shapes. Measured with all-MiniLM-L6-v2 from the first 50 texts to 3,0
 281 with 256, and by 254 with 64, which was 11% slower; bf16 grew by about 90 with any of them."""
 
 _HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", Precision.INT8: "f32"}
-"""The type in which a device computes what is not quantised. Left alone, OpenVINO would round to its fastest."""
+"""The type in which a device computes what is not quantised. By default, OpenVINO would round to its fastest."""
 
 _CAPABILITIES = {Precision.FP16: ("FP16", DataType.F16), Precision.BF16: ("BF16", DataType.BF16)}
-"""The capability that a device must state to compute in half precision."""
+"""The capability that a device must report to compute in half precision."""
 
 _DTYPES = {dtype.value: dtype for dtype in DataType if dtype is not DataType.BOOL} | {"boolean": DataType.BOOL}
 """Inferox's data types by OpenVINO's names for them."""
@@ -48,26 +48,26 @@ def compile_model(
         path: An ONNX file, whose weights may lie in files below its folder, or the ``.xml`` of an IR.
         device: OpenVINO's name for the device.
         precision: The number format in which it is to compute.
-        threads: How many CPU threads it may use.
-        streams: How many calls share the threads when they are computed at once: 1 for all threads for each.
-        bounds: For inputs whose elements are checked before they are given to it to be non-negative and below a number,
-            that number.
+        threads: The number of CPU threads that it may use.
+        streams: The number of concurrent calls that share the threads: with 1, each call gets all threads.
+        bounds: The exclusive upper bound of inputs whose elements are checked beforehand to be non-negative and below
+            it.
 
     Raises:
         UnsupportedDTypeError: If the device does not compute in the precision.
-        LoadError: If the content of the file is not what its name says, it takes weights from elsewhere than files in
+        LoadError: If the content of the file does not match its name, or it takes weights from anywhere but files in
             its folder, keeps a state, has operators whose indices cannot be checked, or fails whatever its inputs are.
         Exception: Whatever OpenVINO raises, to be translated by the caller.
     """
     check = _CHECKS.get(path.suffix)
     if check is None:
-        # By any other name, OpenVINO would let each of its readers guess.
+        # With any other suffix, OpenVINO would let each of its readers guess.
         raise LoadError(f"{path.name} is neither an .onnx file nor the .xml file of an IR")
     check(path)
     core = openvino.Core()
     model = core.read_model(path)
     if precision in _CAPABILITIES and _is_held_in(model, _HINTS[precision]):
-        # A graph that is in half precision itself: what it computes is no more exact for being computed wider.
+        # A graph that is itself in half precision does not become more accurate by computing in a wider type.
         precision = Precision.FP32
     _check_precision(core, device, precision)
     if model.get_variables():
@@ -80,7 +80,7 @@ def compile_model(
     goal = "LATENCY" if streams == 1 else "THROUGHPUT"
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": goal}
     if device == "CPU":
-        # Threads that are pinned to cores fight with those of other runtimes in the process for them.
+        # Threads pinned to cores would compete for them with those of other runtimes in the process.
         settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": streams, "ENABLE_CPU_PINNING": False}
         try:
             return core.compile_model(model, device, settings | {_PREPARED_KEPT: _MOST_PREPARED})
@@ -91,7 +91,7 @@ def compile_model(
 
 
 def list_ports(outputs: Sequence[openvino.ConstOutput]) -> list[GraphPort]:
-    """The inputs or outputs of a compiled model, without those that are only for checks.
+    """Lists the inputs or outputs of a compiled model, without those that are only for checks.
 
     Args:
         outputs: Its inputs or outputs.
@@ -108,7 +108,7 @@ def list_ports(outputs: Sequence[openvino.ConstOutput]) -> list[GraphPort]:
 
 
 def _is_held_in(model: openvino.Model, kind: str) -> bool:
-    """Says whether most of a model's floating-point constants are of a type."""
+    """Returns whether most of a model's floating-point constants have a type."""
     sizes: dict[str, int] = {}
     for node in model.get_ops():
         if node.get_type_name() == "Constant" and node.get_output_element_type(0).is_real():

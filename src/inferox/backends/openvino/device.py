@@ -14,10 +14,10 @@ _NAME = re.compile(r"(?P<kind>[A-Z]+)(\.(?P<index>\d+))?")
 
 
 class OpenVinoDevice(Device):
-    """A device as OpenVINO sees it: ``cpu``, or ``gpu``, ``gpu:1`` and ``npu`` for Intel's accelerators.
+    """A device of OpenVINO: ``cpu``, or ``gpu``, ``gpu:1`` and ``npu`` for Intel's accelerators.
 
     Args:
-        device: Which one. It need not exist: ``is_available`` says whether it does.
+        device: Its id. It need not exist: ``is_available`` tells whether it does.
     """
 
     def __init__(self, device: DeviceId) -> None:
@@ -29,22 +29,22 @@ class OpenVinoDevice(Device):
         return self._id
 
     def is_available(self) -> bool:
-        """Asks OpenVINO, at every call, whether the device is there."""
+        """Asks OpenVINO, at every call, whether the device exists."""
         return _openvino_name(self._id) is not None
 
     def memory_info(self) -> MemoryInfo | None:
-        """The machine's memory for the CPU; ``None`` for others, whose free memory OpenVINO does not tell."""
+        """Returns the machine's memory for the CPU; ``None`` for others, whose free memory OpenVINO does not report."""
         return HostDevice().memory_info() if self._id == DeviceId.cpu() else None
 
 
 def available_devices() -> tuple[OpenVinoDevice, ...]:
-    """The devices that are there now, the CPU first."""
+    """Lists the devices that exist now, the CPU first."""
     devices = [OpenVinoDevice(_to_id(name)) for name in _names()]
     return tuple(sorted(devices, key=lambda device: device.id != DeviceId.cpu()))
 
 
 def to_openvino(device: DeviceId) -> str:
-    """OpenVINO's name for a device that is there.
+    """Returns OpenVINO's name for an existing device.
 
     Raises:
         BackendUnavailableError: If OpenVINO has no such device on this machine.

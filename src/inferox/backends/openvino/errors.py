@@ -1,4 +1,4 @@
-"""The one border at which OpenVINO's exceptions become Inferox's."""
+"""The border at which OpenVINO's exceptions become Inferox's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from inferox.backends.host import free_memory_bytes
 from inferox.core import ErrorBorder, Fault
 
 CHECK_PREFIX = "inferox check: "
-"""The prefix of the names of nodes that check something in a graph; the fault follows."""
+"""The prefix of the names of check nodes in a graph; the fault follows it."""
 
 _OUT_OF_MEMORY = re.compile(r"bad_alloc|bad allocation|out of memory|std::length_error|Cannot allocate", re.IGNORECASE)
 _NODE = re.compile(r"^While validating ONNX node '[^']*': ")
@@ -29,16 +29,16 @@ def _read_fault(error: BaseException) -> Fault:
 
 
 def _reason(error: BaseException) -> str:
-    """The line of an exception that says what went wrong, without the places in OpenVINO's own code."""
+    """Extracts the line of an exception that states what went wrong, without locations in OpenVINO's own code."""
     check = _CHECK.search(str(error))
     if check is not None:
         return check["told"]
     lines = [_NODE.sub("", line.strip()) for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if not _FRAME.match(line)]
-    # A summary of what is wrong comes as a list.
+    # A summary of the faults is formatted as a list.
     listed = [line.removeprefix("-- ") for line in told if line.startswith("-- ") and not line.startswith(_SUMMARY)]
     return (listed or told or lines or [type(error).__name__])[0].rstrip(". ")
 
 
 translated = ErrorBorder("openvino", _read_fault)
-"""Translates what OpenVINO raises inside a block."""
+"""The border that translates OpenVINO's exceptions."""

@@ -1,4 +1,4 @@
-"""Writing what OpenVINO runs into a package."""
+"""The writer of OpenVINO's artifacts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from inferox.core import Artifact, Exporter, ExportRequest, Layout, LoadError, P
 
 
 class OpenVinoExporter(Exporter):
-    """Writes the ONNX graph that ONNX Runtime reads too, and quantises it to an IR where int8 is wanted."""
+    """Writes the ONNX graph that ONNX Runtime reads too, and quantises it to an IR if int8 is requested."""
 
     layouts = (Layout.PADDED, Layout.PACKED)
     free_precisions = (Precision.BF16,)
 
     def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
-        """Writes an artifact; see ``Exporter``. Half precision is what the device makes of the same graph.
+        """Writes an artifact; see ``Exporter``. For half precision, the device computes the same graph.
 
         Raises:
             LoadError: If the module cannot be captured or has an operator that ONNX or OpenVINO lacks; or for ``int8``,
@@ -45,7 +45,7 @@ def _quantize(graph: Path, root: Path, request: ExportRequest) -> dict[str, str]
 
 
 def _copy(source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
-    """Takes an IR as it is."""
+    """Copies an IR unchanged."""
     if source.facts.program is None or request.precision is Precision.INT8:
         raise LoadError("an IR is taken as it is, and not quantised", hint="quantise it yourself, and pack the result")
     files = {"graph": "backends/openvino/model.xml", "weights": "backends/openvino/model.bin"}

@@ -1,7 +1,7 @@
 """Checks for what OpenVINO does not check itself while it computes: indices, axes and integer divisors.
 
-Without them, the CPU plugin (2026.4) reads outside of tensors or ends the process for some graphs, and answers with
-numbers that nothing computed for others, where ONNX Runtime and PyTorch raise.
+Without them, the CPU plugin (2026.4) reads outside of tensors or crashes the process for some graphs, and returns
+arbitrary numbers for others, where ONNX Runtime and PyTorch raise errors.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ _BAD_AXIS = "an axis is out of range or occurs twice"
 _PASS_ON = frozenset(
     {"Broadcast", "Gather", "Reshape", "Slice", "Squeeze", "StridedSlice", "Tile", "Transpose", "Unsqueeze"}
 )
-"""Operators whose output has no other elements than their first input."""
+"""Operators whose output only has elements of their first input."""
 
 _AXES = {"CumSum": 1, "Roll": 2, "Slice": 4}
-"""The input of each operator that holds axes, which it does not check unless they are constant."""
+"""The input of each operator with its axes, which it does not check unless they are constant."""
 
 _FOURIER = frozenset({"DFT", "IDFT", "RDFT", "IRDFT"})
 
 _KNOWN_OPERATORS = re.compile(r"opset\d+")
-"""The versions of operators that are documented."""
+"""The pattern of documented operator sets."""
 
 _REFUSED = {"CTCLoss": "is for training, and reads memory by labels that are not checked"}
 
 
 def add_guards(model: openvino.Model, bounds: Mapping[str, int], path_name: str) -> None:
-    """Adds the checks to a model as it was read, in its loops and branches too.
+    """Adds the checks to a model as it was read, including its loops and branches.
 
-    Indices that cannot be out of range cost nothing: constants, parts of constants, and inputs that are bounded.
+    Indices that cannot be out of range cost nothing: constants, parts of constants, and bounded inputs.
 
     Args:
-        model: The model, which is changed.
-        bounds: For inputs whose elements are known to be non-negative and below a number, that number.
+        model: The model, which is modified.
+        bounds: The exclusive upper bound of inputs whose elements are known to be non-negative and below it.
         path_name: The name of its file, for messages.
 
     Raises:
@@ -90,7 +90,7 @@ def _guard_gather(node: Node, assertions: Assertions, bounds: Mapping[str, int],
         return
     length = _length(data, place)
     if is_main:
-        # OpenVINO gives zeros for indices out of range: nothing needs to wait.
+        # OpenVINO returns zeros for indices out of range, so nothing needs to wait for the check.
         assertions.collect(indices, length, node)
     else:
         _guard_indices(node, 1, opset13.convert(length, indices.get_element_type().get_type_name()), assertions)
@@ -116,7 +116,7 @@ def _guard_scatter_elements(node: Node, assertions: Assertions) -> None:
 
 
 def _guard_indices(node: Node, place: int, length: Node, assertions: Assertions) -> None:
-    """Lets a node's indices be from ``-length`` up and below ``length``, which broadcasts to them."""
+    """Requires a node's indices to be at least ``-length`` and less than ``length``, which broadcasts to them."""
     indices = node.input_value(place)
     low = opset13.less(indices, opset13.negative(length))
     high = opset13.greater_equal(indices, length)
@@ -132,7 +132,7 @@ def _guard_axes(node: Node, assertions: Assertions) -> None:
     if not rank.is_static:
         raise LoadError(f"{assertions.path_name} has a {kind} along axes that are computed, which is not checked")
     axes = opset13.convert(node.input_value(place), "i64")
-    # The last axis of a complex tensor holds its two parts.
+    # The last axis of a complex tensor has its two parts.
     count = rank.get_length() - (1 if kind in {"DFT", "IDFT", "IRDFT"} else 0)
     outside = opset13.logical_or(
         opset13.less(axes, opset13.constant(np.int64(-count))),
@@ -156,7 +156,7 @@ def _guard_steps(node: Node, assertions: Assertions) -> None:
 
 
 def _guard_blocks(node: Node, assertions: Assertions) -> None:
-    """The sizes of the output and of a block, which the plugin divides by."""
+    """Guards the sizes of the output and of a block, by which the plugin divides."""
     for place in (1, 2):
         sizes = node.input_value(place)
         least = opset13.less(sizes, _constant(1, sizes))
@@ -171,7 +171,7 @@ def _guard_division(node: Node, assertions: Assertions) -> None:
     bad = opset13.equal(divisor, _constant(0, divisor))
     reason = "an integer is divided by 0"
     if node.get_type_name() == "Divide" and kind.is_signed():
-        # The plugin computes 64-bit integers in 32 bits, to which it narrows this constant too.
+        # The plugin computes 64-bit integers in 32 bits, and narrows this constant as well.
         least = int(np.iinfo(kind.to_dtype()).min)
         overflow = opset13.logical_and(
             opset13.equal(dividend, _constant(least, dividend)), opset13.equal(divisor, _constant(-1, divisor))
@@ -183,13 +183,13 @@ def _guard_division(node: Node, assertions: Assertions) -> None:
 
 def _guard_offsets(node: Node, assertions: Assertions) -> None:
     offsets = node.input_value(1)
-    # NaN and infinities are the numbers that do not become 0 when they are multiplied by it.
+    # NaN and infinities are the only numbers that do not become 0 when multiplied by 0.
     finite = opset13.equal(opset13.multiply(offsets, _constant(0, offsets)), _constant(0, offsets))
     assertions.require_not(opset13.logical_not(finite).output(0), node, 1, "an offset is not finite")
 
 
 def _stays_below(indices: Output, length: int, bounds: Mapping[str, int]) -> bool:
-    """Says whether indices are parts of a constant within the range, or of a bounded input."""
+    """Returns whether indices are parts of a constant within the range, or of a bounded input."""
     node = indices.get_node()
     while node.get_type_name() in _PASS_ON or is_integer_convert(node):
         node = node.input_value(0).get_node()
@@ -201,7 +201,7 @@ def _stays_below(indices: Output, length: int, bounds: Mapping[str, int]) -> boo
 
 
 def _extents(value: Output, like: Output) -> Node:
-    """The extents of a tensor, in the data type of another."""
+    """Makes a node with the extents of a tensor, in the data type of another."""
     shape = value.get_partial_shape()
     name = like.get_element_type().get_type_name()
     if shape.is_static:
@@ -210,7 +210,7 @@ def _extents(value: Output, like: Output) -> Node:
 
 
 def _length(value: Output, place: int) -> Node:
-    """One extent of a tensor, int64."""
+    """Makes a node with one extent of a tensor, int64."""
     shape = value.get_partial_shape()
     if shape.rank.is_static and shape[place].is_static:
         return opset13.constant(np.int64(shape[place].get_length()))

@@ -1,4 +1,4 @@
-"""Integers as OpenVINO computes them: those of 64 bits in 32."""
+"""The check for OpenVINO's integers: it computes those of 64 bits in 32."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _NARROW = np.iinfo(np.int32)
 
 
 def check_integers(inputs: Sequence[TensorSpec], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Refuses 64-bit integers that OpenVINO would cut to their lower 32 bits, so that 2**32 + 1 is taken for 1.
+    """Refuses 64-bit integers that OpenVINO would truncate to their lower 32 bits, such as 2**32 + 1 to 1.
 
     Args:
-        inputs: What the model takes.
-        arrays: The inputs by name. They have been checked against those.
+        inputs: The specifications of the inputs.
+        arrays: The inputs by name, already checked against the specifications.
 
     Raises:
         ExecutionError: If a number does not fit 32 bits.

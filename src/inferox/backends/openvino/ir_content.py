@@ -1,4 +1,4 @@
-"""Checks the content of the XML file of an IR before OpenVINO is given it, whatever its name says."""
+"""The check of an IR's XML file before OpenVINO reads it, whatever its name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inferox.core import LoadError
 _SECTIONS = frozenset(
     {"layers", "edges", "rt_info", "meta_data", "quantization_parameters", "statistics", "pre-process"}
 )
-"""The elements of a ``net``."""
+"""The allowed elements of a ``net``."""
 
 _DEEPEST = 128
 _CHUNK_BYTES = 2**20
@@ -20,8 +20,8 @@ _CHUNK_BYTES = 2**20
 def check_ir(path: Path) -> None:
     """Refuses a file that is not an IR.
 
-    OpenVINO asks each of its readers whether a file is one of its kind, so that the bytes of another format would be
-    taken for that. XML begins with ``<``, and no model of another format does.
+    OpenVINO asks each of its readers whether it recognises a file, so the bytes of another format would be read as that
+    format. XML begins with ``<``, which no other model format does.
 
     Args:
         path: The ``.xml`` file, with its weights in the ``.bin`` file of the same name beside it.
@@ -56,7 +56,7 @@ def _parse(parser: expat.XMLParserType, file: BinaryIO) -> None:
 
 
 class _Reader:
-    """Follows the elements of the file."""
+    """The parser that checks the elements of the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -33,7 +33,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class OpenVinoModel(Model):
-    """A compiled model of OpenVINO. A call that is made alone has all threads.
+    """A compiled model of OpenVINO. A call that runs alone gets all threads.
 
     Calls that are made at once share the threads in lanes, which then need not wait for each other within every layer
     (5% faster on 2 cores). For that the model is compiled once more when it is first needed.
@@ -74,7 +74,7 @@ class OpenVinoModel(Model):
         self._lanes_lock = Lock()
 
     def close(self) -> None:
-        """Releases the compiled models. A call under way in another thread still completes."""
+        """Releases the compiled models. A call in progress in another thread still completes."""
         with self._lock:
             self._is_closed = True
             self._whole = self._lanes = None
@@ -99,7 +99,7 @@ class OpenVinoModel(Model):
 
     @contextmanager
     def _counted(self) -> Iterator[bool]:
-        """Tells whether no other call is being computed."""
+        """Counts a call, and tells whether no other is being computed."""
         with self._lock:
             if self._is_closed:
                 raise self._closed()
@@ -176,11 +176,11 @@ class OpenVinoModel(Model):
 
 
 class _Lanes:
-    """Requests of one compiled model that are computed at once.
+    """The requests of one compiled model that are computed concurrently.
 
     Attributes:
-        idle: Those that nobody uses.
-        failed: Set once one of them failed.
+        idle: The requests that are not in use.
+        failed: Set once one of them has failed.
     """
 
     def __init__(self, requests: list[openvino.InferRequest]) -> None:
@@ -191,7 +191,7 @@ class _Lanes:
             self.idle.put(request)
 
     def have_failed(self) -> bool:
-        """True if one of them has failed, also where the thread that waits for it does not know yet."""
+        """Returns whether one of them has failed, even if the thread that waits for it does not know yet."""
         return self.failed.is_set() or any(map(_has_failed, self._requests))
 
 

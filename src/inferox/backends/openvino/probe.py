@@ -1,4 +1,4 @@
-"""A computation that is small enough to try a device with."""
+"""A small computation to test a device."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def multiply(left: npt.NDArray[np.float32], right: npt.NDArray[np.float32], devi
     """Multiplies two matrices with OpenVINO.
 
     Args:
-        left: The first; shape ``[rows, inner]``.
-        right: The second; shape ``[inner, columns]``.
+        left: The first matrix; shape ``[rows, inner]``.
+        right: The second matrix; shape ``[inner, columns]``.
         device: OpenVINO's name for the device.
 
     Returns:

@@ -1,4 +1,4 @@
-"""From a graph in fp32 to one that computes in int8, with NNCF."""
+"""The quantisation of a graph to int8, with NNCF."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openvino.passes import ConstantFolding, Manager
 
 from inferox.core import ExportRequest, LoadError
 
-# NNCF sends usage data of its own accord, unless it believes that its own tests are running when it is imported.
+# NNCF sends usage data by default, unless it believes that its own tests are running when it is imported.
 os.environ.setdefault("NNCF_CI", "1")
 import nncf
 from nncf import AdvancedQuantizationParameters
@@ -31,12 +31,12 @@ Measured with MiniLM on 300 texts that it was not calibrated on, mean and minimu
 def quantize(graph: Path, target: Path, request: ExportRequest) -> None:
     """Quantises weights and activations to int8 and writes an IR.
 
-    The ranges of activations are those that the model has on the calibration calls (post-training quantisation).
+    The ranges of activations are those of the calibration calls (post-training quantisation).
 
     Args:
         graph: An ONNX file.
         target: The ``.xml`` file to write; the weights go beside it. Its folder exists.
-        request: With the calls to watch.
+        request: The request, with the calibration calls.
 
     Raises:
         LoadError: If there is nothing to calibrate on.
@@ -59,14 +59,14 @@ def quantize(graph: Path, target: Path, request: ExportRequest) -> None:
 
 
 def _fold_constants(model: openvino.Model) -> None:
-    """Works out what depends on weights alone. NNCF takes a transposed weight for an activation."""
+    """Folds what depends only on weights, as NNCF treats a transposed weight as an activation."""
     passes = Manager()
     passes.register_pass(ConstantFolding())
     passes.run_passes(model)
 
 
 def _attends(model: openvino.Model) -> bool:
-    """Says whether a model is a transformer: it has a softmax that is not its last step."""
+    """Returns whether a model is a transformer: it has a softmax that is not its last step."""
     results = {result.input_value(0).get_node().get_friendly_name() for result in model.get_results()}
     names = [node.get_friendly_name() for node in model.get_ops() if node.get_type_name() == "Softmax"]
     return any(name not in results for name in names)
@@ -78,7 +78,7 @@ def _smoothing() -> AdvancedQuantizationParameters:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps NNCF's progress bars and notes from a terminal that shows Inferox's."""
+    """Silences NNCF's progress bars and messages in favour of Inferox's."""
     level = nncf.nncf_logger.level
     nncf.set_log_level(logging.ERROR)
     try:

@@ -6,11 +6,11 @@ import openvino
 
 
 def compute(request: openvino.InferRequest) -> None:
-    """Computes a request whose inputs are set, and raises where that fails.
+    """Computes a request whose inputs are set, and raises an error if that fails.
 
-    With one thread, ``infer`` returns as if all were well when a graph fails inside, and the outputs are those of the
-    call before or memory that nobody wrote (seen with 2026.4). Waiting for a request that was started does raise. The
-    request runs on OpenVINO's own threads either way, so that waiting takes no core.
+    With one thread, ``infer`` returns normally even if the graph fails, and the outputs are those of the previous call
+    or uninitialised memory (seen with 2026.4). Waiting for a started request does raise. The request runs on OpenVINO's
+    own threads either way, so waiting does not use a core.
 
     Args:
         request: The request.

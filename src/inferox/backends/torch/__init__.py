@@ -1,4 +1,4 @@
-"""The PyTorch backend. Whatever needs PyTorch is imported when it is first used."""
+"""The PyTorch backend. Everything that needs PyTorch is imported on first use."""
 
 from __future__ import annotations
 

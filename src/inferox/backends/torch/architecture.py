@@ -1,4 +1,4 @@
-"""From a config and weights to a module, strictly: every weight has its place, and every place its weight."""
+"""The strict construction of a module from a config and weights: every weight is used, and none is missing."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ _HEADS = frozenset(
 """The names of pretraining heads, task heads and poolers in transformers' encoders."""
 
 _TABLES = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq)$")
-"""Tables that old checkpoints saved and that an architecture computes for itself."""
+"""Tables in old checkpoints that an architecture computes itself."""
 
 _NOT_THE_MODELS = re.compile(
     r"_implementation(_internal)?$|^(return_dict|use_return_dict|output_attentions|output_hidden_states)$"
 )
-"""Settings that choose how a machine computes and what its caller is given, not what the model is.
+"""Settings of how to compute and of what to return, rather than of the model itself.
 
-One may name a kernel that is fetched from the hub and run; another takes the outputs' names away.
+One may name a kernel that is fetched from the hub and run; another removes the names of outputs.
 """
 
 _ENTRIES_PER_WEIGHT = 16
-"""The cost of making the module of a weight, in entries of a config."""
+"""The cost of making a weight's module, in entries of a config."""
 
 _alone = Lock()
-"""Held while a module is made: transformers changes PyTorch for the whole process, and Inferox its logging."""
+"""Held while a module is made: transformers changes PyTorch globally, and Inferox changes transformers' logging."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Instantiated:
 
     Attributes:
         module: The module, in evaluation mode, on the CPU.
-        left_out: Weights that belong to a part which the architecture lacks on purpose.
+        left_out: Weights of parts that the architecture lacks on purpose.
     """
 
     module: torch.nn.Module
@@ -83,9 +83,9 @@ class Instantiated:
 def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], architecture: str) -> Instantiated:
     """Makes a module of one of transformers' architectures.
 
-    Old names (``LayerNorm.gamma``) and a prefix (``bert.``) that is there or not are understood. Two kinds of weights
-    may be left over, and are reported: those of a head or pooler that the architecture does not have as a whole, and
-    tables that it computes for itself. Any other difference is an error.
+    Old names (``LayerNorm.gamma``) and an optional prefix (``bert.``) are understood. Two kinds of weights may be left
+    over, and are reported: those of a head or pooler that the architecture lacks as a whole, and tables that it
+    computes itself. Any other difference is an error.
 
     Args:
         config: The model's ``config.json``.
@@ -104,7 +104,7 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
     making = translated(f"making a {architecture} from its config", default=LoadError)
     with _alone, _silent(), making, offline(), bounded(len(weights), elements):
         _try_smaller(config, model_class, arguments, weights=len(weights))
-        # With output_loading_info, which the annotation leaves aside, the report comes too.
+        # With output_loading_info, which the type hints ignore, the report is returned too.
         loaded: Any = model_class.from_pretrained(
             None,
             config=settings,
@@ -123,7 +123,7 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
 
 def _find_class(architecture: str) -> type[PreTrainedModel]:
     found = getattr(transformers, architecture, None) if architecture.isidentifier() else None
-    # The classes that others are built on are exported too, and compute nothing.
+    # The base classes are exported too, and compute nothing.
     if (
         not isinstance(found, type)
         or not issubclass(found, PreTrainedModel)
@@ -152,7 +152,7 @@ def _read_config(config: Mapping[str, Any], model_class: type[PreTrainedModel]) 
         raise LoadError("the weights are quantised by another library", hint="use the model before it was quantised")
     with translated(f"reading the config of this {model_type} model", default=LoadError):
         settings = read_config(_settings_of_the_model(config))
-    # Related classes take each other's configs and weights without complaint, and compute something else with them.
+    # Related classes accept each other's configs and weights without an error, and compute something else with them.
     if model_class.config_class is None or not isinstance(settings, model_class.config_class):
         raise LoadError(
             f"a {model_class.__name__} is not a {model_type} model, which is what the config describes",
@@ -171,10 +171,9 @@ def _settings_of_the_model(value: Any) -> Any:
 def _try_smaller(
     config: Mapping[str, Any], model_class: type[PreTrainedModel], arguments: Mapping[str, Any], *, weights: int
 ) -> None:
-    """Makes the model without memory and with smaller numbers where the config has large ones, to see it end.
+    """Makes the model without memory, and with smaller numbers in place of large ones, to see that it terminates.
 
-    Modules are counted as they are made, but what a class does before the first, such as a list of as many rates as
-    there are layers, is not.
+    Modules are counted as they are made, but work before the first one, such as a list of one rate per layer, is not.
     """
     numbers = LargeNumbers(config)
     if not numbers:
@@ -230,7 +229,7 @@ def _check_left_over(unexpected: Iterable[str], module: PreTrainedModel, archite
 
 
 def _passed_by(names: Iterable[str], module: PreTrainedModel) -> list[str]:
-    """Weights that transformers knows to belong to a part which the class lacks on purpose, and loads past."""
+    """Lists weights of parts that the class lacks on purpose according to transformers, which skips them."""
     patterns = module._keys_to_ignore_on_load_unexpected or ()  # noqa: SLF001 - transformers has no other way to ask
     own = module.state_dict().keys()
     prefix = f"{module.base_model_prefix}."
@@ -243,18 +242,18 @@ def _passed_by(names: Iterable[str], module: PreTrainedModel) -> list[str]:
 
 
 def _is_absent_head(name: str, module: PreTrainedModel) -> bool:
-    """Says whether a weight belongs to a head that the module lacks entirely, and not to a part of one it has."""
+    """Returns whether a weight belongs to a head that the module lacks entirely, not to a part of one it has."""
     parts = name.split(".")
     base = getattr(module, module.base_model_prefix, None)
     if parts[0] == module.base_model_prefix and len(parts) > 1:
-        # An encoder that is built without a pooler says so with None.
+        # An encoder without a pooler has None there.
         return parts[1] in _HEADS and getattr(base or module, parts[1], None) is None
     return parts[0] in _HEADS and getattr(module, parts[0], None) is None
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keeps transformers from printing bars and reports: what they say is returned, or raised."""
+    """Silences transformers' progress bars and reports, whose content is returned or raised."""
     verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity(logging.CRITICAL)
     hf_logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""The PyTorch backend. Nothing here imports PyTorch before it is asked to do something with it."""
+"""The PyTorch backend. PyTorch is not imported before it is needed."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ FORMATS = frozenset({"safetensors", "torchscript", "torch-export", "aotinductor"
 class TorchBackend(Backend):
     """Runs models with PyTorch.
 
-    Backends of the same device are equal, can be pickled, and hold nothing: any number of threads may share one.
+    Backends of the same device are equal, can be pickled, and are stateless: any number of threads may share one.
 
     Attributes:
-        device: Where models are loaded if no device is named. ``None`` asks each time: CUDA if there is any, then
-            Metal, then the CPU.
+        device: The device on which models are loaded if none is named. ``None`` chooses each time: CUDA if available,
+            then Metal, then the CPU.
     """
 
     device: DeviceId | None = None
 
     @classmethod
     def cpu(cls) -> TorchBackend:
-        """The backend on the CPU."""
+        """Makes the backend on the CPU."""
         return cls(DeviceId.cpu())
 
     @classmethod
     def cuda(cls, ordinal: int = 0) -> TorchBackend:
-        """The backend on an NVIDIA GPU, which need not be there until it is used.
+        """Makes the backend on an NVIDIA GPU, which need not exist until it is used.
 
         Args:
-            ordinal: Which GPU, from 0.
+            ordinal: The index of the GPU, from 0.
         """
         return cls(DeviceId.cuda(ordinal))
 
@@ -59,11 +59,11 @@ class TorchBackend(Backend):
         return "torch"
 
     def probe(self) -> Availability:
-        """Asks whether PyTorch can be imported. Never raises."""
+        """Probes whether PyTorch can be imported. Never raises."""
         return probe_module("torch", extra="torch")
 
     def devices(self) -> tuple[TorchDevice, ...]:
-        """The devices that can be used now, the fastest kind first.
+        """Lists the devices that can be used now, the fastest kind first.
 
         Raises:
             BackendUnavailableError: If PyTorch cannot be imported.
@@ -74,7 +74,7 @@ class TorchBackend(Backend):
         return available_devices()
 
     def default_device(self) -> DeviceId:
-        """The backend's own device, or the first of ``devices()``.
+        """Returns the backend's own device, or the first of ``devices()``.
 
         Raises:
             BackendUnavailableError: If PyTorch cannot be imported.
@@ -82,7 +82,7 @@ class TorchBackend(Backend):
         return self.device or self.devices()[0].id
 
     def tensor_builder(self, device: DeviceId | None = None) -> TorchTensorBuilder:
-        """Makes tensors on a device, or on the default one.
+        """Returns a builder of tensors on a device, or on the default one.
 
         Raises:
             BackendUnavailableError: If PyTorch cannot be imported, or there is no such device.
@@ -103,7 +103,7 @@ class TorchBackend(Backend):
             return (factors[0] @ factors[1]).cpu().numpy()
 
     def can_load(self, artifact: Artifact) -> bool:
-        """Says whether the artifact is for this backend, in a format that it reads."""
+        """Returns whether the artifact is for this backend, in a format that it reads."""
         return artifact.backend == self.name and artifact.format in FORMATS
 
     def exporter(self) -> Exporter:

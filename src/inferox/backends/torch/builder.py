@@ -1,4 +1,4 @@
-"""Making PyTorch tensors."""
+"""The builder of PyTorch tensors."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from inferox.core import DataType, DeviceId, ExecutionError
 
 
 class TorchTensorBuilder(ArrayTensorBuilder[TorchTensor]):
-    """Makes PyTorch tensors on one device; on the CPU they share the memory of the arrays that they are made of.
+    """Makes PyTorch tensors on one device; on the CPU they share the memory of the arrays from which they are made.
 
     Args:
-        device: Where to make them.
+        device: The device of the tensors.
 
     Raises:
         BackendUnavailableError: If this machine has no such device.
@@ -47,7 +47,7 @@ class TorchTensorBuilder(ArrayTensorBuilder[TorchTensor]):
 
     def _adopt(self, array: npt.NDArray[Any], dtype: DataType) -> TorchTensor:
         with translated("taking over a NumPy array", default=ExecutionError):
-            # Negative strides, and ones that are not a multiple of the element's size, PyTorch cannot express.
+            # PyTorch has no negative strides, nor strides that are not a multiple of the element's size.
             shareable = array.flags.writeable and all(s >= 0 and s % array.itemsize == 0 for s in array.strides)
             tensor = torch.from_numpy(array if shareable else array.copy())
             return TorchTensor(tensor.view(dtypes.to_torch(dtype))).to_device(self._device)

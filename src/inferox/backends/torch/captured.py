@@ -1,4 +1,4 @@
-"""Checks what a program of ``torch.export`` really takes: it may fit the examples alone, without saying so."""
+"""Checks of the inputs that a ``torch.export`` program really takes, as it may silently fit only the examples."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from inferox.core import BATCH, LoadError, Signature, counted
 Tensors = Mapping[str, torch.Tensor]
 
 Call = Callable[[Tensors], Any]
-"""Computes named tensors, and returns a tensor, a tuple or list of them, or a mapping by name."""
+"""A function of named tensors that returns a tensor, a tuple or list of them, or a mapping by name."""
 
 _ROWS = 2
-"""The number of rows that a program is captured with: ``torch.export`` treats 1 as a fixed extent."""
+"""The number of rows with which a program is captured: ``torch.export`` treats 1 as a fixed extent."""
 
 _OTHER_ROWS = (1, 3)
 
 _UNLIMITED = 2**31
-"""The extent from which on a limit counts as none: PyTorch gives larger ones to extents without a limit."""
+"""The extent from which a limit counts as no limit: PyTorch gives larger ones to unlimited extents."""
 
 _ROUGHLY = 1e-3
-"""The largest difference between a program and its module before it counts as another; parity is measured elsewhere."""
+"""The largest difference between a program and its module before they count as different; parity is measured later."""
 
 _HINT = "its code must treat every row alike, whatever their number, and change neither its inputs nor itself"
 
 
 def examples_to_capture(examples: Tensors, signature: Signature) -> dict[str, torch.Tensor]:
-    """Repeats or cuts examples to two rows, and to two of everything else that may vary and of which there is one.
+    """Repeats or cuts examples to two rows, and repeats other variable extents of 1 to 2.
 
     Args:
         examples: An example of each input by name.
-        signature: What the model takes.
+        signature: The model's signature.
     """
     captured = _with_extent(examples, signature, BATCH, _ROWS)
     for dim, extent in _extents(captured, signature).items():
-        if extent == 1:  # which torch.export takes for a fixed one
+        if extent == 1:  # which torch.export treats as fixed
             captured = _with_extent(captured, signature, dim, 2)
     return captured
 
 
 def check_rows(run: Call, reference: Call, examples: Tensors, signature: Signature) -> None:
-    """Compares a program with its module for other numbers of rows than the one that it was captured with.
+    """Compares a program with its module for other numbers of rows than it was captured with.
 
-    Where the code branches on the number, a program has the one branch that it was captured in, and does not say so.
-    One that keeps a state fails here too.
+    If the code branches on the number, a program silently contains only the captured branch. One that keeps a state
+    fails here too.
 
     Args:
         run: Calls the program.
         reference: Calls its module.
-        examples: What the program was captured with. Both are given copies.
-        signature: What the module takes and gives.
+        examples: The examples with which the program was captured. Both get copies.
+        signature: The module's signature.
 
     Raises:
         LoadError: If the program fails, or computes something else.
@@ -75,7 +75,7 @@ def check_limit(program: ExportedProgram, signature: Signature) -> None:
 
     Args:
         program: The program.
-        signature: What its module takes.
+        signature: The module's signature.
 
     Raises:
         LoadError: If the number of rows has a limit.
@@ -86,15 +86,16 @@ def check_limit(program: ExportedProgram, signature: Signature) -> None:
 
 
 def check_other_limits(program: ExportedProgram, reference: Call, examples: Tensors, signature: Signature) -> None:
-    """Refuses a program that only has the branch for small extents of something else than rows.
+    """Refuses a program that only has the branch for small extents of anything but rows.
 
-    PyTorch itself refuses what a program has no branch for; a graph that is made of the program computes something.
+    PyTorch itself refuses inputs for which a program has no branch; a graph made from the program would compute
+    something.
 
     Args:
         program: The program.
         reference: Calls its module, which may have the same limit of its own: the length of a table of positions.
-        examples: What the program was captured with.
-        signature: What its module takes.
+        examples: The examples with which the program was captured.
+        signature: The module's signature.
 
     Raises:
         LoadError: If the module takes more than the program.
@@ -111,14 +112,14 @@ def check_other_limits(program: ExportedProgram, reference: Call, examples: Tens
 
 
 def honest_signature(program: ExportedProgram, signature: Signature) -> Signature:
-    """The signature with a number wherever a program turned out to take one extent only.
+    """Returns the signature with a number wherever a program turned out to take only one extent.
 
     Args:
         program: The program.
-        signature: What its module takes and gives.
+        signature: The module's signature.
 
     Raises:
-        LoadError: If that is so for the number of rows.
+        LoadError: If the number of rows is fixed.
     """
     fixed = {dim: least for dim, least, most in _captured_ranges(program, signature) if least == most}
     if BATCH in fixed:
@@ -127,7 +128,7 @@ def honest_signature(program: ExportedProgram, signature: Signature) -> Signatur
 
 
 def _captured_ranges(program: ExportedProgram, signature: Signature) -> Iterator[tuple[str, int, int]]:
-    """The least and the most that each named dim of the inputs may be in a program."""
+    """Yields the range of each named dim of the inputs in a program."""
     shapes = {node.name: node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder"}
     for spec, node in zip(signature.inputs, program.graph_signature.user_inputs, strict=True):
         for dim, extent in zip(spec.dims, shapes[str(node)], strict=True):
@@ -138,7 +139,7 @@ def _captured_ranges(program: ExportedProgram, signature: Signature) -> Iterator
 def _range(program: ExportedProgram, extent: int | torch.SymInt) -> tuple[int, int]:
     if isinstance(extent, int) or is_concrete_int(extent):
         return int(extent), int(extent)
-    # Captured for ONNX, a fixed extent stays a symbol, and its range alone tells.
+    # When captured for ONNX, a fixed extent stays a symbol, and only its range tells.
     limits = program.range_constraints.get(extent.node.expr)
     if limits is None:
         return 0, _UNLIMITED
@@ -146,7 +147,7 @@ def _range(program: ExportedProgram, extent: int | torch.SymInt) -> tuple[int, i
 
 
 def _takes(call: Call, examples: Tensors, signature: Signature, dim: str, extent: int) -> bool:
-    """Says whether shapes work out with another extent. Nothing is computed, as memory may not suffice."""
+    """Returns whether shapes are valid with another extent. Nothing is computed, as memory may not suffice."""
     with FakeTensorMode(allow_non_fake_inputs=True) as shapes_alone:
         inputs = {name: shapes_alone.from_tensor(value) for name, value in examples.items()}
         try:
@@ -161,7 +162,7 @@ def _copied(inputs: Tensors) -> dict[str, torch.Tensor]:
 
 
 def _extents(inputs: Tensors, signature: Signature) -> dict[str, int]:
-    """The extent that each named dim has in inputs."""
+    """Returns the extent of each named dim in inputs."""
     return {
         dim: extent
         for spec in signature.inputs
@@ -171,7 +172,7 @@ def _extents(inputs: Tensors, signature: Signature) -> dict[str, int]:
 
 
 def _with_extent(examples: Tensors, signature: Signature, dim: str, extent: int) -> dict[str, torch.Tensor]:
-    """The examples repeated, or cut off, along a named dim until it has an extent."""
+    """Repeats or cuts the examples along a named dim to an extent."""
     inputs = dict(examples)
     for spec in signature.inputs:
         for axis in [axis for axis, name in enumerate(spec.dims) if name == dim]:

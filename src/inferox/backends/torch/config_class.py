@@ -1,4 +1,4 @@
-"""Reading a config that may ask for anything with transformers' class: the work ends, whatever the config says."""
+"""The bounded reading of an untrusted config by transformers' class, which terminates whatever the config states."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from inferox.backends.torch.construction import offline
 from inferox.core import LoadError, first_line
 
 _FEWEST_STEPS = 1 << 21
-"""The configs of transformers with the most parts take a million lines of Python; most take less than a tenth of it."""
+"""The steps allowed besides those per entry: transformers' largest configs take a million, most less than a tenth."""
 
 _STEPS_PER_ENTRY = 1 << 10
 
 _LARGEST_GROWTH = RAISED_BY // 2
-"""The steps and entries by which a config may grow with its large numbers. One that counts grows by more."""
+"""The most steps and entries by which a config may grow with its large numbers. A count makes it grow by more."""
 
 _STEPS_BETWEEN_LOOKS = 1 << 10
-"""Looking at what a function holds costs more than counting its lines."""
+"""The number of steps between inspections of a function's variables, which cost more than counting lines."""
 
 _tracing_lock = Lock()
-"""Python refuses to trace a thread at the very moment in which it begins or ends to trace another."""
+"""Held while tracing starts or ends, as Python refuses to start tracing one thread while it does so for another."""
 
 Trace = Callable[[FrameType, str, Any], Any]
 
 
 class _OutOfBoundsError(BaseException):
-    """Ends a config class. Not an ``Exception``, which the class may catch before it goes on."""
+    """Terminates a config class. Not an ``Exception``, which the class might catch and continue."""
 
 
 def read_config(config: Mapping[str, Any]) -> PretrainedConfig:
-    """Has the class of a config's model type read it, without network, and within bounds.
+    """Has the class of a config's model type read it, without network access and within bounds.
 
-    Some classes make a list as long as a number says, such as the names of as many labels. The lines of Python that
-    they run are counted. What Python does within one line is not seen; so where numbers are larger than any count, two
-    smaller ones are tried in place of each, and the config is refused where the work or the config grows with them.
+    Some classes make a list as long as a number states, such as the names of that many labels. The lines of Python that
+    they run are counted. The work within one line is not seen, so if numbers are larger than any count, two smaller
+    ones are tried in place of each, and the config is refused if the work or the config grows with them.
 
     Args:
         config: The model's ``config.json``, with a ``model_type`` that transformers knows.
 
     Raises:
-        LoadError: If the config takes more work than any model's, with the numbers that ask for it.
-        Exception: Whatever the class raises for a config that it does not take.
+        LoadError: If the config takes more work than any real model's; it names the numbers that cause it.
+        Exception: Whatever the class raises for a config that it does not accept.
     """
-    # This imports the class, which takes longer than it does to read a config.
+    # This imports the class, which takes longer than reading a config.
     kind = CONFIG_MAPPING[config["model_type"]]
     numbers, entries = LargeNumbers(config), count_entries(config)
     if numbers:
@@ -63,7 +63,7 @@ def read_config(config: Mapping[str, Any]) -> PretrainedConfig:
 
 
 def _measure(kind: Any, config: dict[str, Any], entries: int, numbers: LargeNumbers) -> tuple[int, int]:
-    """The number of steps it takes to read a config, and of the entries it has then."""
+    """Measures the steps needed to read a config, and the entries that it then has."""
     try:
         with steps_counted(entries, numbers) as steps:
             made = kind.from_dict(config)
@@ -79,10 +79,10 @@ def _measure(kind: Any, config: dict[str, Any], entries: int, numbers: LargeNumb
 
 
 class Steps:
-    """Counts the lines that a thread runs, and ends it after too many.
+    """Counts the lines that a thread runs, and terminates it after too many.
 
     Args:
-        entries: How many entries there are to work on.
+        entries: The number of entries to work on.
     """
 
     def __init__(self, entries: int) -> None:
@@ -91,7 +91,7 @@ class Steps:
         self._most_held = _FEWEST_STEPS + entries
 
     def trace(self, frame: FrameType, _event: str, _argument: Any) -> Trace:
-        """The function for ``sys.settrace``."""
+        """Traces a frame; the function for ``sys.settrace``."""
         self.taken += 1
         if self.taken > self._most:
             raise _OutOfBoundsError
@@ -102,14 +102,14 @@ class Steps:
 
 @contextmanager
 def steps_counted(entries: int, numbers: LargeNumbers) -> Iterator[Steps]:
-    """Ends what this thread does, without network, once it takes more steps or holds more than a config may ask for.
+    """Runs the block without network access, and terminates it if it takes more steps or memory than a config may.
 
     Args:
-        entries: How many entries there are to work on, as ``count_entries`` counts them.
+        entries: The number of entries to work on, as ``count_entries`` counts them.
         numbers: The numbers of the config, for the message.
 
     Raises:
-        LoadError: Where it is ended.
+        LoadError: If the block is terminated.
     """
     steps, before = Steps(entries), sys.gettrace()
     try:

@@ -1,4 +1,4 @@
-"""The numbers of a config that are larger than any count of layers or labels, and how the config looks with less."""
+"""The numbers of a config that exceed any count of layers or labels, and their replacement by smaller ones."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 LARGEST_COUNT = 1 << 18
-"""A list of as many names is made in a moment, and models have fewer layers and labels."""
+"""The largest number that is accepted as a count: a list of as many names is made quickly, and models have fewer."""
 
 RAISED_BY = 57_600
-"""By how much a number is raised to see whether anything follows it: what is a multiple of a usual factor stays one."""
+"""The amount by which a number is raised to see whether anything grows with it; it preserves the usual divisors."""
 
 _FEW = 16
-"""So many numbers may each be as large as a count may."""
+"""The number of values that may each be as large as a count."""
 
 _LARGEST_SUM = 1 << 18
-"""Numbers in lists, such as the depths of stages, add up."""
+"""The largest sum of the numbers in lists, such as the depths of stages, which add up."""
 
 _SMALLEST_LIMIT = 1 << 6
 
@@ -25,10 +25,10 @@ _SHOWN = 3
 
 
 class LargeNumbers:
-    """The numbers of a config that could make a few digits ask for much work, if they were counts.
+    """The numbers of a config that would cause much work if they were counts.
 
     Such numbers are usually not counts: an index of a token, a base of rotations, a number of positions without a
-    table. What a number is shows when a smaller one stands in its place.
+    table. Replacing them with smaller ones reveals whether they are.
 
     Args:
         config: The model's ``config.json``.
@@ -46,16 +46,16 @@ class LargeNumbers:
         return bool(self._found)
 
     def __str__(self) -> str:
-        """The largest numbers with their keys, for messages."""
+        """Formats the largest numbers with their keys, for messages."""
         stated = self._found or dict(_numbers(self._config))
         largest = sorted(stated.items(), key=lambda item: -abs(item[1]))[:_SHOWN]
         return ", ".join(f"{path} = {number:,}" for path, number in largest)
 
     def made_smaller(self, *, raised: bool = False) -> dict[str, Any]:
-        """The config with smaller numbers in their place, in the same order and of the same types.
+        """Returns the config with smaller numbers in their place, in the same order and of the same types.
 
         Args:
-            raised: Whether each is larger than without, by ``RAISED_BY`` where it is a number beyond any count.
+            raised: Whether to raise each of them, by ``RAISED_BY`` if the number exceeds any count.
         """
         ranks = {number: rank for rank, number in enumerate(sorted(set(self._found.values())))}
 
@@ -86,7 +86,7 @@ class LargeNumbers:
 
 
 def count_entries(value: Any) -> int:
-    """The number of entries of JSON values, or of attributes that hold such, in all lists and objects together.
+    """Counts the entries of JSON values, or of attributes with such values, in all lists and objects together.
 
     Args:
         value: A JSON value, or an object such as a config.
@@ -103,7 +103,7 @@ def count_entries(value: Any) -> int:
             inner = [] if isinstance(current, range) else list(current)
             entries += len(current) if isinstance(current, range) else 0
         elif isinstance(current, str | bytes):
-            # A text is as long as the config says it, unless it was made of a number.
+            # A text is as long as in the config, unless it was made from a number.
             entries += len(current) // 64
             continue
         else:
@@ -114,7 +114,7 @@ def count_entries(value: Any) -> int:
 
 
 def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, int | float]]:
-    """The finite numbers of a JSON value, each with the keys that lead to it."""
+    """Yields the finite numbers of a JSON value, each with the keys that lead to it."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _numbers(item, _join(path, key))

@@ -1,4 +1,4 @@
-"""Making modules from a config that may ask for anything: nothing is fetched, and the work ends."""
+"""The bounded construction of modules from an untrusted config: nothing is fetched, and the work terminates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inferox.core import LoadError, counted
 
 _NETWORK_EVENTS = frozenset({"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"})
 _MODEL_FILES = frozenset({".json", ".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".model", ".txt"})
-"""The suffixes of files with settings, weights and vocabularies."""
+"""The suffixes of files with settings, weights or vocabularies."""
 
 _INSTALLED = tuple(os.path.realpath(folder) + os.sep for folder in {sys.prefix, sys.base_prefix})
 """The folders of Python's own files and of installed libraries."""
@@ -25,25 +25,25 @@ _INSTALLED = tuple(os.path.realpath(folder) + os.sep for folder in {sys.prefix, 
 _MODULES_PER_WEIGHT = 16
 _FEWEST_MODULES = 2_000
 _ELEMENTS_PER_ELEMENT = 2
-"""An honest model has about as many elements as its checkpoint; twice as many where tied weights are stored once."""
+"""The elements allowed per element of the checkpoint: real models have 1, or 2 if tied weights are stored once."""
 _FEWEST_ELEMENTS = 1 << 22
-"""A small model has a few tensors, such as tied ones, more than its checkpoint."""
+"""Elements allowed in addition, as a small model may have a few tensors, such as tied ones, besides its checkpoint."""
 _FEWEST_TABLE_ELEMENTS = 1 << 27
-"""Tables that an architecture computes for itself are not in a checkpoint: GPT-Neo has a mask of positions squared in
-each layer, which is ten times the weights of a small model."""
+"""The elements allowed in addition in tables, which an architecture computes itself and a checkpoint does not have:
+GPT-Neo has a mask of squared positions in each layer, which is ten times the weights of a small model."""
 
 _state = threading.local()
 
 
 def _refuse_reach(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook: refuses network and files of models to a thread that is making a module."""
+    """Denies network access and model files to a thread that is making a module; an audit hook."""
     if not getattr(_state, "offline", False):
         return
     if event in _NETWORK_EVENTS:
         raise _reach("the network")
     if event == "open" and isinstance(arguments[0], str | bytes):
         path = os.fsdecode(arguments[0])
-        # What a path leads to decides: ".." and links may lead out of the folders of the libraries.
+        # The resolved path decides: ".." and links may lead out of the libraries' folders.
         if Path(path).suffix in _MODEL_FILES and not os.path.realpath(path).startswith(_INSTALLED):
             raise _reach(f"the file {path}")
 
@@ -56,17 +56,17 @@ def _reach(target: str) -> LoadError:
     )
 
 
-# An audit hook cannot be removed. It costs a look at one thread-local for each event, and no call of a library, now or
-# in a later version, gets around it as it would get around a list of keys.
+# An audit hook cannot be removed. It costs one thread-local lookup per event, and no library call, now or in a later
+# version, bypasses it as it would bypass a list of keys.
 sys.addaudithook(_refuse_reach)
 
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Refuses network and files of other models to this thread. Other threads go on as they are.
+    """Denies network access and files of other models to this thread. Other threads are not affected.
 
     Raises:
-        LoadError: Where what runs inside reaches for them.
+        LoadError: If the block tries to access them.
     """
     before = getattr(_state, "offline", False)
     _state.offline = True
@@ -78,17 +78,17 @@ def offline() -> Iterator[None]:
 
 @contextmanager
 def bounded(weights: int, elements: int) -> Iterator[None]:
-    """Ends the making of modules in this thread as soon as they are more than a checkpoint can fill.
+    """Stops the construction of modules in this thread as soon as they exceed what a checkpoint can fill.
 
-    The modules and parameters are counted as they are registered, so that neither a count in a config nor a product of
-    several can ask for endless work.
+    Modules and parameters are counted as they are registered, so that neither a count in a config nor a product of
+    several can cause endless work.
 
     Args:
-        weights: How many tensors the checkpoint has.
-        elements: How many elements they have altogether.
+        weights: The number of tensors in the checkpoint.
+        elements: The total number of their elements.
 
     Raises:
-        LoadError: Where there would be more.
+        LoadError: If the limits are exceeded.
     """
     modules = _Counter("modules", _FEWEST_MODULES + _MODULES_PER_WEIGHT * weights, counted(weights, "weight"))
     numbers = _Counter(
@@ -110,7 +110,7 @@ def bounded(weights: int, elements: int) -> Iterator[None]:
         return hook
 
     def count_parameter(value: Any) -> None:
-        # Modules without children register nothing but these while a list of them grows.
+        # While a list of modules without children grows, only these are registered.
         parameters.add(1)
         numbers.add(_size(value))
 

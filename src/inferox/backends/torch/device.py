@@ -10,10 +10,10 @@ from inferox.core import BackendUnavailableError, Device, DeviceId, ExecutionErr
 
 
 class TorchDevice(Device):
-    """A device as PyTorch sees it.
+    """A device of PyTorch.
 
     Args:
-        device: Which one. It need not exist: ``is_available`` says whether it does.
+        device: Its id. It need not exist: ``is_available`` tells whether it does.
     """
 
     def __init__(self, device: DeviceId) -> None:
@@ -25,7 +25,7 @@ class TorchDevice(Device):
         return self._id
 
     def is_available(self) -> bool:
-        """Asks PyTorch, at every call, whether the device is there."""
+        """Asks PyTorch, at every call, whether the device exists."""
         match self._id:
             case DeviceId("cpu", None):
                 return True
@@ -36,10 +36,10 @@ class TorchDevice(Device):
         return False
 
     def memory_info(self) -> MemoryInfo:
-        """Asks for the device's memory: the driver for CUDA, the system or container for the CPU, PyTorch for Metal.
+        """Returns the device's memory, from the CUDA driver, the system or container (CPU), or PyTorch (Metal).
 
-        An Apple GPU shares the machine's memory; its total is what the system recommends to use at most, and only
-        what this process has allocated counts as used.
+        An Apple GPU shares the machine's memory; its total is the most that the system recommends to use, and only
+        allocations of this process count as used.
 
         Raises:
             BackendUnavailableError: If this machine has no such device.
@@ -66,14 +66,14 @@ class TorchDevice(Device):
 
 
 def available_devices() -> tuple[TorchDevice, ...]:
-    """The devices that are there now, the one to prefer first: CUDA, then Metal, then the CPU."""
+    """Lists the devices that exist now in order of preference: CUDA, then Metal, then the CPU."""
     gpus = [DeviceId.cuda(index) for index in range(torch.cuda.device_count())]
     devices = [TorchDevice(device) for device in [*gpus, DeviceId.metal(), DeviceId.cpu()]]
     return tuple(device for device in devices if device.is_available())
 
 
 def to_torch(device: DeviceId) -> torch.device:
-    """PyTorch's name for a device that is there.
+    """Returns PyTorch's object for an existing device.
 
     Raises:
         BackendUnavailableError: If PyTorch has no such device on this machine.
@@ -85,7 +85,7 @@ def to_torch(device: DeviceId) -> torch.device:
 
 
 def from_torch(device: torch.device) -> DeviceId:
-    """Inferox's name for one of PyTorch's devices. Vulkan, whose tensors pass through the CPU, counts as the CPU."""
+    """Returns the id of a PyTorch device. Vulkan, whose tensors pass through the CPU, counts as the CPU."""
     match device.type:
         case "cpu" | "vulkan":
             return DeviceId.cpu()

@@ -28,12 +28,12 @@ _DATA_TYPES = {torch_dtype: dtype for dtype, torch_dtype in _TORCH_DTYPES.items(
 
 
 def to_torch(dtype: DataType) -> torch.dtype:
-    """PyTorch's name for a data type. It has all of them."""
+    """Returns PyTorch's data type. It has all of them."""
     return _TORCH_DTYPES[dtype]
 
 
 def from_torch(dtype: torch.dtype) -> DataType:
-    """Inferox's name for one of PyTorch's data types.
+    """Returns Inferox's data type for one of PyTorch's.
 
     Raises:
         UnsupportedDTypeError: If Inferox lacks it: complex, quantised, or an 8-bit float.
@@ -45,7 +45,7 @@ def from_torch(dtype: torch.dtype) -> DataType:
 
 
 def supported_dtypes(device: DeviceId) -> Sequence[DataType]:
-    """The data types that tensors can have on a device. Apple's GPUs have no double precision."""
+    """Lists the data types that tensors can have on a device. Apple's GPUs have no double precision."""
     return [dtype for dtype in DataType if device.kind != "metal" or dtype is not DataType.F64]
 
 

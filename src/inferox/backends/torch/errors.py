@@ -1,4 +1,4 @@
-"""The one border at which PyTorch's exceptions become Inferox's."""
+"""The border at which PyTorch's exceptions become Inferox's."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _OUT_OF_MEMORY = re.compile(
     r"|Storage size calculation overflowed",
     re.IGNORECASE,
 )
-"""Messages of PyTorch, mostly in a bare ``RuntimeError``, when the CPU, driver or a CUDA library lacks memory."""
+"""PyTorch's messages, mostly in a bare ``RuntimeError``, if the CPU, the driver or a CUDA library lacks memory."""
 
 _NAMED = 5
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first few of many names, and how many more there are, for a sentence that is to stay readable."""
+    """Formats the first few of many names and the number of others, so that a sentence stays readable."""
     return ", ".join(names[:_NAMED]) + (f", and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
@@ -42,7 +42,7 @@ def _read_fault(error: BaseException) -> Fault:
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(text)
     ):
-        # PyTorch rounds the sizes that it states for GPUs.
+        # PyTorch rounds the sizes that it reports for GPUs.
         requested = _size(_REQUESTED.search(text))
         return Fault(text, is_out_of_memory=True, requested_bytes=requested, free_bytes=_free(text))
     hint = None
@@ -68,11 +68,11 @@ def _size(match: re.Match[str] | None, name: str = "size") -> int | None:
 
 
 def _sentence(error: BaseException) -> str:
-    """The line of an exception that says what went wrong, without the C++ frames and advice that follow it."""
+    """Extracts the line of an exception that states what went wrong, without the C++ frames and advice after it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
-    # TorchScript puts its own traceback first and the reason last.
+    # TorchScript's own traceback comes first, and the reason last.
     line = lines[-1] if "TorchScript interpreter" in lines[0] else lines[0]
     if line.endswith(":") and len(lines) > 1:
         line = f"{line} {lines[1]}"
@@ -81,4 +81,4 @@ def _sentence(error: BaseException) -> str:
 
 
 translated = ErrorBorder("torch", _read_fault)
-"""Translates what PyTorch, or a model's own code, raises inside a block."""
+"""The border that translates the exceptions of PyTorch and of a model's own code."""

@@ -1,4 +1,4 @@
-"""Writing PyTorch artifacts into a package."""
+"""The writer of PyTorch's artifacts."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ _KINDS = frozenset({"huggingface", "python", "torch-export", "torchscript"})
 
 
 class TorchExporter(Exporter):
-    """Writes what PyTorch itself runs: the weights as they are, or a program."""
+    """Writes artifacts that PyTorch itself runs: the weights unchanged, or a program."""
 
     layouts = (Layout.PADDED, Layout.PACKED)
 
     def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
         """Writes an artifact; see ``Exporter``.
 
-        A checkpoint needs no further file: its weights and config are in the package; lower precisions are cast or
-        quantised, and the packed layout is made, at load. TorchScript is copied. Everything else becomes an exported
-        program without weights.
+        A checkpoint needs no further file: its weights and config are in the package; it is cast or quantised to lower
+        precisions, and converted to the packed layout, when it is loaded. TorchScript is copied. Everything else
+        becomes an exported program without weights.
 
         Raises:
-            LoadError: If the kind of source has no such artifact; if ``torch.export`` cannot capture the module, or not
-                for every number of rows; or if the module changes its inputs or itself.
-            BackendUnavailableError: If what quantises to ``int8`` is not installed.
+            LoadError: If the kind of source has no such artifact; if ``torch.export`` cannot capture the module, or
+                cannot do so for every number of rows; or if the module modifies its inputs or itself.
+            BackendUnavailableError: If the library that quantises to ``int8`` is not installed.
         """
         kind, precision = source.facts.kind, request.precision
         if kind not in _KINDS:
@@ -79,7 +79,7 @@ def _checkpoint(source: SourceModel, root: Path, request: ExportRequest) -> Arti
     if request.precision is Precision.INT8:
         require_torchao()
     if request.layout is Layout.PACKED:
-        # Whether it can be packed is better known now than when it is loaded.
+        # Fail now rather than at load time if it cannot be packed.
         PackedModule(source.module, request.signature).release()
     files = {"config": CONFIG_FILE, "weights": WEIGHTS_FILE}
     return Artifact(
@@ -116,7 +116,7 @@ def _exported(source: SourceModel, root: Path) -> Artifact:
 
 
 def _can_be_stripped(program: ExportedProgram, path: Path, weights: Path) -> bool:
-    """Saves a program without its weights, and tells whether those of the package make it whole again."""
+    """Saves a program without its weights, and returns whether the package's weights restore it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not program.state_dict or not weights.is_file():
         return False
@@ -142,7 +142,7 @@ def _capture(source: SourceModel) -> ExportedProgram:
     def run(inputs: Mapping[str, torch.Tensor]) -> Any:
         given = {name: value.clone() for name, value in inputs.items()}
         returned = program.module()(**given)
-        # A program that writes to its inputs would write to its caller's memory.
+        # A program that modifies its inputs would modify its caller's memory.
         torch.testing.assert_close(given, inputs, rtol=0, atol=0, equal_nan=True)
         return returned
 

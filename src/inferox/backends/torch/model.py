@@ -36,9 +36,9 @@ class Program:
 
     Attributes:
         call: Computes named tensors, and returns a tensor, a tuple or list of them, or a mapping by name.
-        weights_bytes: The memory that the weights take on the device.
-        compute_dtype: The type that floating-point inputs are given; ``None`` if they stay as they are.
-        storages: The addresses of the memory that it computes with in every call; see ``storages_of``.
+        weights_bytes: The memory of the weights on the device.
+        compute_dtype: The type to which floating-point inputs are converted; ``None`` to keep their own.
+        storages: The addresses of the memory with which it computes in every call; see ``storages_of``.
     """
 
     call: Callable[[Mapping[str, torch.Tensor]], Any]
@@ -48,17 +48,17 @@ class Program:
 
 
 class TorchModel(Model):
-    """An artifact that PyTorch has loaded.
+    """An artifact loaded by PyTorch.
 
-    Inputs that lie on its device already are passed on without a copy: a program that writes to its inputs writes to
-    its caller's memory, and an output that is an input shares it. An output that is a weight, or a view of one, is
-    copied, so that writing to it changes no later answer.
+    Inputs that are already on its device are passed on without a copy: a program that modifies its inputs modifies its
+    caller's memory, and an output that is an input shares it. An output that is a weight, or a view of one, is copied,
+    so that modifying it does not change later answers.
 
     Args:
         name: The name of the package.
-        metadata: What it is.
-        signature: The named tensors that it takes and gives.
-        program: What computes it.
+        metadata: The facts about it.
+        signature: The named tensors that it takes and returns.
+        program: The program that computes it.
     """
 
     def __init__(self, name: str, metadata: ModelMetadata, signature: Signature, program: Program) -> None:
@@ -68,10 +68,10 @@ class TorchModel(Model):
         self._program: Program | None = program
 
     def close(self) -> None:
-        """Releases the weights. A ``forward`` under way in another thread still completes."""
+        """Releases the weights. A ``forward`` in progress in another thread still completes."""
         self._program = None
         if self.metadata.device.kind == "cuda":
-            # PyTorch would keep the memory for tensors to come, out of reach of other processes.
+            # PyTorch would keep the memory for later tensors, unavailable to other processes.
             torch.cuda.empty_cache()
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
@@ -100,13 +100,13 @@ class TorchModel(Model):
 
 
 def _is_plain(array: npt.NDArray[Any]) -> bool:
-    """Says whether PyTorch can share an array's memory."""
-    # An axis of one entry may have a negative stride, which PyTorch refuses, and still count as contiguous.
+    """Returns whether PyTorch can share an array's memory."""
+    # An axis with one entry may have a negative stride, which PyTorch refuses, and still count as contiguous.
     return array.flags.carray and array.dtype.isbuiltin == 1 and min(array.strides, default=0) >= 0
 
 
 def _finish(output: torch.Tensor, spec: TensorSpec, program: Program) -> TorchTensor:
-    """Gives an output its own memory, and one that was computed in a lower precision the type of the signature."""
+    """Gives an output its own memory, and converts one from a lower precision to the type of the signature."""
     stated = to_torch_dtype(spec.dtype)
     if output.dtype is not stated and (program.compute_dtype is None or not output.is_floating_point()):
         found = str(output.dtype).removeprefix("torch.")
@@ -118,7 +118,7 @@ def _finish(output: torch.Tensor, spec: TensorSpec, program: Program) -> TorchTe
 
 
 def storages_of(module: torch.nn.Module, *others: torch.Tensor) -> frozenset[int]:
-    """The addresses of the memory that a module computes with in every call.
+    """Returns the addresses of the memory with which a module computes in every call.
 
     Args:
         module: The module, on its device: its parameters, its buffers, and the tensors among its other attributes.
@@ -128,18 +128,18 @@ def storages_of(module: torch.nn.Module, *others: torch.Tensor) -> frozenset[int
     held = [*module.parameters(), *module.buffers(), *others, *attributes]
     stored = [part for tensor in held if isinstance(tensor, torch.Tensor) for part in stored_tensors(tensor)]
     addresses = {tensor.untyped_storage().data_ptr() for tensor in stored}
-    return frozenset(addresses - {0})  # where tensors without elements lie, an output's too
+    return frozenset(addresses - {0})  # the address of tensors without elements, including outputs
 
 
 def name_outputs(returned: Any, names: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Gives what a program returns the names of a signature.
+    """Names a program's return values according to a signature.
 
     Args:
         returned: A tensor, a tuple or list of tensors in the order of the names, or a mapping by name.
-        names: The outputs that are wanted.
+        names: The names of the requested outputs.
 
     Raises:
-        ExecutionError: If an output is not among what was returned.
+        ExecutionError: If an output is not among the return values.
     """
     if isinstance(returned, Mapping):
         found = {name: returned[name] for name in names if name in returned}

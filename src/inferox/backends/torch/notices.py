@@ -1,8 +1,8 @@
-"""Notices of libraries that are of no use to users of Inferox, and are kept from their terminals.
+"""The suppression of library notices that are of no use to users of Inferox.
 
-transformers imports torchao wherever it is installed. torchao says on import that it cannot load its kernels for
-certain GPUs, none of which Inferox uses, and that Triton is missing, and has PyTorch say that torchao calls something
-out of date.
+transformers imports torchao if it is installed. On import, torchao logs that it cannot load its kernels for certain
+GPUs, none of which Inferox uses, and that Triton is missing, and makes PyTorch log that torchao calls something
+deprecated.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _NOTICES = {
     "torchao.kernel.intmm": ("Warning: Detected no triton",),
     "torch.utils._pytree": ("%s is an Enum subclass",),
 }
-"""The beginnings of the notices, by the logger that writes them."""
+"""The prefixes of the notices, by logger."""
 
 
 def hide_notices() -> None:
-    """Filters these notices alone out of what the libraries log. Neither library is imported."""
+    """Filters only these notices out of the libraries' logs. Neither library is imported."""
     for name, beginnings in _NOTICES.items():
         logging.getLogger(name).addFilter(_Without(beginnings))
 

@@ -1,4 +1,4 @@
-"""Operators that a plug-in registers with ``torch.library``, for programs that call them."""
+"""Plug-ins that register operators with ``torch.library``, for programs that call them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HIGHER_ORDER = "higher_order"
 def load_operators(program: Path) -> None:
     """Imports the plug-ins whose operators a program calls, and no others.
 
-    It is for trusted programs alone: what such a program may do, a plug-in that it calls may do, too.
+    It is only for trusted programs: a plug-in that such a program calls may do whatever the program may do.
 
     Args:
         program: A file of TorchScript or ``torch.export``; anything else calls nothing.
@@ -48,7 +48,7 @@ def load_operators(program: Path) -> None:
                     f"failed: {type(error).__name__}: {first_line(error)}",
                     hint="reinstall or remove the distribution that registers it",
                 ) from error
-    # PyTorch names what a TorchScript program lacks. Of an exported one it prints a traceback, and says to read that.
+    # PyTorch names what a TorchScript program lacks. For an exported one, it prints a traceback and refers to that.
     lacking = sorted(
         f"{namespace}::{operator}"
         for suffix, namespace, operator in calls
@@ -62,7 +62,7 @@ def load_operators(program: Path) -> None:
 
 
 def _find_calls(program: Path) -> Iterator[tuple[str, str, str]]:
-    """The kind of file, the namespace and the name of each operator that a program calls."""
+    """Yields the kind of file, the namespace and the name of each operator that a program calls."""
     with zipfile.ZipFile(program) as bundle:
         for member in bundle.namelist():
             suffix = Path(member).suffix

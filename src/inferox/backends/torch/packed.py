@@ -1,9 +1,8 @@
-"""Text models of transformers in the packed layout: all rows end to end, through every layer but attention.
+"""transformers' text models in the packed layout: all rows end to end, through every layer except attention.
 
-No model code is changed: transformers lets attention be replaced by a registered function. Inferox's gathers queries,
-keys and values into the padded batch, attends there, and gathers the results back. Everything is a gather, so that a
-capture of it is quick on every runtime. Tokens do not see padding: it is masked, and what is computed for it is
-dropped.
+No model code is changed: transformers allows replacing attention by a registered function. Inferox's gathers queries,
+keys and values into the padded batch, attends there, and gathers the results back. It consists only of gathers, so
+that a capture of it is fast on every runtime. Tokens do not see padding: it is masked, and its results are dropped.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ _NAME = "inferox_packed"
 @dataclass(frozen=True)
 class _Batch:
     seen: torch.Tensor
-    """A mask of the places that other tokens attend to; shape ``[batch, seq]``, bool."""
+    """The mask of the places to which other tokens attend; shape ``[batch, seq]``, bool."""
 
     tokens: torch.Tensor
-    """The index of the token at each place, and 0 where there is none; shape ``[batch, seq]``, int64."""
+    """The index of the token at each place, or 0 if there is none; shape ``[batch, seq]``, int64."""
 
     unpad_indices: torch.Tensor
     """The place of each token; shape ``[tokens]``, int64."""
@@ -39,12 +38,12 @@ _batch: ContextVar[_Batch] = ContextVar("inferox_packed_batch")
 
 
 class PackedModule(torch.nn.Module):
-    """A text model that takes tokens of all rows end to end, as ``inferox.core.packed`` lays them out.
+    """A text model that takes the tokens of all rows end to end, as ``inferox.core.packed`` lays them out.
 
-    The module that it wraps computes only packed rows until ``release`` is called.
+    The wrapped module computes only packed rows until ``release`` is called.
 
     Args:
-        module: A text model of transformers, in evaluation mode.
+        module: One of transformers' text models, in evaluation mode.
         signature: The packed signature.
 
     Raises:
@@ -80,11 +79,11 @@ class PackedModule(torch.nn.Module):
         """Computes rows that lie end to end.
 
         Args:
-            input_ids: The tokens; shape ``[tokens]``, int64.
-            pad_indices: The index of the token at each place of the padded batch, -1 where it is empty; shape
+            input_ids: The token ids; shape ``[tokens]``, int64.
+            pad_indices: The index of the token at each place of the padded batch, or -1 if it is empty; shape
                 ``[batch, seq]``, int64.
             unpad_indices: The place of each token in the padded batch; shape ``[tokens]``, int64.
-            token_type_ids: Which text of a pair each token is of; shape ``[tokens]``, int64.
+            token_type_ids: The text of a pair to which each token belongs; shape ``[tokens]``, int64.
 
         Returns:
             The outputs of the signature by name: ``[tokens, ...]``, or ``[batch, ...]`` from heads that label rows.
@@ -101,7 +100,7 @@ class PackedModule(torch.nn.Module):
         return {name: returned[name][0] if whole else returned[name] for name, whole in self._token_wise.items()}
 
     def release(self) -> None:
-        """Gives the wrapped module back as it was."""
+        """Restores the wrapped module."""
         self.module.set_attn_implementation(self._attention_before)
         for hook in self._hooks:
             hook.remove()
@@ -109,7 +108,7 @@ class PackedModule(torch.nn.Module):
     def _positions(self, input_ids: torch.Tensor, batch: _Batch) -> torch.Tensor:
         rows, longest = batch.tokens.shape
         if self._padding is None:
-            # A remainder of the unpad indices would do, and has no ONNX translation where the length is free.
+            # A remainder of the unpad indices would suffice, but has no ONNX translation if the length is free.
             places = torch.arange(longest, device=batch.unpad_indices.device).expand(rows, longest)
             return places.reshape(-1).index_select(0, batch.unpad_indices)
         counted = (input_ids != self._padding).to(torch.int64)
@@ -120,9 +119,9 @@ class PackedModule(torch.nn.Module):
 
 
 def _padding_of_positions(module: Any) -> int | None:
-    """The padding token of a model that counts positions from its number on, over tokens that are not padding.
+    """Returns the padding token of a model that counts positions from its id on, over tokens that are not padding.
 
-    Such models keep a row of the position table for padding; ``None`` for those that number the places of a row.
+    Such models reserve a row of the position table for padding; ``None`` for models that number all places of a row.
     """
     embeddings = getattr(getattr(module, module.base_model_prefix, module), "embeddings", None)
     padding: int | None = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
@@ -130,7 +129,7 @@ def _padding_of_positions(module: Any) -> int | None:
 
 
 def _install_hooks(module: Any, *, reads_first_token: bool) -> list[RemovableHandle]:
-    """Lets poolers and heads that read a row's first token find it."""
+    """Installs hooks with which poolers and heads find a row's first token."""
     base = getattr(module, module.base_model_prefix, module)
     hooks = []
     pooler = getattr(base, "pooler", None)
@@ -151,7 +150,7 @@ def _after_base(_: Any, __: Any, returned: Any) -> Any:
 
 
 def _first_tokens(hidden: torch.Tensor) -> torch.Tensor:
-    """The first token of each row; from ``[1, tokens, width]`` to ``[batch, 1, width]``."""
+    """Gathers the first token of each row; from ``[1, tokens, width]`` to ``[batch, 1, width]``."""
     return hidden[0].index_select(0, _batch.get().tokens[:, 0])[:, None]
 
 
@@ -166,7 +165,7 @@ def _attend(
     sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention over packed rows, as transformers calls it: ``[1, heads, tokens, width]`` each."""
+    """Computes attention over packed rows, as transformers calls it: ``[1, heads, tokens, width]`` each."""
     batch = _batch.get()
     rows, longest = batch.tokens.shape
     places = batch.tokens.reshape(-1)
@@ -184,7 +183,7 @@ def _attend(
             seen = seen & (distance.abs() < sliding_window)
         if getattr(module, "is_causal", False):
             seen = seen & (distance >= 0)
-    # The least finite number instead of infinity: a row that sees nothing gets no NaN, and graphs need no step for it.
+    # The least finite number instead of infinity, so that a row that sees nothing gets no NaN without an extra step.
     bias = torch.where(seen, 0.0, torch.finfo(query.dtype).min).to(query.dtype)
     attended = scaled_dot_product_attention(spread(query), spread(key), spread(value), attn_mask=bias, scale=scaling)
     flat = attended.transpose(1, 2).reshape(rows * longest, -1)

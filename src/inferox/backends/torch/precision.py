@@ -1,4 +1,4 @@
-"""Number formats in which PyTorch computes."""
+"""The precisions in which PyTorch computes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NAMES = {Precision.FP32: DataType.F32, Precision.BF16: DataType.BF16, Precision
 
 
 def compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """The type that weights and floating-point inputs take on to compute in a precision.
+    """Returns the type of weights and floating-point inputs for computing in a precision.
 
-    A device may hold a type that it cannot compute with, so a layer of each kind that matters is tried.
+    A device may store a type with which it cannot compute, so one layer of each relevant kind is tried.
 
     Args:
-        precision: The number format.
-        device: Where it is computed.
+        precision: The precision.
+        device: The device to compute on.
 
     Raises:
         UnsupportedDTypeError: If PyTorch cannot compute in it there.

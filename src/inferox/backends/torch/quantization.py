@@ -1,9 +1,9 @@
-"""From a module in fp32 to one whose linear layers have weights of int8, with torchao.
+"""The quantisation of linear layers' weights to int8, with torchao.
 
 Only the weights are quantised, by output channel; they are widened again, layer by layer, as they are used. Measured
-with MiniLM on 98 varied texts, mean and minimum cosine to fp32: 0.9995 and 0.996 so; 0.998 and 0.993 with
-activations quantised too, by token around a zero point, and 0.997 and 0.981 without one. Both are two to ten times
-slower on CPUs than fp32, and weights alone a tenth.
+with MiniLM on 98 varied texts, the mean and minimum cosine to fp32 are 0.9995 and 0.996; with activations quantised
+too, they are 0.998 and 0.993 by token with a zero point, and 0.997 and 0.981 without one. Both of the latter are two
+to ten times slower on CPUs than fp32, and weights alone a tenth slower.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _EXTRA = "torch-int8"
 
 
 def require_torchao() -> None:
-    """Raises an error unless torchao, which quantises, can be imported.
+    """Raises an error unless torchao can be imported.
 
     Raises:
         BackendUnavailableError: If it cannot.
@@ -31,19 +31,19 @@ def require_torchao() -> None:
 
 
 def quantize(module: torch.nn.Module) -> None:
-    """Gives the linear layers of a module weights of int8, where it is. All else stays as it is.
+    """Quantises the weights of a module's linear layers to int8, on its device. Everything else stays unchanged.
 
     Args:
         module: A module in fp32.
 
     Raises:
         BackendUnavailableError: If torchao cannot be imported.
-        LoadError: If it has no linear layer, as programs that were captured have none.
+        LoadError: If it has no linear layer, like captured programs.
     """
     require_torchao()
     from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
-    # torchao would change the settings of torch.compile for the whole process.
+    # torchao would change torch.compile's settings for the whole process.
     quantize_(module, Int8WeightOnlyConfig(set_inductor_config=False))
     if not any(hasattr(weight, "__tensor_flatten__") for weight in module.parameters()):
         raise LoadError(
@@ -53,7 +53,7 @@ def quantize(module: torch.nn.Module) -> None:
 
 
 def stored_tensors(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The tensors that a tensor keeps in memory: itself, or the parts of a quantised one.
+    """Yields the tensors that a tensor keeps in memory: itself, or the parts of a quantised one.
 
     Args:
         tensor: A parameter or buffer.

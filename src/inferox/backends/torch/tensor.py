@@ -18,9 +18,9 @@ _DLPACK_CPU = (DLDeviceType.kDLCPU, 0)
 
 
 class TorchTensor(Tensor):
-    """Wraps a ``torch.Tensor`` without copying it, except one that lies in Vulkan's memory: that comes to the CPU.
+    """Wraps a ``torch.Tensor`` without copying it, except one in Vulkan's memory, which is copied to the CPU.
 
-    Gradients are left behind: the wrapped tensor shares the memory and requires none.
+    It is detached from gradients: the wrapped tensor shares the memory, but requires none.
 
     Args:
         tensor: A dense tensor of one of Inferox's data types.
@@ -36,13 +36,13 @@ class TorchTensor(Tensor):
             raise ExecutionError(f"a tensor must be dense and have memory, but this one is {fault}")
         self._dtype = dtypes.from_torch(tensor.dtype)
         self._tensor = tensor.detach()
-        # A negation that PyTorch has only noted down would be lost on the way to other libraries.
+        # A lazy negation of PyTorch's would be lost on the way to other libraries.
         if tensor.device.type == "vulkan" or tensor.is_neg():
             with translated("taking over a tensor", default=ExecutionError):
                 self._tensor = (self._tensor.cpu() if tensor.device.type == "vulkan" else self._tensor).resolve_neg()
 
     def torch(self) -> torch.Tensor:
-        """The tensor itself, sharing its memory."""
+        """Returns the tensor itself, sharing its memory."""
         return self._tensor
 
     @property
@@ -61,7 +61,7 @@ class TorchTensor(Tensor):
         return devices.from_torch(self._tensor.device)
 
     def to_device(self, device: DeviceId) -> TorchTensor:
-        """Copies the tensor to another device; returns itself where it already lies there.
+        """Copies the tensor to another device; returns itself if it is already there.
 
         Raises:
             BackendUnavailableError: If this machine has no such device.
@@ -77,10 +77,10 @@ class TorchTensor(Tensor):
             return TorchTensor(self._tensor.to(target))
 
     def reshape(self, shape: Sequence[int]) -> TorchTensor:
-        """Gives the same elements another shape; copies only where the layout in memory does not allow a view.
+        """Returns the same elements with another shape; copies only if the memory layout does not allow a view.
 
         Args:
-            shape: The new extents; one of them may be -1 and is then worked out.
+            shape: The new extents; one of them may be -1 and is then inferred.
 
         Raises:
             ShapeMismatchError: If the number of elements differs, more than one extent is -1 or below it, or -1 stands
@@ -92,7 +92,7 @@ class TorchTensor(Tensor):
             return TorchTensor(self._tensor.reshape(extents))
 
     def contiguous(self) -> TorchTensor:
-        """Returns the elements in row-major order without gaps: itself if it is so already, otherwise a copy.
+        """Returns the tensor in row-major order without gaps: itself if it is contiguous already, otherwise a copy.
 
         Raises:
             OutOfMemoryError: If the copy does not fit.
@@ -103,7 +103,7 @@ class TorchTensor(Tensor):
             return TorchTensor(self._tensor.contiguous())
 
     def numpy(self) -> npt.NDArray[Any]:
-        """Views the tensor as a NumPy array: the same memory on the CPU, a copy from any other device.
+        """Returns the tensor as a NumPy array: the same memory on the CPU, a copy from any other device.
 
         Raises:
             UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
@@ -143,13 +143,13 @@ class TorchTensor(Tensor):
             )
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        """The device as DLPack numbers it."""
+        """Returns the device's DLPack type and index."""
         kind, index = self._tensor.__dlpack_device__()
         return int(kind), index
 
 
 def _fault(tensor: torch.Tensor) -> str | None:
-    """The reason why a tensor is not dense memory; ``None`` if it is."""
+    """Explains why a tensor is not dense memory; ``None`` if it is."""
     if tensor.is_meta:
         return "on the meta device"
     if tensor.is_nested:

@@ -20,12 +20,12 @@ def load_aotinductor(artifact: Artifact, device: torch.device, options: LoadOpti
 
     Args:
         artifact: An artifact with the file ``program``.
-        device: Where it runs. It must be of the kind that the package was compiled for.
-        options: How to load it.
+        device: The device to run on. It must be of the kind for which the package was compiled.
+        options: The options for loading.
 
     Raises:
-        LoadError: If it was compiled for another kind of device or machine, in a precision other than the one asked
-            for, or is to be compiled again.
+        LoadError: If it was compiled for another kind of device or machine or in another precision than requested, or
+            if compilation is requested.
     """
     from torch._inductor import aoti_load_package
 
@@ -37,18 +37,18 @@ def load_aotinductor(artifact: Artifact, device: torch.device, options: LoadOpti
     _check_machine(path, device)
     compiled = aoti_load_package(str(path), device_index=-1 if device.type == "cpu" else device.index or 0)
     call = caller(treespec_loads(compiled.loader.get_call_spec()[0]), artifact.signature.input_names)
-    # The loader does not tell how much memory its constants take; the package is little else.
+    # The loader does not report the memory of its constants, but the package contains little else.
     return Program(lambda inputs: call(compiled, inputs), path.stat().st_size)
 
 
 def _check_machine(path: Path, device: torch.device) -> None:
-    """Compares what the package was compiled for with what is here: foreign machine code could end the process."""
+    """Checks that the package was compiled for this machine, as foreign machine code could crash the process."""
     loader: Any = torch._C._aoti.AOTIModelPackageLoader  # noqa: SLF001 - it has no public name
     built_for: dict[str, str] = loader.load_metadata_from_package(str(path), "model")
     here = {"AOTI_DEVICE_KEY": device.type, "AOTI_PLATFORM": sys.platform, "AOTI_MACHINE": platform.machine()}
     if device.type == "cuda":
         here["AOTI_COMPUTE_CAPABILITY"] = "{}{}".format(*torch.cuda.get_device_capability(device))
-    # A compiler uses the widest vectors it finds; a processor that has wider ones runs narrower ones too.
+    # A compiler uses the widest vectors available; a processor with wider ones runs narrower ones too.
     if "AVX512" in built_for.get("AOTI_CPU_ISA", ""):
         here["AOTI_CPU_ISA"] = torch.backends.cpu.get_cpu_capability()
         built_for["AOTI_CPU_ISA"] = "AVX512"

@@ -1,4 +1,4 @@
-"""The way exported programs take their inputs: some by position, some by name."""
+"""The calling convention of exported programs: some inputs by position, some by name."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from inferox.core import LoadError
 
 
 def caller(spec: TreeSpec, names: Sequence[str]) -> Callable[[Callable[..., Any], Mapping[str, torch.Tensor]], Any]:
-    """Makes a function that calls a program with named tensors, as its calling convention wants them.
+    """Makes a function that calls a program with named tensors, according to its calling convention.
 
     Args:
         spec: The program's input tree: a tuple of arguments, and a dict of those that are passed by name.
         names: The inputs in the order of the signature; those passed by position come first.
 
     Raises:
-        LoadError: If the program takes something else than tensors side by side.
+        LoadError: If the program takes anything but a flat list of tensors.
     """
-    # Numbers in the places of tensors show the tree's shape, by PyTorch's own reading of it.
+    # Numbers in place of tensors reveal the tree's structure, as PyTorch itself reads it.
     arguments, keywords = tree_unflatten(range(spec.num_leaves), spec)
     positional, named = len(arguments), list(keywords)
     if not all(isinstance(place, int) for place in (*arguments, *keywords.values())):

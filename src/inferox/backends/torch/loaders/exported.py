@@ -1,4 +1,4 @@
-"""Programs that ``torch.export`` has captured."""
+"""Programs captured by ``torch.export``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def load_exported(artifact: Artifact, device: torch.device, options: LoadOptions
     """Loads an exported program.
 
     Args:
-        artifact: An artifact with the file ``program``, and ``weights`` where the program was stored without them.
-        device: Where it goes.
-        options: How to load it.
+        artifact: An artifact with the file ``program``, and ``weights`` if the program was stored without them.
+        device: The device to load it on.
+        options: The options for loading.
 
     Raises:
         LoadError: If the program does not fit the weights or the signature.
@@ -32,14 +32,14 @@ def load_exported(artifact: Artifact, device: torch.device, options: LoadOptions
     program = torch.export.load(artifact.path("program"))
     if "weights" in artifact.files:
         restore_weights(program, artifact.path("weights"), device)
-    # The graph names the device that it was captured on wherever it makes a tensor.
+    # The graph names the device of its capture wherever it makes a tensor.
     program = move_to_device_pass(program, device)
     call = caller(program.call_spec.in_spec, artifact.signature.input_names)
     return place_module(_Eval(program.module()), artifact, device, options, call=call)
 
 
 class _Eval(torch.nn.Module):
-    """A captured graph as a module: one that may be put into evaluation mode, in which it was captured."""
+    """A captured graph as a module that may be put into evaluation mode, in which it was captured."""
 
     def __init__(self, graph: torch.nn.Module) -> None:
         super().__init__()
@@ -54,9 +54,9 @@ class _Eval(torch.nn.Module):
 
 
 def save_without_weights(program: ExportedProgram, path: Path) -> None:
-    """Saves a program that lacks its weights; ``restore_weights`` puts them back.
+    """Saves a program without its weights; ``restore_weights`` puts them back.
 
-    Each is replaced by a tensor of its shape and type that repeats one element, so that the file holds one element.
+    Each is replaced by a tensor of its shape and type that repeats one element, so that the file contains one element.
 
     Args:
         program: The program. Its weights are replaced while it is saved.
@@ -66,7 +66,7 @@ def save_without_weights(program: ExportedProgram, path: Path) -> None:
     try:
         for name, tensor in original.items():
             if tensor.numel() == 0:
-                continue  # it takes no space, and PyTorch fails over its repeated form
+                continue  # it takes no space, and PyTorch fails on its repeated form
             single = torch.zeros(1, dtype=tensor.dtype).as_strided(tensor.shape, [0] * tensor.dim())
             program.state_dict[name] = _like(tensor, single)
         with _quiet():
@@ -80,9 +80,9 @@ def restore_weights(program: ExportedProgram, weights: Path, device: torch.devic
 
     Args:
         program: The program.
-        weights: A safetensors file with a tensor for each weight; of those that share memory, the file holds the first,
-            and its metadata gives the first one's name for each of the others. They share memory again.
-        device: Where the weights go.
+        weights: A safetensors file with a tensor for each weight; of those that share memory, the file has the first,
+            and its metadata maps the names of the others to it. They share memory again.
+        device: The device of the weights.
 
     Raises:
         LoadError: If a weight is missing, or of another shape or type.
@@ -115,6 +115,6 @@ def _like(place: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
 @contextmanager
 def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
-        # torch.export warns that it finds no tensor that fills its memory: that is the point here.
+        # torch.export warns about tensors that do not fill their memory, which is intended here.
         warnings.filterwarnings("ignore", message="No complete tensor found in the group")
         yield

@@ -1,6 +1,6 @@
-"""From an artifact to a model: what loads each format.
+"""The loaders of artifacts, by format.
 
-A loader imports what is heavy when it runs, so that TorchScript waits for neither transformers nor the compiler.
+A loader imports heavy modules only when it runs, so that TorchScript waits for neither transformers nor the compiler.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ LOADERS: dict[str, Loader] = {
 def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) -> TorchModel:
     """Loads an artifact on a device.
 
-    The number of threads is PyTorch's own setting, one for the whole process: the last model that was loaded
-    decides for all. A load that fails leaves it as it was.
+    The number of threads is PyTorch's own setting for the whole process: the last model that was loaded decides for
+    all. A failed load does not change it.
 
     Args:
-        artifact: An artifact of this backend, whose code may run where it has any.
-        device: Where to load it.
-        options: How to load it.
+        artifact: An artifact of this backend, whose code may run if it has any.
+        device: The device to load on.
+        options: The options for loading.
 
     Raises:
-        ConfigError: If less than one thread is asked for.
+        ConfigError: If less than one thread is requested.
         BackendUnavailableError: If there is no such device.
         UnsupportedDTypeError: If the device cannot compute in the artifact's precision.
-        LoadError: If the artifact is damaged, or needs something that is not there.
+        LoadError: If the artifact is damaged, or needs something that is missing.
         OutOfMemoryError: If it does not fit.
     """
     threads = resolve_threads(options.threads)

@@ -1,4 +1,4 @@
-"""From a module with its weights in place to a program on a device."""
+"""The conversion of a module with its weights to a program on a device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inferox.backends.torch.quantization import quantize, stored_tensors
 from inferox.core import Artifact, LoadOptions, Precision
 
 _SINGLE = frozenset({Precision.FP32, Precision.INT8})
-"""The precisions that compute in fp32, whatever they keep the weights in."""
+"""The precisions that compute in fp32, whatever the type of the weights."""
 
 
 def place_module(
@@ -25,32 +25,32 @@ def place_module(
     call: Callable[[Callable[..., Any], Mapping[str, torch.Tensor]], Any],
     constants: Iterable[torch.Tensor] = (),
 ) -> Program:
-    """Moves a module to a device, gives it the artifact's precision, and compiles it where that is asked for.
+    """Moves a module to a device, converts it to the artifact's precision, and compiles it if requested.
 
     Args:
         module: The module.
-        artifact: What it was loaded from.
-        device: Where it goes.
-        options: How to load it.
-        call: Calls the module, or what it was compiled to, with named tensors.
-        constants: Tensors on the device that it holds in places of its own.
+        artifact: The artifact from which it was loaded.
+        device: The device to move it to.
+        options: The options for loading.
+        call: Calls the module, or its compiled form, with named tensors.
+        constants: Further tensors on the device that the module holds elsewhere.
 
     Raises:
         UnsupportedDTypeError: If the device cannot compute in the artifact's precision.
-        BackendUnavailableError: If what quantises is not installed.
+        BackendUnavailableError: If the library that quantises is not installed.
         LoadError: If there is nothing to quantise.
     """
     dtype = None if artifact.precision in _SINGLE else compute_dtype(artifact.precision, device)
     placed = module.eval().to(device=device, dtype=dtype)
     if artifact.precision is Precision.INT8:
         quantize(placed)
-    # Lengths differ from call to call: without dynamic shapes, each new one would be compiled again.
+    # Lengths vary between calls: without dynamic shapes, each new one would trigger a compilation.
     run = torch.compile(placed, dynamic=True) if options.compile else placed
     return Program(lambda inputs: call(run, inputs), weights_bytes(placed), dtype, storages_of(placed, *constants))
 
 
 def weights_bytes(module: torch.nn.Module) -> int:
-    """The memory that a module's parameters and buffers take, each shared one counted once.
+    """Returns the memory of a module's parameters and buffers; shared ones are counted once.
 
     Args:
         module: The module.

@@ -1,4 +1,4 @@
-"""Weights and a config, through transformers' architectures."""
+"""The loader of weights and a config, with transformers' architectures."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from inferox.core import Artifact, Layout, LoadError, LoadOptions, read_json_obj
 def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
     """Loads weights into one of transformers' architectures.
 
-    The weights are mapped from the file, so that those of fp32 are never held twice on the CPU.
+    The weights are memory-mapped from the file, so that those in fp32 are never held twice on the CPU.
 
     Args:
         artifact: An artifact with the files ``config`` and ``weights`` and the option ``architecture``.
-        device: Where it goes.
-        options: How to load it.
+        device: The device to load it on.
+        options: The options for loading.
 
     Raises:
         LoadError: If the config is malformed, the architecture is unknown, or the weights are not those that it needs.

@@ -1,4 +1,4 @@
-"""Bare weights with the code that makes the module: ``model.pt`` and ``model.py``."""
+"""The loader of bare weights with the code that makes the module: ``model.pt`` and ``model.py``."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from inferox.backends.torch.model import Program
 from inferox.core import Artifact, LoadError, LoadOptions
 
 FACTORY = "create_model"
-"""The name that ``model.py`` must export: a function of the package's folder and backend that returns the module."""
+"""The function that ``model.py`` must define: it takes the package's folder and backend, and returns the module."""
 
 _numbers = count()
 
 
 def load_state_dict(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
-    """Makes a module with the package's own code and loads its weights into it. Tensors are passed in order.
+    """Makes a module with the package's own code, and loads its weights into it. Tensors are passed in order.
 
     Args:
         artifact: An artifact with the files ``weights`` (``.pt``, ``.pth``, ``.bin`` or ``.safetensors``) and
             ``factory`` (``model.py``).
-        device: Where it goes.
-        options: How to load it.
+        device: The device to load it on.
+        options: The options for loading.
 
     Raises:
-        LoadError: If the code fails or returns something else than a module, if the weights are more than tensors, or
-            if a weight is missing, left over, of another shape, or of a type that the module's cannot hold exactly.
+        LoadError: If the code fails or returns anything but a module, if the weights contain anything but tensors, or
+            if a weight is missing, unused, of another shape, or of a type that the module's cannot represent exactly.
     """
     name = f"inferox_package_{next(_numbers)}"
     try:
@@ -53,7 +53,7 @@ def load_state_dict(artifact: Artifact, device: torch.device, options: LoadOptio
     except BaseException:
         sys.modules.pop(name, None)
         raise
-    # Its classes may look it up until the last call has ended, and no longer.
+    # Its classes may look up the module until the last call has ended, but no longer.
     finalize(program, sys.modules.pop, name, None)
     return program
 
@@ -75,10 +75,10 @@ def _create_module(artifact: Artifact, device: torch.device, name: str) -> torch
 
 
 def _run(path: Path, name: str) -> ModuleType:
-    """Runs a file as a module of its own. Nothing is cached beside it: a package's folder never changes."""
+    """Runs a file as a separate module. Nothing is cached beside it, as a package's folder must not change."""
     module = ModuleType(name)
     module.__file__ = str(path)
-    # Classes that are defined there look their module up by name, for instance dataclasses.
+    # Classes that are defined there, such as dataclasses, look up their module by name.
     sys.modules[name] = module
     try:
         exec(compile(path.read_bytes(), path, "exec"), module.__dict__)  # noqa: S102 - the operator has allowed it
@@ -91,7 +91,7 @@ def _read_weights(path: Path) -> Mapping[str, Any]:
     if path.suffix == ".safetensors":
         return load_file(path)
     try:
-        # Files older than PyTorch 1.6 are bare pickles, which cannot be mapped.
+        # Files from before PyTorch 1.6 are bare pickles, which cannot be memory-mapped.
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise LoadError(
@@ -124,7 +124,7 @@ def _load_strictly(module: torch.nn.Module, weights: Mapping[str, torch.Tensor],
 
 
 def _fits(weight: torch.Tensor, place: torch.Tensor) -> bool:
-    """Says whether a weight fits its place as it is, or in a wider floating-point type that holds it exactly."""
+    """Returns whether a weight fits its place unchanged, or exactly in a wider floating-point type."""
     widened = weight.is_floating_point() and torch.promote_types(weight.dtype, place.dtype) is place.dtype
     return weight.shape == place.shape and (weight.dtype is place.dtype or widened)
 

@@ -1,4 +1,4 @@
-"""TorchScript: a model with its code, as ``torch.jit.save`` writes it."""
+"""The loader of TorchScript: a model with its code, as ``torch.jit.save`` writes it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def load_torchscript(artifact: Artifact, device: torch.device, options: LoadOpti
 
     Args:
         artifact: An artifact with the file ``program``.
-        device: Where it goes.
-        options: How to load it.
+        device: The device to load it on.
+        options: The options for loading.
 
     Raises:
-        LoadError: If compilation is asked for, which TorchScript has done already.
+        LoadError: If compilation is requested, which TorchScript has already done.
     """
     if options.compile:
         raise LoadError("a TorchScript program is compiled already, and torch.compile does not take it")
@@ -39,7 +39,7 @@ def load_torchscript(artifact: Artifact, device: torch.device, options: LoadOpti
 
 
 def _held(module: Any) -> Iterator[torch.Tensor]:
-    """The tensors that a program holds beside its parameters and buffers: plain attributes, and constants."""
+    """Yields the tensors that a program holds besides its parameters and buffers: plain attributes, and constants."""
     graph = module.inlined_graph
     for name in {node.s("name") for node in graph.findAllNodes("prim::GetAttr")}:
         values = [getattr(part, name, None) for part in module.modules()]
