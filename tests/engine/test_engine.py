@@ -483,7 +483,7 @@ def test_models_take_turns_on_a_device() -> None:
         ({"refuse_non_finite": 1}, "refuse_non_finite must be True or False, but is 1"),
         ({"isolation": "fork"}, "isolation must be 'thread' or 'process', but is 'fork'"),
         ({"workers": 0, "isolation": "process"}, "workers must be a positive integer, but is 0"),
-        ({"workers": 8000, "isolation": "process"}, r"workers may be \d+ on this machine, but is 8,000"),
+        ({"workers": 8000, "isolation": "process"}, r"workers may be at most \d+ on this machine, but is 8,000"),
         ({"workers": 2}, "workers is 2, but isolation is 'thread'"),
         ({"hang_limit_s": 5.0}, "hang_limit_s is 5.0, but a computation within this process cannot be stopped"),
         ({"hang_limit_s": 0}, "hang_limit_s must be a positive number of seconds, but is 0"),

@@ -48,10 +48,10 @@ def test_the_first_whose_runtime_is_there_is_taken_and_nothing_is_loaded(
     later = make_artifact("there", precision=Precision.FP16)
     assert show(make_package(first, second, later), monkeypatch) == {
         first.name: (False, "the backend missing cannot run here: its library is not installed"),
-        second.name: (True, "the first in the order that holds where nothing was measured (inferox tune)"),
+        second.name: (True, "the first in the default order, as nothing was measured (inferox tune)"),
         later.name: (
             False,
-            "fp32 comes first where nothing was measured; 'inferox tune' measures whether fp16 is faster here",
+            "fp32 comes first, as nothing was measured; 'inferox tune' measures whether fp16 is faster here",
         ),
     }
     assert not runtimes.there.models

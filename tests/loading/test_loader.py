@@ -170,7 +170,7 @@ def test_what_comes_later_is_not_loaded_and_says_so(echo: EchoBackend) -> None:
     loaded = load(make_package(full, half))
     assert len(echo.models) == 1
     assert loaded.metadata.rejected == {
-        half.name: "fp32 comes first where nothing was measured; 'inferox tune' measures whether fp16 is faster here"
+        half.name: "fp32 comes first, as nothing was measured; 'inferox tune' measures whether fp16 is faster here"
     }
 
 
@@ -226,14 +226,14 @@ def test_every_reason_is_in_the_log_once(caplog: pytest.LogCaptureFixture) -> No
     assert [(record.levelname, record.message) for record in caplog.records] == [
         (
             "INFO",
-            f"p runs on {taken.name}: the first in the order that holds where nothing was measured (inferox tune)",
+            f"p runs on {taken.name}: the first in the default order, as nothing was measured (inferox tune)",
         ),
         ("INFO", f"p does not run on {other.name}: no backend named nowhere is registered"),
         ("WARNING", f"p does not run on {failing.name}: an operator is missing"),
         (
             "INFO",
             (
-                f"p does not run on {later.name}: fp32 comes first where nothing was measured; "
+                f"p does not run on {later.name}: fp32 comes first, as nothing was measured; "
                 "'inferox tune' measures whether fp16 is faster here"
             ),
         ),

@@ -83,11 +83,11 @@ def test_what_is_no_file_is_no_signature(signed: Path, keys: tuple[Path, Path]) 
     signature = signed.with_name(f"{signed.name}.sig")
     signature.unlink()
     os.mkfifo(signature)
-    with pytest.raises(SignatureError, match="no regular file"):
+    with pytest.raises(SignatureError, match="not a regular file"):
         open_package(signed, require_signature=keys[1])
     signature.unlink()
     signature.symlink_to("/dev/zero")
-    with pytest.raises(SignatureError, match="no regular file"):
+    with pytest.raises(SignatureError, match="not a regular file"):
         open_package(signed, require_signature=keys[1])
 
 

@@ -153,7 +153,7 @@ def test_bf16_of_openvino_comes_by_itself(source: Path, tmp_path: Path) -> None:
     assert reasons[FP32][0]
     assert reasons[BF16] == (
         False,
-        "fp32 comes first where nothing was measured; 'inferox tune' measures whether bf16 is faster here",
+        "fp32 comes first, as nothing was measured; 'inferox tune' measures whether bf16 is faster here",
     )
     with inferox.load(tmp_path / "p", precision="bf16", threads=1) as model:
         assert model.metadata.precision is Precision.BF16

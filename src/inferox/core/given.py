@@ -116,7 +116,6 @@ def _build(name: str, value: Any, dtype: DataType, builder: TensorBuilder) -> Te
             f"input {name!r} must hold numbers: {first_line(error)}", hint="give one tensor rather than a list of them"
         ) from error
     if array.dtype.kind not in "biuf":
-        raise RequestError(
-            f"input {name!r} must hold numbers, but holds {array.dtype.name if array.dtype.kind != 'O' else 'others'}"
-        )
+        held = array.dtype.name if array.dtype.kind != "O" else "other objects"
+        raise RequestError(f"input {name!r} must hold numbers, but holds {held}")
     return builder.from_slice(array.ravel().tolist(), array.shape, dtype)

@@ -82,7 +82,7 @@ class EngineConfig:
             if type(value) not in {int, float} or not 0 < value < math.inf:
                 raise ConfigError(f"{name} must be a positive number of seconds, but is {value!r}")
         if self.workers > most_threads():
-            raise ConfigError(f"workers may be {most_threads():,} on this machine, but is {self.workers:,}")
+            raise ConfigError(f"workers may be at most {most_threads():,} on this machine, but is {self.workers:,}")
         self._check_isolation()
 
     def _check_isolation(self) -> None:

@@ -40,7 +40,7 @@ class Plan:
             artifact: The artifact.
         """
         if self.profile is None:
-            return "the first in the order that holds where nothing was measured (inferox tune)"
+            return "the first in the default order, as nothing was measured (inferox tune)"
         if artifact.name not in self.ratios:
             return "it was not measured, and nothing that was measured can be loaded"
         here = self.profile.classes.get(artifact.name)
@@ -58,9 +58,9 @@ class Plan:
             return f"the evidence that it agrees with the reference, which {taken.backend} computed, is weak"
         if self.profile is None and artifact.precision is not taken.precision:
             faster = f"'inferox tune' measures whether {artifact.precision.value} is faster here"
-            return f"{taken.precision.value} comes first where nothing was measured; {faster}"
+            return f"{taken.precision.value} comes first, as nothing was measured; {faster}"
         if self.profile is None:
-            return f"it comes after {taken.backend} in the order that holds where nothing was measured"
+            return f"it comes after {taken.backend} in the default order, as nothing was measured"
         if artifact.name not in self.ratios:
             return "it was not measured when the package was tuned"
         return "it was measured slower over all shapes of batches"

@@ -60,8 +60,8 @@ def resolve_threads(threads: int | None) -> int:
     budget = positive_integer("the number of threads", threads)
     if budget > most_threads():
         raise ConfigError(
-            f"the number of threads may be {most_threads():,} on this machine, but is {budget:,}",
-            hint=f"leave it out for one for each core, which is {threads_text(available_cores())} here",
+            f"the number of threads may be at most {most_threads():,} on this machine, but is {budget:,}",
+            hint=f"leave it out for one per core, which is {threads_text(available_cores())} here",
         )
     return budget
 

@@ -77,7 +77,7 @@ class RequiredSignature:
             key: A PEM file with the public key.
 
         Raises:
-            ConfigError: If the key is no path, or cannot be used.
+            ConfigError: If the key is not a path, or cannot be used.
         """
         if not isinstance(key, str | Path):
             raise ConfigError(f"require_signature must be the path of a key, but is {key!r}")
@@ -122,7 +122,7 @@ class RequiredSignature:
         except OSError as error:
             raise SignatureError(f"{self.file} cannot be read: {error.strerror or error}") from error
         if read is None:
-            raise SignatureError(f"{self.file} is no regular file, and so no signature")
+            raise SignatureError(f"{self.file} is not a regular file, and so not a signature")
         if len(read) > _MOST_BYTES:
             raise SignatureError(f"{self.file} is too large to be a signature")
         return read

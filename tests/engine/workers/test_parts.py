@@ -167,7 +167,7 @@ def test_quarantine_is_by_content_and_for_a_time() -> None:
     quarantine.refuse("model", ["poison"])
     quarantine.add("model", "poison")
     quarantine.add("model", np.arange(3))
-    with pytest.raises(RequestError, match="item 1: computing it ended a worker process lately") as caught:
+    with pytest.raises(RequestError, match="item 1: computing it ended a worker process recently") as caught:
         quarantine.refuse("model", ["fine", "poison"])
     assert caught.value.item == 1
     with pytest.raises(RequestError):
@@ -312,7 +312,7 @@ def test_what_cannot_be_sent_is_in_no_quarantine() -> None:
     quarantine.add("model", object())
     quarantine.add("model", "poison")
     quarantine.refuse("model", [object(), "a\ud800", 2**70])
-    with pytest.raises(RequestError, match="item 1: computing it ended a worker process lately"):
+    with pytest.raises(RequestError, match="item 1: computing it ended a worker process recently"):
         quarantine.refuse("model", [object(), "poison"])
 
 
@@ -346,7 +346,7 @@ def test_the_sandbox_dies_once_of_equal_items(monkeypatch: pytest.MonkeyPatch) -
     quarantine.add(model.key, "poison")
     request = make_request(["a", "poison"], model)
     assert make_sandbox(monkeypatch, None, quarantine)._is_over(Part(request, [1]))
-    with pytest.raises(RequestError, match="item 1: computing it ended a worker process lately"):
+    with pytest.raises(RequestError, match="item 1: computing it ended a worker process recently"):
         request.future.result(0)
 
 

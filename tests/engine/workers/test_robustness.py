@@ -284,7 +284,7 @@ def test_a_worker_that_hears_nothing_is_taken_to_hang(record: FlightRecord) -> N
     assert link.find_hang() is None
     record.beat(1e-3)
     time.sleep(2e-3)
-    assert link.find_hang() == "it was ended because it heard nothing for more than 0.001 s"
+    assert link.find_hang() == "it was ended because it was unresponsive for more than 0.001 s"
     assert record.read() == []  # nobody is suspected of that
 
 

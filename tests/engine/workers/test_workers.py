@@ -160,7 +160,7 @@ def test_an_item_that_ends_workers_fails_alone(engine: Engine, number: int, how:
     assert engine.stats("model").quarantined_rows == quarantined + 1
     assert engine.restarts()["worker"] > restarts["worker"]
     alive = pids(engine)
-    with pytest.raises(RequestError, match="item 2: computing it ended a worker process lately"):
+    with pytest.raises(RequestError, match="item 2: computing it ended a worker process recently"):
         engine.infer("model", [[1], [2], [2, number]])
     assert engine.infer("model", [[1], [2], [2, 1]]).results == [2, 4, 6]
     assert pids(engine) == alive

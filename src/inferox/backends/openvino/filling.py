@@ -14,8 +14,8 @@ _SMALLEST_STEP = 8
 """The tokens of small batches, and the places of short rows, are multiples of this."""
 
 _STEPS_OF_TOKENS, _STEPS_OF_PLACES = 32, 16
-"""How many sizes lie between a power of two and the next. A size costs up to one step more, in linear layers and in
-attention, of which linear layers take most of the time."""
+"""The number of sizes between a power of two and the next. Rounding up costs at most one step, in linear layers and in
+attention; linear layers take most of the time."""
 
 
 def round_places(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

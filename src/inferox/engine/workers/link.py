@@ -234,7 +234,7 @@ class WorkerLink:
             if flight.is_overdue():
                 return f"it was ended because it computed for more than {flight.limit_s:.3g} s"
         if heart is not None and heart.is_overdue():
-            return f"it was ended because it heard nothing for more than {heart.limit_s:.3g} s"
+            return f"it was ended because it was unresponsive for more than {heart.limit_s:.3g} s"
         return None
 
     def find_abandoned(self, patience_s: float) -> str | None:

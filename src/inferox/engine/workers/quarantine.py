@@ -75,7 +75,7 @@ class Quarantine:
             now = self._clock()
             for index, digest in enumerate(digests):
                 if digest is not None and self._until.get(digest, now) > now:
-                    raise refusal("computing it ended a worker process lately").at_item(index)
+                    raise refusal("computing it ended a worker process recently").at_item(index)
             while self._until and (oldest := next(iter(self._until))) and self._until[oldest] <= now:
                 del self._until[oldest]
 
