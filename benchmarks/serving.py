@@ -214,6 +214,11 @@ def main() -> None:
         )
         bodies, script = Path(folder) / "bodies", Path(folder) / "ask.lua"
         texts = make_texts(options.texts, options.mix)
+        with inferox.load(package) as model:  # OpenAI's protocol refuses a text that a peer would cut without a word
+            tokens = map(len, model.task.tokenize(texts, add_special_tokens=True))
+            texts = [
+                text for text, count in zip(texts, tokens, strict=True) if count <= (model.task.max_length or count)
+            ]
         bodies.write_text("".join(json.dumps({"model": "model", "input": [text]}) + "\n" for text in texts))
         script.write_text(_ASKING % bodies)
         report = compare(options, package, script)
