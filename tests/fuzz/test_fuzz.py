@@ -25,13 +25,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_hostile_packages_end_in_errors_of_inferox_or_in_answers(corpus: Path) -> None:
-    selection = select_cases(corpus, 400, seed=0)
+    selection = select_cases(corpus, 200, seed=0)
     results = collect(selection, run_cases(corpus, selection.cases, LIMITS, jobs=2))
     assert [(item.case.name, item.ending, item.details) for item in results.violations] == []
     assert {"archive", "image", "metadata.json", "model_info.json", "parity.json", "proof.json"} <= set(results.endings)
     assert {"tokenizer.json", "config.json", "samples.safetensors"} <= set(results.endings)
     total = sum(results.endings.values(), start=type(results.endings["image"])())
-    assert total.total() == 400
+    assert total.total() == 200
     assert total[ANSWERED] > 20, "hardly a case gets behind what opens a package"
 
 
