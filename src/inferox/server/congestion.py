@@ -11,12 +11,18 @@ from dataclasses import dataclass
 
 from inferox.core import DeadlineExceededError, OverloadedError
 
-_LEAST_ITEMS = 4.0
-"""The smallest window; otherwise a few late requests would shut everybody out."""
+_CLOSES_BY = 0.9
+"""The factor by which a late request shrinks the window."""
 
-_CLOSES_BY, _OPENS_BY, _RETURNS_BY = 0.9, 0.01, 0.2
-"""The factor by which a late request shrinks the window; the growth of the window per item in time; and that growth
-while the window is far narrower or wider than the last one that proved too wide."""
+_SLOW = 0.9
+"""The share of its time from which on an answer is slow."""
+
+_SHRINKS_BY, _OPENS_BY, _RETURNS_BY = 0.15, 0.02, 0.2
+"""By how much each item of a slow answer shrinks the window, and each of another widens it: by the last while none has
+been slow for long. The window settles where about one answer in eight is slow, so that few are late."""
+
+_CALM_ITEMS, _CALM_WINDOWS = 32, 4
+"""After how many items, and how many windows of them, without a slow answer the window widens quickly."""
 
 _SMOOTHING = 0.1
 
@@ -38,11 +44,11 @@ class Congestion:
 
     The engine estimates the wait in its queue, but not what a request waits for before and after it: when the CPU is
     overloaded, requests are admitted that expire half computed, and most of the work is lost. So the window follows the
-    outcome of earlier requests. A late one shrinks the window to a little less than what came before it, once for all
-    requests in progress together; each one in time widens it again, if the window is in use: slowly near the last width
-    that was too wide, and quickly elsewhere. This is TCP's congestion control (Jacobson, 1988) including slow start,
-    with the proportional increase of Scalable TCP (Kelly, 2003) and, as in CUBIC (Ha, 2008), a fast increase beyond the
-    width that was too wide. Until a request is late there is no limit.
+    outcome of earlier requests. The first late request sets it to a little less than what came before that, and every
+    further one shrinks it, once for all requests in progress together. Slow answers shrink it too, a little each, and
+    the others widen it if it is in use: quickly once none has been slow for a while, as after a hang. Controlling a
+    quantile of latency, and not losses alone as TCP does, keeps the window right where batches have few rows: there
+    chance makes requests late however narrow it is. Until a request is late there is no limit.
 
     The window is for requests that may take the whole timeout. A request whose client allows only a part of it gets the
     same part of the window, and its outcome is scaled accordingly.
@@ -60,7 +66,8 @@ class Congestion:
     def __init__(self, timeout_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._timeout_s = timeout_s
         self._clock = clock
-        self._window = self._too_wide = math.inf
+        self._window = math.inf
+        self._calm_items = 0
         self._closed_at_s = -math.inf
         self._under_way, self._total = Counter[str | None](), 0
         self._answered = 0
@@ -115,7 +122,7 @@ class Congestion:
             items: The number of its items, if known. With the default of 1, the request might still be refused later.
             scale: The timeout divided by the time the request may take.
         """
-        mine, window = self._under_way[owner], max(_LEAST_ITEMS, self._window / scale)
+        mine, window = self._under_way[owner], self._window / scale
         if not mine or self._total + items <= window:
             return None
         if mine + items <= window / len(self._under_way):
@@ -125,23 +132,36 @@ class Congestion:
         )
 
     def _note_answer(self, items: int, before: _Before, scale: float) -> None:
-        """Widens the window, if it is in use."""
+        """Widens the window if it is in use, or shrinks it if the answer was slow because of others."""
+        now_s = self._clock()
+        self._answer_s += _SMOOTHING * (now_s - before.began_s - self._answer_s)
+        used_time = (now_s - before.began_s) * scale / self._timeout_s
+        if used_time <= _SLOW:
+            self._calm_items += items
+            is_calm = self._calm_items > max(_CALM_ITEMS, _CALM_WINDOWS * self._window)
+            if 2 * self._total * scale >= self._window:
+                self._window += (_RETURNS_BY if is_calm else _OPENS_BY) * items * scale
+        elif self._was_because_of_others(items, before, scale):
+            self._calm_items = 0
+            self._window -= _SHRINKS_BY * items * scale
         self._answered += items
-        self._answer_s += _SMOOTHING * (self._clock() - before.began_s - self._answer_s)
-        if 2 * self._total * scale >= self._window:
-            is_near = _CLOSES_BY * self._too_wide <= self._window <= self._too_wide / _CLOSES_BY
-            self._window += (_OPENS_BY if is_near else _RETURNS_BY) * items * scale
 
     def _note_late(self, items: int, before: _Before, allowed_s: float, scale: float) -> None:
-        """Shrinks the window, if a request that was given up was late because of others.
+        """Shrinks the window, if a request that was given up was late because of others."""
+        now_s = self._clock()
+        is_late = now_s - before.began_s >= _LATE * allowed_s and before.began_s >= self._closed_at_s
+        if is_late and self._was_because_of_others(items, before, scale):
+            self._closed_at_s, self._answer_s = now_s, now_s - before.began_s
+            self._calm_items = 0
+            came_before = max(before.under_way + items, self._answered - before.answered) * scale
+            self._window = _CLOSES_BY * (came_before if math.isinf(self._window) else self._window)
+
+    def _was_because_of_others(self, items: int, before: _Before, scale: float) -> bool:
+        """Whether what became of a request may be due to others, and not to its own width.
 
         Those are the items in progress when it arrived, or those answered before it all the same, such as requests of a
-        higher priority. The window is not shrunk below what such requests may always have.
+        higher priority. A request for which the window has no room twice does not count: so the window is never shrunk
+        to less than almost two of them.
         """
-        now_s, answered = self._clock(), self._answered - before.answered
-        is_late = now_s - before.began_s >= _LATE * allowed_s and before.began_s >= self._closed_at_s
-        if is_late and (before.under_way or answered) and 2 * items * scale <= self._window:
-            self._closed_at_s, self._answer_s = now_s, now_s - before.began_s
-            self._too_wide = min(self._window, self._total * scale)
-            too_many = min(self._window, max(before.under_way + items, answered) * scale)
-            self._window = max(min(self._window, _LEAST_ITEMS * scale), _CLOSES_BY * too_many)
+        has_others = before.under_way > 0 or self._answered > before.answered
+        return has_others and 2 * items * scale <= self._window
