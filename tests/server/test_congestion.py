@@ -177,9 +177,8 @@ def test_slow_answers_shrink_the_window_and_others_widen_it_where_it_is_used() -
         held[-1].__exit__(None, None, None)
         steps.append((congestion.window - window) / 4)
         del held
-    slow, slightly, quickly = (pytest.approx(step) for step in (-0.15, 0.02, 0.2))
-    assert (steps[0], steps[1], steps[-2], steps[-1]) == (slow, slightly, slow, slightly)
-    assert steps[-3] == quickly  # none had been slow for 76 items, which are more than four windows
+    assert [steps[0], steps[1], steps[-2], steps[-1]] == pytest.approx([-0.15, 0.02, -0.15, 0.02])
+    assert steps[-3] == pytest.approx(0.2)  # none had been slow for 76 items, which are more than four windows
     window = congestion.window
     with congestion.admit(1, None, TIMEOUT_S):
         pass

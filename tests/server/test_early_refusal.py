@@ -48,7 +48,8 @@ async def crowded(config: ServerConfig | None = None, **headers: str) -> AsyncIt
         await held.until(lambda: held.service.has_full)
         yield held
         model.may_go.set()
-        assert {(await task).status_code for task in under_way} == {200}
+        statuses = {(await task).status_code for task in under_way}
+        assert {200} <= statuses <= {200, 429}  # the window may have room for fewer
 
 
 def refuse(held: Held, path: str, method: str = "POST", **headers: str) -> HttpResponse | None:
@@ -146,7 +147,7 @@ def test_a_model_with_room_is_asked_if_it_has_a_task_of_the_route() -> None:
 def test_a_model_that_is_loaded_anew_begins_without_a_limit() -> None:
     async def test() -> None:
         async with crowded() as held:
-            assert held.service.window("model") == pytest.approx(4.0)
+            assert held.service.window("model") == pytest.approx(1.8)
             first, again = held.model, held.service.sources["model"]
             loading = asyncio.create_task(asyncio.to_thread(held.service.load_again, "model", again))
             await held.until(lambda: held.service.window("model") == float("inf"))
