@@ -151,7 +151,7 @@ def test_requests_that_were_under_way_together_close_the_window_once() -> None:
     for held in together[:7]:
         fail(held, clock)
     assert congestion.window == pytest.approx(0.9 * 16)
-    later = admit(congestion, 2)
+    *_, later = [admit(congestion, 2) for _ in range(4)]
     fail(later, clock)
     assert congestion.window == pytest.approx(0.9 * 0.9 * 16)
 
@@ -163,7 +163,17 @@ def test_a_request_that_lets_others_go_first_was_late_because_of_them() -> None:
     for _ in range(50):
         admit(congestion, 2).__exit__(None, None, None)
     fail(patient, clock)
-    assert congestion.window == pytest.approx(0.9 * 100)
+    assert congestion.window == pytest.approx(0.9 * 101)
+
+
+def test_the_window_has_room_for_one_request_even_if_only_one_came_before_the_first_late_one() -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    patient = admit(congestion, 1)
+    admit(congestion, 1).__exit__(None, None, None)
+    fail(patient, clock)
+    assert congestion.window == pytest.approx(0.9 * 2)
+    assert not congestion.is_full
 
 
 def test_slow_answers_shrink_the_window_and_others_widen_it_where_it_is_used() -> None:
@@ -283,6 +293,17 @@ def test_clients_that_allow_too_little_for_any_answer_do_not_shut_the_others_out
             fail(admit(congestion, 1, allowed_s=TIMEOUT_S / 100), clock, TIMEOUT_S / 100)
         first.__exit__(None, None, None)
     assert 100 <= congestion.window < math.inf  # of which they always have one
+
+
+@pytest.mark.parametrize(("most", "row_s"), [(8, 0.002), (32, 0.024)])
+def test_the_window_soon_closes_even_if_such_a_client_was_the_first_to_be_late(most: int, row_s: float) -> None:
+    simulation = Simulation(most=most, fixed_s=0.0, row_s=row_s, is_limited=True)
+    congestion, clock, allowed_s = simulation.congestion, simulation.clock, TIMEOUT_S / 10_000
+    first = admit(congestion, 1, allowed_s=allowed_s)
+    fail(admit(congestion, 1, allowed_s=allowed_s), clock, allowed_s)
+    first.__exit__(None, None, None)
+    assert congestion.window == pytest.approx(0.9 * 2 * 10_000)
+    assert simulation.run(3 * simulation.peak_per_s, 10.0, 0) > 0.8
 
 
 @given(

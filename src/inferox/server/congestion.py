@@ -44,8 +44,9 @@ class Congestion:
 
     The engine estimates the wait in its queue, but not what a request waits for before and after it: when the CPU is
     overloaded, requests are admitted that expire half computed, and most of the work is lost. So the window follows the
-    outcome of earlier requests. The first late request sets it to a little less than what came before that, and every
-    further one shrinks it, once for all requests in progress together. Slow answers shrink it too, a little each, and
+    outcome of earlier requests. The first late request sets it to a little less than what came before that and itself,
+    and every further one shrinks it, once for all requests in progress together: by a tenth, or more if it is far wider
+    than that. Slow answers shrink it too, a little each, and
     the others widen it if it is in use: quickly once none has been slow for a while, as after a hang. Controlling a
     quantile of latency, and not losses alone as TCP does, keeps the window right where batches have few rows: there
     chance makes requests late however narrow it is. Until a request is late there is no limit.
@@ -153,8 +154,10 @@ class Congestion:
         if is_late and self._was_because_of_others(items, before, scale):
             self._closed_at_s, self._answer_s = now_s, now_s - before.began_s
             self._calm_items = 0
-            came_before = max(before.under_way + items, self._answered - before.answered) * scale
-            self._window = _CLOSES_BY * (came_before if math.isinf(self._window) else self._window)
+            reached = (max(before.under_way, self._answered - before.answered) + items) * scale
+            # A window that is not in use is too wide by more than a tenth, as after a client that allowed too little
+            # time for any answer was the first to be late.
+            self._window = _CLOSES_BY * (reached if math.isinf(self._window) else min(self._window, 2 * reached))
 
     def _was_because_of_others(self, items: int, before: _Before, scale: float) -> bool:
         """Whether what became of a request may be due to others, and not to its own width.
