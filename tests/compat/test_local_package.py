@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -119,6 +120,17 @@ def test_what_is_not_there(name: str, message: str) -> None:
 def test_a_model_of_another_kind_is_refused_before_it_is_packed(encoder_directory: Path, store: Path) -> None:
     with pytest.raises(RequestError, match="is for the task embed, not for CrossEncoder"):
         CrossEncoder(str(encoder_directory))
+    assert not list(store.rglob("*.json"))
+
+
+def test_the_kind_of_a_model_is_known_wherever_its_transformer_lies(
+    encoder_directory: Path, tmp_path: Path, store: Path
+) -> None:
+    shutil.copytree(encoder_directory, tmp_path / "model" / "0_Transformer")
+    module = {"idx": 0, "name": "0", "path": "0_Transformer", "type": "sentence_transformers.models.Transformer"}
+    (tmp_path / "model" / "modules.json").write_text(json.dumps([module]))
+    with pytest.raises(RequestError, match="is for the task embed, not for CrossEncoder"):
+        CrossEncoder(str(tmp_path / "model"))
     assert not list(store.rglob("*.json"))
 
 

@@ -93,7 +93,7 @@ class ModelChoice:
         try:
             if not (package / METADATA_FILE).is_file():
                 if self.task is None:
-                    check(label, detect_task(directory, read_config(directory), None))
+                    check(label, _detect_task(directory))
                 self._pack(directory, package, label)
         finally:
             if lock is not None:
@@ -132,3 +132,11 @@ class ModelChoice:
         packed_for = [self.task, self.backend, self._precisions()]
         content = [str(directory.resolve()), sorted(files), packed_for, __version__, FORMAT_VERSION]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _detect_task(directory: Path) -> str:
+    from inferox.sources.sentence_layout import lay_out  # which imports PyTorch
+
+    laid_out = lay_out(directory, task=None)
+    folder = directory if laid_out is None else Path(laid_out.name)
+    return detect_task(folder, read_config(folder), None)
