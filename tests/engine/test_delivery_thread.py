@@ -12,10 +12,11 @@ import pytest
 from inferox import Engine
 from inferox.batching import BatchBudget
 from inferox.engine.delivery_thread import DeliveryThread
+from inferox.engine.encoding import Encoding
 from inferox.engine.queue import RequestQueue
-from inferox.engine.request import RequestOptions
+from inferox.engine.request import Request, RequestOptions
 from inferox.engine.runner import ModelRunner
-from tests.engine.models import DoublingModel, double, load_doubling
+from tests.engine.models import SIGNATURE, DoublingModel, SumTask, double, load_doubling
 from tests.engine.test_queue import Clock, make_request
 
 BUDGET = BatchBudget(100, 2)
@@ -127,3 +128,24 @@ def test_a_lane_that_is_released_takes_the_next_batch_and_rows_that_come_back_wa
     queue.end_batch(again)
     queue.close()
     assert queue.take(lambda: BUDGET) is None
+
+
+def test_a_batch_that_ends_leaves_alone_what_waits_for_an_equal_row_of_the_next() -> None:
+    clock = Clock()
+    queue = RequestQueue(max_tokens=1000, lanes=1, clock=clock)
+    encoding = Encoding.of(SumTask(), [[1]], SIGNATURE)
+    requests = [Request(encoding, range(1), options=RequestOptions(), arrived_s=clock()) for _ in range(3)]
+    batches = []
+    for request in requests:
+        request.keys = [b"equal"]
+    for request in requests[:2]:
+        queue.add(request)
+        batches.append(queue.take(lambda: BUDGET))
+        queue.release_lane()
+        if request is requests[0]:
+            assert queue.end_row(request, 0) == []  # it is answered, and other rows of its batch are not yet
+    queue.add(requests[2])
+    assert batches[0] is not None
+    queue.end_batch(batches[0], has_lane=False)
+    assert queue.count_waiting().rows == 0
+    assert queue.end_row(requests[1], 0) == [(requests[2], 0)]

@@ -16,7 +16,7 @@ class EqualRows:
 
     def __init__(self) -> None:
         self._waiting: dict[RowKey, dict[Row, None]] = {}
-        self._computing: dict[RowKey, list[Row]] = {}
+        self._computing: dict[RowKey, tuple[Row, list[Row]]] = {}
 
     def add(self, request: Request) -> None:
         """Adds the rows of a request. Those whose equal is being computed wait for that, rather than for a batch.
@@ -29,7 +29,7 @@ class EqualRows:
         for row in [row for rows in request.waiting.values() for row in rows]:
             key = request.key_of(row)
             if key in self._computing:
-                self._computing[key].append((request, row))
+                self._computing[key][1].append((request, row))
                 request.drop(row)
             else:
                 self._waiting.setdefault(key, {})[(request, row)] = None
@@ -75,10 +75,11 @@ class EqualRows:
             return ()
         key = request.key_of(row)
         if key in self._computing:
-            self._computing[key].append((request, row))
+            self._computing[key][1].append((request, row))
             return None
-        self._computing[key] = list(self._waiting.pop(key, ()))
-        return tuple(self._computing[key])
+        equal = list(self._waiting.pop(key, ()))
+        self._computing[key] = (request, row), equal
+        return tuple(equal)
 
     def end(self, request: Request, row: int) -> list[Row]:
         """Records that a row has been computed, or is not going to be.
@@ -90,4 +91,11 @@ class EqualRows:
         Returns:
             The rows that wait for its answer; none if that was recorded before.
         """
-        return [] if request.keys is None else self._computing.pop(request.key_of(row), [])
+        if request.keys is None:
+            return []
+        key = request.key_of(row)
+        computed, equal = self._computing.get(key, (None, []))
+        if computed != (request, row):  # an equal one has begun since, while other answers of the batch were delivered
+            return []
+        del self._computing[key]
+        return equal

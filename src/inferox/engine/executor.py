@@ -154,7 +154,8 @@ class BatchExecutor:
 
         Returns:
             The rows that have to be computed again: all that are left if the artifact is to blame, and those that were
-            computed in an earlier shift than others of their request.
+            computed in an earlier shift than others of their request. None if ``hand_over`` took the delivery, which
+            returns them then.
         """
         needed = [row for row in rows if _is_needed(row)]
         if not needed:

@@ -49,7 +49,7 @@ class RequestQueue:
 
     Args:
         max_tokens: The most tokens that may wait; a request to an empty queue is always accepted.
-        lanes: The number of batches that may be out at once.
+        lanes: The number of batches that may be computed at once.
         clock: The clock, in seconds.
     """
 
@@ -111,13 +111,13 @@ class RequestQueue:
         return self._waiting
 
     def take(self, budget: Callable[[], BatchBudget]) -> list[Part] | None:
-        """Waits for rows and a lane, and takes the rows of the next batch. ``end_batch`` returns the lane.
+        """Waits for rows and a lane, and takes the rows of the next batch. ``end_batch`` must be called for it.
 
         Args:
             budget: Returns the limits of the batch; called when there is something to take.
 
         Returns:
-            The rows by request; ``None`` once the queue is closed and empty.
+            The rows by request; ``None`` once the queue is closed and empty, and every batch has ended.
         """
         with self._condition:
             while True:
@@ -158,7 +158,7 @@ class RequestQueue:
             self._condition.notify_all()
 
     def end_batch(self, parts: Sequence[Part] = (), again: Sequence[Row] = (), *, has_lane: bool = True) -> None:
-        """Returns the lane of a batch. Rows that are equal to one that got no answer wait again.
+        """Ends a batch, and returns its lane. Rows that are equal to one that got no answer wait again.
 
         Args:
             parts: The batch.
