@@ -222,7 +222,7 @@ def test_what_agrees_too_little_is_not_run(
     save_text_model(tmp_path / "bert", minilm_directory, "bert", "Model")
     inferox.pack(tmp_path / "bert", tmp_path / "half", precisions=("bf16",))
     done = run("run", tmp_path / "half", "--quality", "exact", "x")
-    assert (done.code, "and exact is asked for" in done.err) == (5, True)
+    assert (done.code, "and exact is requested" in done.err) == (5, True)
     assert run("run", tmp_path / "half", "--quality", "quantized", "x").code == 0
     assert run("run", packages["embed"], "--quality", "exact", "x").code == 0
     assert run("run", packages["embed"], "--quality", "perfect", "x").code == 2

@@ -164,7 +164,7 @@ CASES |= {
     "no backend can run '…' here: …": lambda _: inferox.load("minilm.mlpkg", backend="candle"),
     "there is no backend named '…'; registered: …": lambda _: inferox.load("minilm.mlpkg", backend="tensorrt"),
     "… has no device cuda:0 here; it has cpu": lambda _: inferox.load("minilm.mlpkg", "onnxruntime", "cuda:0"),
-    "the precision int8 was asked for": lambda _: inferox.load("minilm.mlpkg", precision="int8"),
+    "the precision int8 was requested": lambda _: inferox.load("minilm.mlpkg", precision="int8"),
     "there is no package at …": lambda _: inferox.load("elsewhere.mlpkg"),
     "'…' differs from what the manifest says": on_changed(damage),
     "the package lacks files that it lists: …": on_changed(lambda path: (path / "samples.safetensors").unlink()),
@@ -176,7 +176,7 @@ CASES |= {
     ),
     "dims are given for y, but the model takes x": lambda _: make_linear(dims={"y": ("batch", 4)}),
     "the dims of x are [...], but its example has the shape [2, 4]": lambda _: make_linear(dims={"x": ("batch",)}),
-    "'…' is packed for the task embed, and rerank was asked for": on_minilm(lambda model: model.rerank("a", ["b"])),
+    "'…' is packed for the task embed, and rerank was requested": on_minilm(lambda model: model.rerank("a", ["b"])),
     "text 0 has … tokens, but the model takes … at most": on_minilm(
         lambda model: model.embed(["word " * 600], truncate="error")
     ),

@@ -75,7 +75,7 @@ def test_packing_over_something_that_exists(run: Run, minilm_directory: Path, tm
         (("--device", "cuda:7"), 5, "cuda:7"),
         (("--device", "a b"), 2, "is not a device"),
         (("--precision", "fp8"), 2, "there is no precision"),
-        (("--precision", "int8"), 5, "the precision int8 was asked for"),
+        (("--precision", "int8"), 5, "the precision int8 was requested"),
         (("--task", "sing"), 2, "there is no task"),
         (("--task", "classify"), 3, "classify"),
         (("--threads", "0"), 2, "--threads"),

@@ -522,7 +522,7 @@ def test_no_coroutine_waits_for_rows_that_cannot_be_made(engine: Engine, monkeyp
 
     for error in asyncio.run(ask_all()):
         assert isinstance(error, ExecutionError)
-        assert "making rows of the items failed: MemoryError" in str(error)
+        assert "encoding the items failed: MemoryError" in str(error)
 
 
 def test_an_answer_says_how_long_it_waited_and_was_computed(engine: Engine, model: DoublingModel) -> None:

@@ -122,7 +122,7 @@ def test_items_that_a_task_chokes_on_fail_their_own_request_alone(engine: Engine
     first, choked, last = asyncio.run(ask_all())
     assert [first.results, last.results] == [double(["a"]), double(["b"])]
     assert isinstance(choked, ExecutionError)
-    assert "making rows of the items failed: no" in str(choked)
+    assert "encoding the items failed: no" in str(choked)
 
 
 def test_a_model_that_asks_the_engine_while_it_computes_is_told(engine: Engine) -> None:
@@ -132,7 +132,7 @@ def test_a_model_that_asks_the_engine_while_it_computes_is_told(engine: Engine) 
         engine.infer("inner", [[1]])
 
     engine.register(load_doubling(FunctionModel(ask, name="outer")))
-    with pytest.raises(ExecutionError, match="a model asked the engine while it computes"):
+    with pytest.raises(ExecutionError, match="a model called the engine while computing"):
         engine.infer("outer", [[1]])
 
 
@@ -170,7 +170,7 @@ def test_a_stream_gives_what_comes_before_an_item_that_is_refused(engine: Engine
     assert found == double(["a"] * 20)
     with pytest.raises(ConfigError, match="chunk must be a positive integer"):
         engine.stream("doubling", ["a"], chunk=0)
-    with pytest.raises(RequestError, match="expected items, and got a single one"):
+    with pytest.raises(RequestError, match="expected items, but got a single one"):
         engine.stream("doubling", "a text")  # whose characters would be the items
 
 

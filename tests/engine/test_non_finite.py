@@ -69,7 +69,7 @@ def test_by_option_they_are_an_error_that_names_the_row(number: int) -> None:
     with make_engine(refuse_non_finite=True) as engine:
         healthy = engine.infer_many("doubling", [[[2]], [[3]]])
         assert [answer.results for answer in healthy] == [[4], [6]]
-        with pytest.raises(NonFiniteOutputError, match=r"^item 2: .* computed NaN or infinities of it") as caught:
+        with pytest.raises(NonFiniteOutputError, match=r"^item 2: .* computed NaN or infinity for it") as caught:
             engine.infer("doubling", [[2], [3], [number], [4]])
         assert caught.value.item == 2
         assert engine.stats("doubling").non_finite_rows == 1

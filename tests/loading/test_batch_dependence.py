@@ -66,7 +66,7 @@ def why_not(package: Package, **wishes: Any) -> str | None:
 def test_it_is_taken_only_where_its_precision_is_asked_for() -> None:
     package = with_batch(DEPENDS, ParityClass.CLOSE, Precision.INT8)
     assert "depends on the batch: a row differs by up to 0.3" in str(why_not(package))
-    assert "asked for by name" in str(why_not(package, quality="quantized"))
+    assert "requested by name" in str(why_not(package, quality="quantized"))
     assert why_not(package, precision="int8") is None
     assert why_not(package, to_measure=True) is None
     assert why_not(with_batch(HOLDS, ParityClass.CLOSE, Precision.INT8)) is None

@@ -107,10 +107,10 @@ def test_whether_a_backend_can_run_here_is_not_asked(
 def test_what_is_asked_for() -> None:
     full, half = make_artifact("echo"), make_artifact("echo", precision=Precision.FP16)
     assert reasons(full, half, precision="fp16") == {
-        full.name: "the precision fp16 was asked for",
+        full.name: "the precision fp16 was requested",
         half.name: None,
     }
-    assert reasons(full, backend="absent") == {full.name: "the backend absent was asked for"}
+    assert reasons(full, backend="absent") == {full.name: "the backend absent was requested"}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_quality(requirements: dict[str, Any], allowed: set[str]) -> None:
 @pytest.mark.parametrize("quality", ["exact", "close", "quantized"])
 def test_what_was_not_measured_will_not_do_where_a_quality_is_asked_for(quality: str) -> None:
     artifact = make_artifact("echo")
-    reason = f"its parity is not known, and {quality} is asked for"
+    reason = f"its parity is not known, and {quality} is requested"
     assert reasons(artifact, quality=quality) == {artifact.name: reason}
     assert reasons(artifact) == reasons(artifact, precision="fp32") == {artifact.name: None}
     assert reasons(artifact, to_measure=True) == {artifact.name: None}

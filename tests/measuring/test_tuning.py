@@ -249,7 +249,7 @@ def test_damaged_samples_are_no_fault_of_an_artifact(tmp_path: Path, monkeypatch
 
 
 def test_nothing_that_could_be_measured(package: Path) -> None:
-    with pytest.raises(NoUsableBackendError, match="candle was asked for"):
+    with pytest.raises(NoUsableBackendError, match="candle was requested"):
         tune(package, "candle")
 
 
@@ -262,7 +262,7 @@ def test_every_verdict_has_its_reason(package: Path) -> None:
     assert {verdict.parity_class for verdict in found.verdicts} == {ParityClass.EXACT}
     nothing = explain(package, "candle")
     assert not any(verdict.taken for verdict in nothing.verdicts)
-    assert all("candle was asked for" in verdict.reason for verdict in nothing.verdicts)
+    assert all("candle was requested" in verdict.reason for verdict in nothing.verdicts)
 
 
 def test_an_artifact_that_computes_something_else_here_is_passed_over(

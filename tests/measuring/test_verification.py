@@ -45,7 +45,7 @@ def test_what_is_not_for_this_machine_is_no_failure(tmp_path: Path) -> None:
     assert (found.passed, found.failed, set(found.not_run)) == (True, {}, {FP16})
     only = verify(write_faulty_package(tmp_path / "q", [None, "refuses"]), precision="fp32")
     assert (only.passed, only.failed) == (True, {})
-    assert "the precision fp32 was asked for" in only.not_run[FP16]
+    assert "the precision fp32 was requested" in only.not_run[FP16]
 
 
 def test_where_all_fail_there_is_a_verdict_and_where_none_is_for_this_machine_there_is_none(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_bf16_of_openvino_comes_by_itself(source: Path, tmp_path: Path) -> None:
     )
     with inferox.load(tmp_path / "p", threads=1, quality="exact") as model:
         assert model.metadata.precision is Precision.FP32
-        assert model.metadata.rejected[BF16] == "its parity is close, and exact is asked for"
+        assert model.metadata.rejected[BF16] == "its parity is close, and exact is requested"
     # Where it is not close on this machine, whatever it was where it was packed, it is not taken.
     save(replace(fast, classes={**fast.classes, BF16: ParityClass.QUANTIZED}))
     with inferox.load(tmp_path / "p", threads=1) as model:

@@ -22,8 +22,8 @@ def to_torch(value: Any) -> Any:
     """
     if find_spec("torch") is None:
         raise BackendUnavailableError(
-            "a tensor of PyTorch was asked for, and PyTorch is not installed",
-            hint="install 'torch', or ask for arrays, which need none",
+            "a PyTorch tensor was requested, but PyTorch is not installed",
+            hint="install 'torch', or request NumPy arrays, which do not need it",
         )
     # DLPack takes neither read-only memory nor numbers that are not arrays, and PyTorch aborts the process if an axis
     # has a negative stride.

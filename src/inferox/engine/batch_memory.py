@@ -82,7 +82,7 @@ class BatchMemory:
             if not count:
                 raise OutOfMemoryError(
                     f"a row of {counted(work_of(1).tokens, 'token')} needs about {first:,} bytes beside the weights, "
-                    f"as batches before it have shown, but {max(0, room or 0):,} are free",
+                    f"going by earlier batches, but {max(0, room or 0):,} are free",
                     requested_bytes=first,
                     free_bytes=max(0, room or 0),
                 )

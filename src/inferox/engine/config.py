@@ -14,7 +14,8 @@ HANG_LIMIT_S = 10.0
 """The default of the least seconds after which a worker process's computation counts as hung."""
 
 LOADING_TIMES = 10.0
-"""The factor by which a worker may be silent for longer while it loads, or compute for longer at first for nobody."""
+"""The factor on the limits for a worker that is silent while it loads, or whose computation nobody waits for and that
+has no learned limit yet."""
 
 Isolation = Literal["thread", "process"]
 """The place where models are computed: this process, or worker processes."""

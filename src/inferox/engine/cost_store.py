@@ -78,7 +78,7 @@ class CostStore:
             path = self._path(Store(), artifact)
             return _read(path, self._conditions_of(artifact)) if path.exists() else KeptCost()
         except (InferoxError, OSError) as error:
-            _logger.warning("what is known of the cost of batches of %s cannot be read: %s", artifact, error)
+            _logger.warning("the saved batch cost of %s cannot be read: %s", artifact, error)
             return KeptCost()
 
     def write(self, artifact: str, cost: KeptCost) -> None:
@@ -99,7 +99,7 @@ class CostStore:
             store.make_profiles(self._path(store, artifact).parent.name)
             write_json(self._path(store, artifact), data)
         except (InferoxError, OSError) as error:
-            _logger.warning("what was learned of the cost of batches of %s cannot be kept: %s", artifact, error)
+            _logger.warning("the learned batch cost of %s cannot be saved: %s", artifact, error)
 
     def _conditions_of(self, artifact: str) -> dict[str, str]:
         runtime = artifact.partition("/")[0]

@@ -27,7 +27,7 @@ class DeliveryThread:
         self._thread: Thread | None = None
 
     def give(self, deliver: Callable[[], None]) -> bool:
-        """Has something delivered, unless the batch before it is still being delivered: answers must not pile up.
+        """Hands over a delivery, unless the previous one is still in progress: answers must not pile up.
 
         Args:
             deliver: Delivers it.

@@ -81,7 +81,7 @@ class Encoding:
         except InferoxError:
             raise
         except Exception as error:
-            raise to_failure("making rows of the items", error) from error
+            raise to_failure("encoding the items", error) from error
         return cls(task, items, batch, lengths, groups, Stopwatch(began_s, time.monotonic()))
 
     @classmethod

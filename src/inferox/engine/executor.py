@@ -34,7 +34,8 @@ from inferox.tasks import RawTask
 _logger = logging.getLogger(__name__)
 
 HandOver = Callable[[Callable[[], Sequence[Row]]], bool]
-"""Takes what delivers answers, and returns the rows that have to be computed again; says whether it took it."""
+"""Hands a delivery to another thread, if that is free; returns whether it was. The delivery itself returns the rows
+that have to be computed again."""
 
 
 class BatchExecutor:
@@ -290,7 +291,7 @@ class BatchExecutor:
             NonFiniteOutputError: If they are to be computed apart, or refused, or the artifact is to blame.
         """
         error = NonFiniteOutputError(
-            f"{self.shift.metadata.artifact} computed NaN or infinities of it, but finite numbers are expected",
+            f"{self.shift.metadata.artifact} computed NaN or infinity for it, but only finite numbers are accepted",
             hint="'inferox verify' tells whether the artifact computes what it should",
         )
         if self._refuses_non_finite or not is_own or self.suspicion.confirm(error, self.loaded):

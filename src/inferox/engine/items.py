@@ -19,8 +19,8 @@ def to_items(items: Any) -> Sequence[Any]:
         RequestError: If it is a single item, or not a list.
     """
     if isinstance(items, str | bytes):
-        raise RequestError("expected a list of items, and got a single one", hint="put it in a list")
+        raise RequestError("expected a list of items, but got a single one", hint="put it in a list")
     given = as_list(items)
     if getattr(given, "ndim", 1) == 0:
-        raise RequestError("expected a list of items, and got an array without axes", hint="put it in a list")
+        raise RequestError("expected a list of items, but got an array without axes", hint="put it in a list")
     return given

@@ -55,7 +55,7 @@ class ModelRegistry:
         """
         with self._lock:
             if self._versions.get(runner.name, {}).get(runner.version) is not runner:
-                raise ShuttingDownError(f"{runner.name!r} was unloaded while it was loaded", hint="load it again")
+                raise ShuttingDownError(f"{runner.name!r} was unloaded while it was being loaded", hint="load it again")
             self._versions[runner.name][runner.version] = other
 
     @contextmanager

@@ -73,7 +73,7 @@ class RequestOptions:
         if self.owner is not None and not isinstance(self.owner, str):
             raise RequestError(f"an owner must be a string, but is {self.owner!r}")
         if self.prompt is not None and not isinstance(self.prompt, str):
-            raise RequestError(f"a prompt must be the name of one, but is {self.prompt!r}")
+            raise RequestError(f"a prompt must be given by its name, but is {self.prompt!r}")
         if self.token_ids and self.prompt is not None:
             raise RequestError(
                 f"the prompt {self.prompt!r} is a text, which cannot be put before token ids", hint="send texts"
@@ -81,7 +81,7 @@ class RequestOptions:
         if self.request_id is not None and not isinstance(self.request_id, str):
             raise RequestError(f"a request_id must be a string, but is {self.request_id!r}")
         if self.artifact is not None and not isinstance(self.artifact, str):
-            raise RequestError(f"an artifact must be the name of one, but is {self.artifact!r}")
+            raise RequestError(f"an artifact must be given by its name, but is {self.artifact!r}")
         check_truncation(self.truncate)
         if self.truncation_side not in {None, "left", "right"}:
             raise RequestError(f"texts are cut on the left or the right, not on {self.truncation_side!r}")

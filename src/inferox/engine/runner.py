@@ -330,7 +330,7 @@ class ModelRunner(ServedModel):
 
 def _as_text_task(task: Task) -> TextTask:
     if not isinstance(task, TextTask):
-        raise RequestError(f"the task {task.name} takes no texts, so that there are no tokens of any")
+        raise RequestError(f"the task {task.name} takes no texts, so it has no tokens")
     return task
 
 
@@ -343,6 +343,6 @@ def _done(value: Value) -> Future[Value]:
 def _refuse_if_computing() -> None:
     if is_computing():
         raise ExecutionError(
-            "a model asked the engine while it computes, and would wait for itself",
-            hint="ask the other model's TaskModel, or ask before and after",
+            "a model called the engine while computing, and would wait for itself",
+            hint="call the other model's TaskModel, or call the engine before or after computing",
         )

@@ -56,7 +56,7 @@ class ServedModel(Closing):
             RequestError: If it is not offered.
         """
         raise RequestError(
-            f"{self.name!r} offers no artifacts to choose from, and {shown(artifact)} is asked for",
+            f"{self.name!r} offers no artifacts to choose from, and {shown(artifact)} was requested",
             hint="leave it out; the operator may offer some (--offer-artifacts)",
         )
 

@@ -17,8 +17,8 @@ from inferox.engine.waiting import warn_of_cuts
 _AHEAD = 4
 """The number of a stream's requests in flight at a time, so that the model never waits."""
 
-_LEAST_WAIT_S, _MOST_WAIT_S = 0.01, 1.0
-"""The default and the longest time that a stream waits before it retries when the queue is full."""
+_DEFAULT_WAIT_S, _MOST_WAIT_S = 0.01, 1.0
+"""The seconds that a stream waits before it retries a refused request: if the error states none, and at most."""
 
 
 def stream_results(
@@ -41,7 +41,7 @@ def stream_results(
         InferoxError: The error of a request; its ``item`` counts from the first item of the stream.
     """
     if isinstance(items, str | bytes):  # its items would be its characters
-        raise RequestError("expected items, and got a single one", hint="put it in a list")
+        raise RequestError("expected items, but got a single one", hint="put it in a list")
     return _stream(iter(items), admit, options, positive_integer("chunk", chunk))
 
 
@@ -94,4 +94,4 @@ def _has_failed(future: Future[Answer]) -> bool:
 
 def _pause(error: OverloadedError) -> None:
     """Waits after a refused request: a stream is in no hurry."""
-    sleep(min(error.retry_after_s or _LEAST_WAIT_S, _MOST_WAIT_S))
+    sleep(min(error.retry_after_s or _DEFAULT_WAIT_S, _MOST_WAIT_S))

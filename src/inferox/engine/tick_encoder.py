@@ -64,7 +64,7 @@ class TickEncoder:
             try:
                 found = done()
             except Exception as error:  # noqa: BLE001 - given to whoever asked
-                found = [to_failure("making rows of the items", error)] * len(pending)
+                found = [to_failure("encoding the items", error)] * len(pending)
             for asked, own in zip(pending, found, strict=True):
                 _settle(asked.future, own)
 

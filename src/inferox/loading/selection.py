@@ -199,9 +199,9 @@ def _preference(artifact: Artifact, weak: bool) -> tuple[bool, int, bool, int, b
 
 def _why_rejected(artifact: Artifact, requirements: Requirements, known: _Known) -> str | None:
     if requirements.backend not in {AUTO, artifact.backend}:
-        return f"the backend {requirements.backend} was asked for"
+        return f"the backend {requirements.backend} was requested"
     if requirements.precision not in {None, artifact.precision}:
-        return f"the precision {requirements.precision.value} was asked for" if requirements.precision else None
+        return f"the precision {requirements.precision.value} was requested" if requirements.precision else None
     if artifact.backend not in backend_names():
         return f"no backend named {artifact.backend} is registered"
     if reason := _why_not_read(artifact, requirements) or _why_not_good_enough(requirements, known):
@@ -253,10 +253,10 @@ def _why_not_good_enough(requirements: Requirements, known_of: _Known) -> str | 
         )
     if requirements.needs_evidence if parity_class is None else parity_class not in requirements.classes:
         known = "not known" if parity_class is None else parity_class.value
-        can_be_asked_for = requirements.quality is None and parity_class in QUALITIES["quantized"]
-        asked = f"and {requirements.classes[-1].value} is asked for"
-        return f"its parity is {known}, {f'which --quality {known} allows' if can_be_asked_for else asked}"
+        can_be_requested = requirements.quality is None and parity_class in QUALITIES["quantized"]
+        asked = f"and {requirements.classes[-1].value} is requested"
+        return f"its parity is {known}, {f'which --quality {known} allows' if can_be_requested else asked}"
     batch = None if evidence is None else evidence.batch
     if batch is None or batch.holds or batch.inherent or requirements.precision is not None or requirements.to_measure:
         return None
-    return f"it {batch}, and is taken only where its precision is asked for by name"
+    return f"it {batch}, and is taken only if its precision is requested by name"

@@ -329,7 +329,7 @@ class TaskModel(Closing):
     def _task_of(self, kind: type[TaskType]) -> TaskType:
         if not isinstance(self._task, kind):
             raise RequestError(
-                f"{self.name!r} is packed for the task {self._task.name}, and {kind.name} was asked for",
+                f"{self.name!r} is packed for the task {self._task.name}, and {kind.name} was requested",
                 hint=f"load it with task={kind.name!r} if its outputs mean that",
             )
         return self._task

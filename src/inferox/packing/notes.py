@@ -53,7 +53,7 @@ def list_notes(
     if {item.parity_class for item in exported.evidence} == {ParityClass.QUANTIZED}:
         found = {artifact.precision for artifact in exported.artifacts}
         precisions = " or ".join(f"--precision {item.value}" for item in Precision if item in found)
-        yield f"nothing in it is as close as is asked for by default: run it with --quality quantized or {precisions}"
+        yield f"nothing in it meets the default quality: run it with --quality quantized or {precisions}"
 
 
 def _weak_artifacts(evidence: Sequence[ArtifactEvidence]) -> dict[str, list[str]]:

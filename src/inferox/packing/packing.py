@@ -253,7 +253,7 @@ def _require_artifacts(name: str, exported: Exported, *, strict: bool) -> None:
         raise PackageError(f"packing {name!r} gave nothing that can run it: {reasons}")
     if strict and exported.refused:
         raise PackageError(
-            f"{name!r} is not packed, as not every artifact that was asked for could be made: {reasons}",
+            f"{name!r} is not packed, as not every requested artifact could be made: {reasons}",
             hint="pack it without strict to keep those that agree",
         )
 

@@ -95,7 +95,7 @@ class Task(ABC):
         Raises:
             RequestError: If there is no such prompt, as for a task without prompts.
         """
-        raise RequestError(f"the task {self.name} has no prompts, and {name!r} was asked for")
+        raise RequestError(f"the task {self.name} has no prompts, and {name!r} was requested")
 
     def unscaled(self) -> Task:
         """Returns the same task without its last step.

@@ -180,7 +180,7 @@ def test_embeddings_agree_between_the_backends(package: Path) -> None:
         np.testing.assert_allclose(one.embed(TEXTS), other.embed(TEXTS), atol=1e-5)
         assert other.metadata.backend == "onnxruntime"
         later = "it comes after onnxruntime in the default order, as nothing was measured"
-        asked = "the backend onnxruntime was asked for"
+        asked = "the backend onnxruntime was requested"
         assert other.metadata.rejected == {
             "onnxruntime/onnx/fp32/padded": later,
             **{f"{each}/fp32/{layout}": asked for each in OTHERS for layout in ("packed", "padded")},

@@ -63,7 +63,7 @@ def test_a_request_that_a_canary_fails_is_answered_and_it_is_rolled_back(
     wait_until(lambda: shelf.backend.find("b").is_closed)  # its memory is free
     found = trial_of(loading, "canary")
     assert (found.requests, found.errors) == (4, 1)
-    assert found.info.rolled_back == "1 of its last 5 requests failed, and 0.05 of them may"
+    assert found.info.rolled_back == "1 of its last 5 requests failed, but a share of 0.05 is allowed"
     assert loading.models()[0].trials[0].rolled_back == found.info.rolled_back
     assert [record.getMessage() for record in caplog.records if "rolled back" in record.getMessage()] == [
         f"model: the canary onnxruntime/b/fp32/padded is rolled back: {found.info.rolled_back}"
@@ -167,7 +167,7 @@ def test_a_canary_that_is_closed_takes_nothing(shelf: Shelf) -> None:
 
 
 def test_a_canary_of_another_space_must_be_allowed(loading: Engine) -> None:
-    with pytest.raises(ConfigError, match="both kinds of vectors would come into one index"):
+    with pytest.raises(ConfigError, match="both kinds of vectors would end up in one index"):
         load(loading, canary=Canary(backend="openvino", share=1.0))
     load(loading, canary=Canary(backend="openvino", share=1.0, any_space=True))
     assert ask(loading, [1]) == "q"

@@ -105,7 +105,7 @@ def test_an_error_is_its_own(engine: Engine) -> None:
         engine.infer("model", ["a\ud800"])
     with pytest.raises(RequestError, match="an item of the type object cannot leave this process"):
         engine.infer("model", [object()])
-    with pytest.raises(RequestError, match="expected a list of items, and got a single one"):
+    with pytest.raises(RequestError, match="expected a list of items, but got a single one"):
         engine.infer("model", "text")
     with pytest.raises(ModelNotFoundError):
         engine.infer("other", [[1]])

@@ -198,7 +198,7 @@ def test_errors_have_a_status_and_an_id(caplog: pytest.LogCaptureFixture) -> Non
                 asking = [("inferox-artifact", name) for name in names]
                 not_offered = await fails(infer_of("a"), metadata=asking)
                 assert not_offered.code() is grpc.StatusCode.INVALID_ARGUMENT
-                assert f"{','.join(names)!r} is asked for" in not_offered.details().replace(", ", ",")
+                assert f"{','.join(names)!r} was requested" in not_offered.details().replace(", ", ",")
             failed = await fails(infer_of(chr(POISON)))
             assert failed.code() is grpc.StatusCode.INTERNAL
             assert "poison" not in failed.details()

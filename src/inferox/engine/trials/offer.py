@@ -61,7 +61,7 @@ class OfferingModel(ServedModel):
             there = ", ".join(item.target for item in self._offered)
             raise RequestError(
                 f"{self.name!r} offers no artifact {shown(artifact)}",
-                hint=f"it offers {there}; without any, one serves",
+                hint=f"it offers {there}; without an artifact, the serving one answers",
             )
 
     def ask(
@@ -118,7 +118,7 @@ class OfferingModel(ServedModel):
             if answer.artifact != asked.artifact:
                 raise ExecutionError(
                     f"{asked.artifact} of {self.name!r} has failed, and {answer.artifact} has taken over",
-                    hint="ask without an artifact for whichever serves",
+                    hint="leave the artifact out to use whichever serves",
                 )
             # It is served under an internal name, which callers must not see.
             return replace(answer, model=self.name, version=self.version)

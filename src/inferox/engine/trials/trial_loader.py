@@ -285,7 +285,7 @@ def _refuse_other_space(asked: Canary, canary: TrialInfo, serving: ServedModel) 
     if canary.embedding_space != space and not asked.any_space:
         raise ConfigError(
             f"{canary.artifact} would be the canary of {serving.name!r}, and answers in the embedding space "
-            f"{canary.embedding_space}, not in {space}: both kinds of vectors would come into one index",
+            f"{canary.embedding_space}, not in {space}: both kinds of vectors would end up in one index",
             hint="try it as a shadow, or allow it with any_space=True (--canary-any-space)",
         )
 

@@ -23,7 +23,7 @@ from inferox.tasks.token import Token
 
 
 class TrialedModel(ServedModel):
-    """A model whose artifact others are tried beside, once they are loaded. It closes all of them.
+    """A model with other artifacts on trial beside its own, once they are loaded. It closes all of them.
 
     Args:
         serving: The serving model, which also computes all requests that select an artifact by name.

@@ -42,7 +42,8 @@ class Verdict:
             failures, count = sum(self._failed), len(self._failed)
         if count < LEAST or failures <= self._error_limit * count:
             return None
-        return f"{failures} of its last {counted(count, 'request')} failed, and {self._error_limit:.3g} of them may"
+        requests = counted(count, "request")
+        return f"{failures} of its last {requests} failed, but a share of {self._error_limit:.3g} is allowed"
 
     def note_drift(self, distance: float) -> str | None:
         """Counts a compared request.
@@ -59,5 +60,5 @@ class Verdict:
         if count < LEAST or mean <= self._drift_limit:
             return None
         return (
-            f"its last {count} answers that were compared drift by {mean:.3g}, and {self._drift_limit:.3g} is allowed"
+            f"its last {count} answers that were compared drift by {mean:.3g}, but {self._drift_limit:.3g} is allowed"
         )

@@ -150,9 +150,7 @@ class CohereEmbedRoute:
 
 def _read_texts(asked: CohereEmbedRequest) -> Sequence[str]:
     if asked.images is not None:
-        raise FieldError(
-            "images", f"{asked.model[:200]!r} is asked for vectors of images, but only texts are supported"
-        )
+        raise FieldError("images", f"{asked.model[:200]!r} cannot embed images here: only texts are supported")
     given = [name for name in ("texts", "inputs") if getattr(asked, name) is not None]
     if len(given) != 1:
         raise FieldError(

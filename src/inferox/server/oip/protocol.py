@@ -35,7 +35,7 @@ _READABLE: Mapping[str, tuple[str, type]] = {
     "/config": ("Returns a model's configuration as in Triton.", ModelConfiguration),
     "/stats": ("Returns the statistics of a model.", StatisticsAnswer),
 }
-"""What can be read about a model, by the end of the path: summaries and types of responses."""
+"""The GET routes of a model, by the end of their paths: a summary and the response type of each."""
 
 
 def make_oip(service: Service, inference: Inference) -> Protocol:
