@@ -52,7 +52,7 @@ def join_tokens(tokenizer: Tokenizer, ids: Sequence[Sequence[int]], *, skip_spec
         PackageError: If the tokenizer fails.
     """
     refuse_unknown_ids(tokenizer, ids)
-    with translated_tokenizer("making texts of tokens with the package's tokenizer.json", hint=_MEND):
+    with translated_tokenizer("decoding the tokens with the package's tokenizer.json", hint=_MEND):
         return tokenizer.decode_batch([list(some) for some in ids], skip_special_tokens=skip_special_tokens)
 
 

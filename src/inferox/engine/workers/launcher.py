@@ -75,7 +75,7 @@ class Launcher:
                 try:
                     return self._server.fork(self._config, self._environment(), files)
                 except ExecutionError as error:
-                    _logger.warning("a worker is started anew: %s", first_line(error))
+                    _logger.warning("a worker is started as a new process rather than forked: %s", first_line(error))
                     self._retire()
             if self._known.modules and self._can_fork and self._starting is None:
                 self._starting = Thread(target=self._start_server, name="inferox-fork-server", daemon=True)
@@ -134,7 +134,7 @@ class Launcher:
 
     def _give_up(self, error: ExecutionError) -> None:
         if self._can_fork:
-            _logger.warning("workers are started anew: %s", first_line(error))
+            _logger.warning("workers are started as new processes rather than forked: %s", first_line(error))
         self._can_fork = False
 
     def _retire(self) -> None:

@@ -253,9 +253,7 @@ class WorkerLink:
             calls = {call for call, _ in flight.rows or ()}
             is_given_up = bool(calls) and 0 not in calls and not calls & waited_for  # 0 is not a request
             if is_given_up and flight.limit_s is None and time.monotonic() - flight.since_s > patience_s:
-                return (
-                    f"it was ended because it computed for more than {patience_s:.3g} s what nobody waits for any more"
-                )
+                return f"it was ended because it spent over {patience_s:.3g} s on what nobody waits for any more"
         return None
 
     def bury(self) -> tuple[dict[int, Part], list[Flight], str]:

@@ -48,7 +48,7 @@ def read_json(datatype: Datatype, shape: Sequence[int], data: bytes, subject: st
     if depth not in {1, len(shape)}:
         raise FieldError(
             "data",
-            f"{subject} has {counted(len(shape), 'axis', 'axes')}, so that its data must be nested as deeply or flat, "
+            f"{subject} has {counted(len(shape), 'axis', 'axes')}, so its data must be nested as deeply or flat, "
             f"but is nested {depth} deep",
         )
     array = _to_array(datatype, _decode(datatype, data, depth, subject), depth, subject)
