@@ -319,9 +319,9 @@ def test_of_several_models_the_call_must_name_one() -> None:
         return 200, {}, json.dumps(described).encode()
 
     async def test(client: AsyncClient, server: Scripted) -> None:  # noqa: ARG001
-        with pytest.raises(RequestError, match="of the task embed the server has 2: a, b"):
+        with pytest.raises(RequestError, match="the server has 2 for the task embed: a, b"):
             await client.embed("a text")
-        with pytest.raises(RequestError, match="of the task rerank the server has 0: a, b"):
+        with pytest.raises(RequestError, match="the server has 0 for the task rerank: a, b"):
             await client.rerank("a query", ["a text"])
 
     run(answer, test, model=None)
