@@ -92,7 +92,7 @@ def test_a_store_that_cannot_be_written_stops_nothing(
     with Engine() as engine:
         engine.load("p")
         assert engine.infer("p", [[3]]).results == [6]
-    assert "cannot be kept" in caplog.text
+    assert "cannot be saved" in caplog.text
 
 
 def test_it_is_kept_while_the_engine_serves(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
