@@ -48,8 +48,8 @@ async def crowded(config: ServerConfig | None = None, **headers: str) -> AsyncIt
         await held.until(lambda: held.service.has_full)
         yield held
         model.may_go.set()
-        statuses = {(await task).status_code for task in under_way}
-        assert {200} <= statuses <= {200, 429}  # the window may have room for fewer
+        # The window has room for one: a single request was ahead of the first late one that counts.
+        assert sorted([(await task).status_code for task in under_way]) == [200, 429, 429, 429]
 
 
 def refuse(held: Held, path: str, method: str = "POST", **headers: str) -> HttpResponse | None:

@@ -10,6 +10,7 @@ from threading import Condition, Thread
 
 from inferox.core import DeadlineExceededError
 from inferox.engine.request import Request
+from inferox.engine.thread_start import start_thread
 
 _logger = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ class Deadlines:
             request: The request, which has a deadline.
         """
         with self._condition:
-            if self._thread is None and not self._start():
+            self._thread = self._thread or start_thread(self._name, self._run)
+            if self._thread is None:
                 return  # callers that wait for an answer still check the time themselves
             heappush(self._heap, (request.deadline_s, next(self._numbers), request))
             if self._heap[0][2] is request:
@@ -55,15 +57,6 @@ class Deadlines:
             self._condition.notify()
         if self._thread is not None:
             self._thread.join()
-
-    def _start(self) -> bool:
-        thread = Thread(target=self._run, name=self._name, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            return False
-        self._thread = thread
-        return True
 
     def _note_answer(self) -> None:
         """Forgets answered requests once they are the majority, as deadlines may be far away."""

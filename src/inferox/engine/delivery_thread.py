@@ -7,6 +7,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Lock, Thread
 
+from inferox.engine.thread_start import start_thread
+
 _logger = logging.getLogger(__name__)
 
 
@@ -37,7 +39,8 @@ class DeliveryThread:
         """
         if not self._free.acquire(blocking=False):
             return False
-        if self._thread is None and not self._start():
+        self._thread = self._thread or start_thread(self._name, self._run)
+        if self._thread is None:
             self._free.release()
             return False
         self._given.put(deliver)
@@ -48,15 +51,6 @@ class DeliveryThread:
         if self._thread is not None:
             self._given.put(None)
             self._thread.join()
-
-    def _start(self) -> bool:
-        thread = Thread(target=self._run, name=self._name, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            return False
-        self._thread = thread
-        return True
 
     def _run(self) -> None:
         while (deliver := self._given.get()) is not None:

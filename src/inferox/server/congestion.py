@@ -46,10 +46,10 @@ class Congestion:
     overloaded, requests are admitted that expire half computed, and most of the work is lost. So the window follows the
     outcome of earlier requests. The first late request sets it to a little less than what came before that and itself,
     and every further one shrinks it, once for all requests in progress together: by a tenth, or more if it is far wider
-    than that. Slow answers shrink it too, a little each, and
-    the others widen it if it is in use: quickly once none has been slow for a while, as after a hang. Controlling a
-    quantile of latency, and not losses alone as TCP does, keeps the window right where batches have few rows: there
-    chance makes requests late however narrow it is. Until a request is late there is no limit.
+    than that. Slow answers shrink it too, a little each, and the others widen it if it is in use: quickly once none has
+    been slow for a while, as after a hang. Controlling a quantile of latency, and not losses alone as TCP does, keeps
+    the window right where batches have few rows: there chance makes requests late however narrow it is. Until a request
+    is late there is no limit.
 
     The window is for requests that may take the whole timeout. A request whose client allows only a part of it gets the
     same part of the window, and its outcome is scaled accordingly.
@@ -134,10 +134,9 @@ class Congestion:
 
     def _note_answer(self, items: int, before: _Before, scale: float) -> None:
         """Widens the window if it is in use, or shrinks it if the answer was slow because of others."""
-        now_s = self._clock()
-        self._answer_s += _SMOOTHING * (now_s - before.began_s - self._answer_s)
-        used_time = (now_s - before.began_s) * scale / self._timeout_s
-        if used_time <= _SLOW:
+        took_s = self._clock() - before.began_s
+        self._answer_s += _SMOOTHING * (took_s - self._answer_s)
+        if took_s * scale <= _SLOW * self._timeout_s:
             self._calm_items += items
             is_calm = self._calm_items > max(_CALM_ITEMS, _CALM_WINDOWS * self._window)
             if 2 * self._total * scale >= self._window:

@@ -20,8 +20,9 @@ _CHECKS: Mapping[str, Callable[[Path], object]] = {".onnx": check_onnx, ".xml": 
 
 _PREPARED_KEPT, _MOST_PREPARED = "CPU_RUNTIME_CACHE_CAPACITY", 256
 """The number of shape-specific kernels that each stream caches. OpenVINO's default is 5,000, and batches of texts keep
-having new shapes. Measured with all-MiniLM-L6-v2 from the first 50 texts to 3,000: int8 grew by 387 MiB with 5,000, by
-281 with 256, and by 254 with 64, which was 11% slower; bf16 grew by about 90 with any of them."""
+having new shapes. Measured with all-MiniLM-L6-v2 from the first 50 texts to 3,000, before sizes were rounded (see
+``round_tokens``): int8 grew by 387 MiB with 5,000, by 281 with 256, and by 254 with 64, which was 11% slower; bf16 grew
+by about 90 with any of them."""
 
 _HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", Precision.INT8: "f32"}
 """The type in which a device computes what is not quantised. By default, OpenVINO would round to its fastest."""

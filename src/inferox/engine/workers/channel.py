@@ -8,9 +8,10 @@ import struct
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from threading import Lock, Thread
+from threading import Lock
 
 from inferox.core import counted
+from inferox.engine.thread_start import start_thread
 from inferox.engine.workers.codec import Frame, MessageDecoder, encode
 from inferox.engine.workers.messages import Message
 from inferox.engine.workers.unnamed_file import close_quietly, make_file, map_file
@@ -74,9 +75,7 @@ class Channel:
             if not left:
                 return
             self._outbox.append((left, files if len(left) == len(content) else []))
-        try:
-            Thread(target=self._empty_outbox, name="inferox-send", daemon=True).start()
-        except RuntimeError:  # no thread can be started, so nothing would ever be sent again
+        if start_thread("inferox-send", self._empty_outbox) is None:  # nothing else would ever send it
             self._empty_outbox()
 
     def receive(self, *, wait: bool = True) -> list[Message]:
