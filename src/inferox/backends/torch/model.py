@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from inferox.backends.torch.builder import TorchTensorBuilder
+from inferox.backends.torch.compute_thread import ComputeThread
 from inferox.backends.torch.device import to_torch as to_torch_device
 from inferox.backends.torch.dtype import to_torch as to_torch_dtype
 from inferox.backends.torch.errors import translated
@@ -59,17 +60,29 @@ class TorchModel(Model):
         metadata: The facts about it.
         signature: The named tensors that it takes and returns.
         program: The program that computes it.
+        thread: The thread that computes it, which it closes; ``None`` if the callers' threads do, as they do on GPUs.
     """
 
-    def __init__(self, name: str, metadata: ModelMetadata, signature: Signature, program: Program) -> None:
+    def __init__(
+        self,
+        name: str,
+        metadata: ModelMetadata,
+        signature: Signature,
+        program: Program,
+        *,
+        thread: ComputeThread | None = None,
+    ) -> None:
         self._device, self._torch_builder = to_torch_device(metadata.device), TorchTensorBuilder(metadata.device)
         memory = MemoryRequirements(program.weights_bytes)
         super().__init__(name, metadata, signature, memory, builder=self._torch_builder, border=translated)
         self._program: Program | None = program
+        self._thread = thread
 
     def close(self) -> None:
         """Releases the weights. A ``forward`` in progress in another thread still completes."""
         self._program = None
+        if self._thread is not None:
+            self._thread.close()
         if self.metadata.device.kind == "cuda":
             # PyTorch would keep the memory for later tensors, unavailable to other processes.
             torch.cuda.empty_cache()
@@ -78,6 +91,11 @@ class TorchModel(Model):
         program = self._program
         if program is None:
             raise self._closed()
+        if self._thread is None:
+            return self._call(program, inputs)
+        return self._thread.run(lambda: self._call(program, inputs))
+
+    def _call(self, program: Program, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         with torch.inference_mode():
             placed = {
                 name: self._place(inputs[name], program.compute_dtype) for name in self.layout_signature.input_names

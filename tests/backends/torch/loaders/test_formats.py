@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from inferox.backends.torch.backend import TorchBackend
 from inferox.core import (
     Artifact,
     BackendUnavailableError,
-    ConfigError,
     DeviceId,
     Layout,
     LoadError,
@@ -19,7 +17,6 @@ from inferox.core import (
     ModelMetadata,
     Precision,
 )
-from inferox.machine import available_cores
 from tests.backends.torch.artifacts import AFFINE_SIGNATURE, load, make_affine, make_artifact
 
 
@@ -29,41 +26,11 @@ def scripted(tmp_path: Path) -> Artifact:
     return make_artifact(tmp_path, "torchscript", {"program": "model.pt"})
 
 
-@pytest.fixture
-def threads() -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield 2
-    torch.set_num_threads(before)
-
-
 def test_a_loaded_model_tells_where_it_came_from(scripted: Artifact) -> None:
     model = load(scripted)
     assert model.name == "small"
     assert model.signature == AFFINE_SIGNATURE
     assert model.metadata == ModelMetadata("torch", "torchscript", Precision.FP32, Layout.PADDED, DeviceId.cpu())
-
-
-def test_the_last_model_decides_for_the_process(scripted: Artifact, threads: int) -> None:
-    load(scripted, threads=1)
-    assert torch.get_num_threads() == 1
-    load(scripted, threads=threads)
-    assert torch.get_num_threads() == threads
-    load(scripted)
-    assert torch.get_num_threads() == available_cores()
-
-
-@pytest.mark.parametrize("asked", [0, -1])
-def test_fewer_threads_than_one(scripted: Artifact, asked: int, threads: int) -> None:
-    with pytest.raises(ConfigError, match=f"must be a positive integer, but is {asked}"):
-        load(scripted, threads=asked)
-    assert torch.get_num_threads() == threads
-
-
-def test_a_load_that_fails_leaves_the_threads(tmp_path: Path, threads: int) -> None:
-    with pytest.raises(LoadError):
-        load(make_artifact(tmp_path, "torchscript", {"program": "absent.pt"}), threads=1)
-    assert torch.get_num_threads() == threads
 
 
 def test_an_absent_device(scripted: Artifact) -> None:

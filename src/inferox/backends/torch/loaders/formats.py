@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 
+from inferox.backends.torch.compute_thread import ComputeThread
 from inferox.backends.torch.device import to_torch
 from inferox.backends.torch.errors import translated
 from inferox.backends.torch.loaders.aotinductor import load_aotinductor
@@ -36,8 +37,8 @@ LOADERS: dict[str, Loader] = {
 def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) -> TorchModel:
     """Loads an artifact on a device.
 
-    The number of threads is PyTorch's own setting for the whole process: the last model that was loaded decides for
-    all. A failed load does not change it.
+    On a CPU, a thread of the model's own loads and computes it, with as many threads as the options say, whatever other
+    models and the caller's own thread use.
 
     Args:
         artifact: An artifact of this backend, whose code may run if it has any.
@@ -53,14 +54,22 @@ def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) ->
     """
     threads = resolve_threads(options.threads)
     target = to_torch(device)
-    with torch.inference_mode(), translated(f"loading {options.package}", default=LoadError):
-        if artifact.trust_tier is TrustTier.CODE and "program" in artifact.files:
-            load_operators(artifact.path("program"))
-        program = LOADERS[artifact.format](artifact, target, options)
-        torch.set_num_threads(threads)
-    return TorchModel(
-        options.package,
-        ModelMetadata.of(artifact, device),
-        artifact.signature,
-        program,
-    )
+    thread = ComputeThread(f"inferox {options.package}") if device.kind == "cpu" else None
+
+    def load() -> Program:
+        with torch.inference_mode():
+            if artifact.trust_tier is TrustTier.CODE and "program" in artifact.files:
+                load_operators(artifact.path("program"))
+            program = LOADERS[artifact.format](artifact, target, options)
+            torch.get_num_threads()  # PyTorch sets a thread's number when it first needs it, and would reset it later
+            torch.set_num_threads(threads)
+        return program
+
+    try:
+        with translated(f"loading {options.package}", default=LoadError):
+            program = load() if thread is None else thread.run(load)
+    except BaseException:
+        if thread is not None:
+            thread.close()
+        raise
+    return TorchModel(options.package, ModelMetadata.of(artifact, device), artifact.signature, program, thread=thread)
