@@ -1,13 +1,14 @@
-"""Requests to worker processes while these are killed, and while rows crash them, hang or fail.
+"""Requests to worker processes while these are killed, and while rows crash them, hang, fail or take all memory.
 
     python benchmarks/faults.py PACKAGE [--backend onnxruntime] [--requests 2000] [--callers 64] [--workers 2]
         [--threads 2] [--poison 100] [--kills 60] [--only crash] [--json]
 
 The package is one of a text encoder of the BERT family. Each run answers requests of one to four texts of mixed
-lengths: undisturbed; with rows that crash the worker, hang, or raise; with one row that crashes again and again; and
-while workers are killed. It says how many ordinary requests were answered, by how much at most their vectors differ
-from those of each text alone, how many rows were refused that had to be, how long ordinary requests took, and how many
-workers were seen.
+lengths: undisturbed; with rows that crash the worker, hang, raise, give NaN, raise the error of an allocator, take
+memory until there is none, or have the worker killed as the kernel does when memory is short; with one row that crashes
+again and again; and while workers are killed. A worker may take 384 MiB beside its model. It says how many ordinary
+requests were answered, by how much at most their vectors differ from those of each text alone, how many rows were
+refused that had to be, how long ordinary requests took, and how many workers were seen.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from inferox import Engine, EngineConfig, InferoxError
 
 _HANG_LIMIT_S = 2.0
 
-RUNS = ("undisturbed", "crash", "same crash", "hang", "raise", "kills")
+RUNS = ("undisturbed", *MARKS, "same crash", "kills")
 
 
 @dataclass
@@ -104,7 +105,11 @@ def run(name: str, texts: list[str], vectors: npt.NDArray[np.float32], options: 
     print(name, file=sys.stderr)
     requests = make_requests(name, texts, options)
     config = EngineConfig(
-        isolation="process", workers=options.workers, threads=options.threads, hang_limit_s=_HANG_LIMIT_S
+        isolation="process",
+        workers=options.workers,
+        threads=options.threads,
+        hang_limit_s=_HANG_LIMIT_S,
+        refuse_non_finite=True,
     )
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - as Python puts it there
     with Engine(config) as engine:

@@ -521,7 +521,7 @@ def test_no_coroutine_waits_for_rows_that_cannot_be_made(engine: Engine, monkeyp
         return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
 
     for error in asyncio.run(ask_all()):
-        assert isinstance(error, ExecutionError)
+        assert isinstance(error, OutOfMemoryError)
         assert "encoding the items failed: MemoryError" in str(error)
 
 

@@ -276,8 +276,8 @@ def test_an_artifact_is_not_checked_for_every_row_that_fails() -> None:
     assert checks == [100, 105, 110]
 
 
-def test_an_artifact_is_not_to_blame_where_memory_is_short_or_a_row_does_not_fit() -> None:
-    short = OutOfMemoryError("no room", requested_bytes=None, free_bytes=None)
+@pytest.mark.parametrize("short", [OutOfMemoryError("", requested_bytes=None, free_bytes=None), MemoryError()])
+def test_an_artifact_is_not_to_blame_where_memory_is_short_or_a_row_does_not_fit(short: Exception) -> None:
 
     def check(_: object) -> None:
         raise short

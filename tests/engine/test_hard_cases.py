@@ -22,6 +22,7 @@ from inferox.core import (
     DeadlineExceededError,
     ExecutionError,
     InferoxError,
+    OutOfMemoryError,
     OverloadedError,
     RequestError,
     Signature,
@@ -72,7 +73,7 @@ def test_answers_that_cannot_be_collected_are_an_error_of_their_own_request(engi
     for items in ([[1], [2]], [[3]]):
         with ThreadPoolExecutor(1) as pool:
             found.append(pool.submit(asyncio.run, engine.ainfer("doubling", items)))
-    with pytest.raises(ExecutionError, match="reading the answer of 'doubling' failed: too many"):
+    with pytest.raises(OutOfMemoryError, match="reading the answer of 'doubling' failed: too many"):
         found[0].result(10)
     assert found[1].result(10).results == [6]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from inferox.batching import BatchBudget, read_budget
-from inferox.core import Batch, Layout, NonFiniteOutputError, OutOfMemoryError, Trace, span
+from inferox.core import Batch, Layout, NonFiniteOutputError, Trace, span
 from inferox.engine.artifact_cost import CostBook
 from inferox.engine.batch_memory import BatchMemory, memory_shape
 from inferox.engine.config import EngineConfig
@@ -19,19 +18,19 @@ from inferox.engine.delivery import Delivery
 from inferox.engine.encoding import Encoding
 from inferox.engine.faults import split_around_faults
 from inferox.engine.finiteness import find_non_finite, is_finite
+from inferox.engine.fitting import FittingBatches
 from inferox.engine.memory_budget import MemoryBudget
-from inferox.engine.request import Row, group_by_request
+from inferox.engine.request import Row, count_places, group_by_request
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
 from inferox.engine.suspicion import Suspicion
 from inferox.engine.token_limit import TokenLimit
 from inferox.engine.tracing import tracing_batch
+from inferox.engine.unexpected import to_failure
 from inferox.engine.watch import Watch
 from inferox.engine.workload import Workload
 from inferox.loading import TaskModel
 from inferox.tasks import RawTask
-
-_logger = logging.getLogger(__name__)
 
 HandOver = Callable[[Callable[[], Sequence[Row]]], bool]
 """Hands a delivery to another thread, if that is free; returns whether it was. The delivery itself returns the rows
@@ -89,6 +88,9 @@ class BatchExecutor:
         shape = memory_shape(loaded.signature)
         self._cost = costs.of(self.shift.metadata.artifact, self._budget.cost, shape)
         self._memory = BatchMemory(self._cost, memory, self.shift.metadata.device)
+        self._fitting = FittingBatches(
+            name, self._answer_rows, self._work_of, limit=self._limit, memory=self._memory, recorder=recorder
+        )
         self._refuses_non_finite = config.refuse_non_finite
         self._delivery = delivery
         self._recorder = recorder
@@ -158,16 +160,20 @@ class BatchExecutor:
             computed in an earlier shift than others of their request. None if ``hand_over`` took the delivery, which
             returns them then.
         """
-        needed = [row for row in rows if _is_needed(row)]
-        if not needed:
-            return []
-        try:
-            answers = self._answer_in_memory(needed)
-        except Exception as error:  # noqa: BLE001 - given to the caller whose row raises it
+        again = list[Row]()
+        while needed := [row for row in rows if _is_needed(row)]:
+            try:
+                answers, short = self._fitting.compute(needed)
+            except Exception as error:  # noqa: BLE001 - given to the caller whose row raises it
+                self._recorder.note_failure()
+                return [*again, *self._compute_apart(needed, error)]
+            deliver = partial(self._deliver, needed[: len(answers)], answers)
+            if short is None:
+                return again if not again and hand_over(deliver) else [*again, *deliver()]
             self._recorder.note_failure()
-            return self._compute_apart(needed, error)
-        deliver = partial(self._deliver, needed, answers)
-        return [] if hand_over(deliver) else deliver()
+            again += [*deliver(), *self._blame(needed[len(answers)], short)]
+            rows = needed[len(answers) + 1 :]
+        return again
 
     def _compute_apart(self, rows: Sequence[Row], error: Exception) -> list[Row]:
         """Computes rows that failed together, except those to blame, unless the artifact is; see ``compute``."""
@@ -176,7 +182,7 @@ class BatchExecutor:
         if len(rows) > 1:
             self._recorder.note_split()
         left, again = list(rows), list[Row]()
-        for part, found in split_around_faults(rows, error, self._answer_in_memory, is_needed=_is_needed):
+        for part, found in split_around_faults(rows, error, self._fitting.compute_all, is_needed=_is_needed):
             if not isinstance(found, Exception):
                 again += self._deliver(part, found)
             elif self.suspicion.confirm(found, self.loaded):  # it may have broken in the meantime
@@ -205,48 +211,14 @@ class BatchExecutor:
         # Results that an artifact computes while another thread finds it broken cannot be trusted.
         return rows if self.suspicion.is_confirmed else self._delivery.deliver(rows, answers, self.shift)
 
-    def _answer_in_memory(self, rows: Sequence[Row]) -> Sequence[Any]:
-        """Computes rows, in smaller batches if memory is short: that is not a row's fault, unless it is alone."""
-        answers: list[Any] = []
-        while left := rows[len(answers) :]:
-            most = self._count_fitting(left)
-            with self._memory.use(most, partial(self._work_of, left)) as count:
-                found = self._try_in_memory(left[:count])
-            if count == len(rows) and found is not None:
-                return found
-            if found is not None:
-                answers.extend(found)  # may be an array, to which += would add elementwise
-        return answers
-
-    def _try_in_memory(self, rows: Sequence[Row]) -> Sequence[Any] | None:
-        """Computes rows; ``None`` if the memory was short, and batches are smaller from now on."""
-        try:
-            return self._answer_rows(rows)
-        except OutOfMemoryError as error:
-            if len(rows) == 1:
-                raise
-            self._recorder.note_failure()
-            self._recorder.note_split()
-            _logger.warning("%s: %s; its rows are computed in smaller batches", self._name, error)
-            self._limit.lower(_count_places(rows))
-            return None
-
-    def _count_fitting(self, rows: Sequence[Row]) -> int:
-        """Counts the rows that fit into memory, as far as that is known: all of them at first."""
-        if _count_places(rows) <= self._limit.tokens or not self._limit.is_lowered:
-            return len(rows)
-        longest = 0
-        for count, (request, row) in enumerate(rows):
-            longest = max(longest, request.lengths[row])
-            if count and (count + 1) * longest > self._limit.tokens:
-                return count
-        return len(rows)
-
     def _answer_rows(self, rows: Sequence[Row]) -> Sequence[Any]:
-        if self._trace is None:
-            return self._compute_batch(rows)
-        with tracing_batch(self._trace, self._name, rows):
-            return self._compute_batch(rows)
+        try:
+            if self._trace is None:
+                return self._compute_batch(rows)
+            with tracing_batch(self._trace, self._name, rows):
+                return self._compute_batch(rows)
+        except MemoryError as error:  # laying out rows and decoding answers take memory as well
+            raise to_failure(f"computing {self._name!r}", error) from error
 
     def _compute_batch(self, rows: Sequence[Row]) -> Sequence[Any]:
         """Computes rows and decodes their answers."""
@@ -308,7 +280,7 @@ class BatchExecutor:
     def _work_of(self, rows: Sequence[Row], count: int | None = None) -> Workload:
         """Returns the work of computing the first rows, or all of them, including padding."""
         some = rows[:count]
-        places = _count_places(some)
+        places = count_places(some)
         is_padded = self.shift.metadata.layout is Layout.PADDED
         tokens = places if is_padded else sum(request.lengths[row] for request, row in some)
         return Workload(len(some), tokens, places * places // len(some))
@@ -332,8 +304,3 @@ def _is_needed(row: Row) -> bool:
 
 def _encoding_of(row: Row) -> Encoding:
     return row[0].encoding
-
-
-def _count_places(rows: Sequence[Row]) -> int:
-    """Counts the places of a padded batch of rows, which determine its memory."""
-    return len(rows) * max(request.lengths[row] for request, row in rows)

@@ -265,3 +265,12 @@ def group_by_request(rows: Iterable[Row]) -> dict[Request, list[int]]:
     for request, row in rows:
         groups.setdefault(request, []).append(row)
     return groups
+
+
+def count_places(rows: Sequence[Row]) -> int:
+    """Counts the places of a padded batch of rows, which determine its memory.
+
+    Args:
+        rows: The rows, at least one.
+    """
+    return len(rows) * max(request.lengths[row] for request, row in rows)

@@ -49,7 +49,7 @@ class Suspicion:
         Returns:
             Whether the artifact is to blame. A lack of memory is not its fault.
         """
-        if self._check is None or isinstance(error, RequestError | OutOfMemoryError):
+        if self._check is None or isinstance(error, RequestError | OutOfMemoryError | MemoryError):
             return False
         with self._lock:
             began_s = self._clock()
@@ -57,7 +57,7 @@ class Suspicion:
                 return self.is_confirmed
             try:
                 self._check(loaded)
-            except OutOfMemoryError:
+            except (OutOfMemoryError, MemoryError):
                 return False
             except Exception as found:  # noqa: BLE001 - whatever it is, the samples cannot be computed
                 self.is_confirmed, self.cause = True, str(found)

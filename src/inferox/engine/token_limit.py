@@ -39,6 +39,15 @@ class TokenLimit:
         with self._lock:
             self._tokens = max(1.0, min(self._tokens, tokens) / 2)
 
+    def restore(self, tokens: int) -> None:
+        """Restores the limit after a single row turned out to be the cause of what lowered it.
+
+        Args:
+            tokens: The limit before the batches with that row.
+        """
+        with self._lock:
+            self._tokens = max(self._tokens, float(min(tokens, self._most)))
+
     def raise_slowly(self) -> None:
         """Raises the limit a little after a successful batch."""
         if self.is_lowered:

@@ -78,6 +78,7 @@ def test_errors_keep_everything_that_they_say(error: InferoxError) -> None:
 def test_other_errors_become_one_of_execution() -> None:
     error = KeyError("x")
     error.__cause__ = ZeroDivisionError("by 0")
+    assert type(to_error(to_message(1, MemoryError()))) is OutOfMemoryError
     found = to_error(to_message(1, error))
     assert type(found) is ExecutionError
     assert found.message == "KeyError: 'x'"

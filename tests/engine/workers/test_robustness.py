@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from inferox import EngineConfig
-from inferox.core import DeviceId, ExecutionError, RequestError
+from inferox.core import DeviceId, ExecutionError, OutOfMemoryError, RequestError
 from inferox.engine.answer import Answer
 from inferox.engine.local import LocalHost
 from inferox.engine.model_info import ModelInfo
@@ -108,7 +108,7 @@ def test_an_answer_that_cannot_be_read_fails_its_request_alone() -> None:
     part = make_part()
     give(link, part)
     link._answer(Answered(1, [1], "a", None, 0, {}, 1, None))
-    with pytest.raises(ExecutionError, match="reading an answer failed: MemoryError") as caught:
+    with pytest.raises(OutOfMemoryError, match="reading an answer failed: MemoryError") as caught:
         part.request.future.result(0)
     assert isinstance(caught.value.__cause__, MemoryError)
 
@@ -116,7 +116,7 @@ def test_an_answer_that_cannot_be_read_fails_its_request_alone() -> None:
 def test_what_cannot_be_sent_is_no_call() -> None:
     link = make_link(raise_memory_error)
     asked = link.call(lambda number: Count(number, "model", "1"))
-    with pytest.raises(ExecutionError, match="sending a call to a worker process failed: MemoryError"):
+    with pytest.raises(OutOfMemoryError, match="sending a call to a worker process failed: MemoryError"):
         asked.result(0)
     with pytest.raises(MemoryError):
         give(link, make_part())
@@ -149,7 +149,7 @@ def test_what_cannot_be_handed_on_holds_nothing_else_up(pool: Any) -> None:
     for part in (*parts, first):
         pool._waiting.add(part)
     pool._give_out_waiting()
-    with pytest.raises(ExecutionError, match="handing it on failed: MemoryError"):
+    with pytest.raises(OutOfMemoryError, match="handing it on failed: MemoryError"):
         parts[0].request.future.result(0)
     # The highest priority comes first, and then who came first.
     assert [part.request for part in pool.handed] == [part.request for part in (first, parts[2], parts[1])]
@@ -160,13 +160,13 @@ def test_what_a_dead_worker_had_is_answered_whatever_fails(pool: Any, monkeypatc
     parts = {1: make_part(["bad"]), 2: make_part(["b"])}
     link = SimpleNamespace(bury=lambda: (parts, [], "it was ended by SIGKILL"))
     pool._end(link)
-    with pytest.raises(ExecutionError, match="handing it on failed: MemoryError"):
+    with pytest.raises(OutOfMemoryError, match="handing it on failed: MemoryError"):
         parts[1].request.future.result(0)
     assert [part.request for part in pool.handed] == [parts[2].request]
 
     monkeypatch.setattr("inferox.engine.workers.pool.tell_suspects", raise_memory_error)
     pool._end(link)
-    with pytest.raises(ExecutionError, match="it was ended by SIGKILL, and telling what it died of failed"):
+    with pytest.raises(OutOfMemoryError, match="it was ended by SIGKILL, and telling what it died of failed"):
         parts[2].request.future.result(0)
 
 

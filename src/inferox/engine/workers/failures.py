@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inferox.core import ExecutionError, InferoxError, first_line
 from inferox.core.error_facts import describe_error, kind_of, restore_error
+from inferox.engine.unexpected import to_failure
 from inferox.engine.workers.messages import Failed
 
 
@@ -12,8 +13,11 @@ def to_message(call: int, error: BaseException) -> Failed:
 
     Args:
         call: The number of the call that failed with it.
-        error: The error; one that is not Inferox's becomes an ``ExecutionError``.
+        error: The error; one that is not Inferox's becomes an ``ExecutionError``, or an ``OutOfMemoryError`` if that
+            is what it means.
     """
+    if isinstance(error, MemoryError):
+        error = to_failure("a call", error)
     kind, causes = kind_of(error), _causes_of(error)
     if kind is None or not isinstance(error, InferoxError):
         kind, error = ExecutionError, ExecutionError(f"{type(error).__name__}: {first_line(error)}")
