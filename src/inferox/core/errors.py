@@ -24,7 +24,8 @@
     │   ├── UnknownInputError     an input is missing, or not part of the signature
     │   ├── ShapeMismatchError
     │   ├── DTypeMismatchError
-    │   └── InputTooLongError
+    │   ├── InputTooLongError
+    │   └── InputTooLargeError    it takes more memory than it can ever have
     ├── CapacityError             valid, but not now
     │   ├── OverloadedError
     │   ├── DeadlineExceededError
@@ -171,10 +172,18 @@ class OutOfMemoryError(BackendError):
         message: What was being done.
         requested_bytes: The bytes requested; ``None`` if the runtime does not say.
         free_bytes: The bytes that were free on the device; ``None`` if the runtime does not say.
+        hint: What the reader can do about it.
     """
 
-    def __init__(self, message: str, *, requested_bytes: int | None, free_bytes: int | None) -> None:
-        super().__init__(message, hint="use a smaller batch, a lower precision or another device")
+    def __init__(
+        self,
+        message: str,
+        *,
+        requested_bytes: int | None,
+        free_bytes: int | None,
+        hint: str = "use a smaller batch, a lower precision or another device",
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.requested_bytes = requested_bytes
         self.free_bytes = free_bytes
 
@@ -274,6 +283,25 @@ class InputTooLongError(RequestError):
         self.length = length
         self.limit = limit
         self.unit = unit
+
+
+class InputTooLargeError(RequestError):
+    """A row takes more memory than it can ever have.
+
+    Args:
+        subject: What is too large, such as ``a row of 8,192 tokens``.
+        needed_bytes: The memory that it takes.
+        limit_bytes: The most memory that it can have.
+    """
+
+    def __init__(self, subject: str, *, needed_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"{subject} needs about {needed_bytes:,} bytes of memory beside the weights, but can have "
+            f"{limit_bytes:,} at most",
+            hint="send less in a row, or raise memory_limit_bytes or the container's limit",
+        )
+        self.needed_bytes = needed_bytes
+        self.limit_bytes = limit_bytes
 
 
 class CapacityError(InferoxError):

@@ -49,6 +49,7 @@ class Encoding:
         lengths: The number of tokens of each row; for rows without tokens, an equivalent number.
         groups: The rows that may share a batch, by what they have in common.
         made: The time span of the encoding.
+        squares: For calls, the sum of the squared lengths of the rows in each; ``None`` if each item is one row.
     """
 
     task: Task
@@ -57,6 +58,7 @@ class Encoding:
     lengths: Sequence[int]
     groups: Mapping[Hashable, Sequence[int]]
     made: Stopwatch
+    squares: Sequence[int] | None = None
 
     @classmethod
     def of(cls, task: Task, items: Sequence[Any], signature: Signature) -> Encoding:
@@ -100,7 +102,8 @@ class Encoding:
         batch = Batch.of_rows({_CALLS: np.empty(len(calls))})
         lengths = [max(1, *map(_count_tokens, call.values())) for call in calls]
         groups: dict[Hashable, Sequence[int]] = {_CALLS: range(len(calls))}
-        return cls(task, calls, batch, lengths, groups, Stopwatch(began_s, time.monotonic()))
+        squares = [length * length // task.count_batch(call) for call, length in zip(calls, lengths, strict=True)]
+        return cls(task, calls, batch, lengths, groups, Stopwatch(began_s, time.monotonic()), squares)
 
     def group_rows(self, rows: Sequence[int]) -> dict[Hashable, list[int]]:
         """Groups some of the rows.

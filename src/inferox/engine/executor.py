@@ -10,9 +10,9 @@ from itertools import groupby
 from typing import Any
 
 from inferox.batching import BatchBudget, read_budget
-from inferox.core import Batch, Layout, NonFiniteOutputError, Trace, span
+from inferox.core import SEQUENCE, Batch, InputTooLargeError, Layout, NonFiniteOutputError, Trace, span
 from inferox.engine.artifact_cost import CostBook
-from inferox.engine.batch_memory import BatchMemory, memory_shape
+from inferox.engine.batch_memory import BatchMemory, memory_shape, output_shape
 from inferox.engine.config import EngineConfig
 from inferox.engine.delivery import Delivery
 from inferox.engine.encoding import Encoding
@@ -20,7 +20,7 @@ from inferox.engine.faults import split_around_faults
 from inferox.engine.finiteness import find_non_finite, is_finite
 from inferox.engine.fitting import FittingBatches
 from inferox.engine.memory_budget import MemoryBudget
-from inferox.engine.request import Row, count_places, group_by_request
+from inferox.engine.request import Request, Row, count_places, group_by_request
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
 from inferox.engine.suspicion import Suspicion
@@ -87,7 +87,13 @@ class BatchExecutor:
         self._budget = _read_budget(loaded, config)
         shape = memory_shape(loaded.signature)
         self._cost = costs.of(self.shift.metadata.artifact, self._budget.cost, shape)
-        self._memory = BatchMemory(self._cost, memory, self.shift.metadata.device)
+        self._memory = BatchMemory(
+            self._cost,
+            memory,
+            self.shift.metadata.device,
+            outputs=output_shape(loaded.signature, has_tokens=_has_tokens(loaded)),
+            weights_bytes=loaded.model.memory_requirements().weights_bytes,
+        )
         self._fitting = FittingBatches(
             name, self._answer_rows, self._work_of, limit=self._limit, memory=self._memory, recorder=recorder
         )
@@ -147,6 +153,24 @@ class BatchExecutor:
         """
         found = self._cost.estimate_s(work, self.budget())
         return None if found is None else found[0] / min(self.loaded.model.max_concurrency, found[1])
+
+    def refuse_hopeless(self, request: Request) -> None:
+        """Refuses a request with a row that can never have enough memory.
+
+        Args:
+            request: The request.
+
+        Raises:
+            InputTooLargeError: If there is such a row; the error's ``item`` is its index.
+        """
+        is_raw = isinstance(request.encoding.task, RawTask)
+        # Of rows alike, the longest needs most; a call needs what it is made of.
+        rows = request.rows if is_raw else [max(request.rows, key=request.lengths.__getitem__)]
+        for row in rows:
+            try:
+                self._memory.refuse_hopeless(self._work_of([(request, row)]))
+            except InputTooLargeError as error:
+                raise error.at_item(row - request.rows.start) from None
 
     def compute(self, rows: Sequence[Row], hand_over: HandOver = lambda _: False) -> Sequence[Row]:
         """Computes rows and delivers the answers, or an error to requests whose rows are to blame.
@@ -280,6 +304,9 @@ class BatchExecutor:
     def _work_of(self, rows: Sequence[Row], count: int | None = None) -> Workload:
         """Returns the work of computing the first rows, or all of them, including padding."""
         some = rows[:count]
+        if isinstance(some[0][0].encoding.task, RawTask):
+            ((request, row),) = some
+            return request.work_of([row])
         places = count_places(some)
         is_padded = self.shift.metadata.layout is Layout.PADDED
         tokens = places if is_padded else sum(request.lengths[row] for request, row in some)
@@ -291,6 +318,12 @@ def _read_budget(loaded: TaskModel, config: EngineConfig) -> BatchBudget:
         return BatchBudget(1, 1)
     most_rows = min(config.max_batch_rows, loaded.task.max_rows)
     return read_budget(loaded.model, max_tokens=config.max_batch_tokens, max_rows=most_rows)
+
+
+def _has_tokens(loaded: TaskModel) -> bool:
+    """Returns whether the tokens that work is counted in are those of rows, and not what something else counts as."""
+    has_ragged = any(SEQUENCE in spec.dims for spec in loaded.signature.inputs)
+    return has_ragged and not isinstance(loaded.task, RawTask)
 
 
 def _check_samples(check: Callable[[TaskModel], None], watch: Watch, loaded: TaskModel) -> None:

@@ -66,8 +66,8 @@ class MemoryBudget:
         read_container: Reads the limit of the container; ``None`` if there is none.
 
     Attributes:
-        running_batches: The number of batches being computed.
-        begun_batches: The number of batches begun so far.
+        running: The number of batches being computed, and of models being loaded.
+        begun: The number of both begun so far.
     """
 
     def __init__(
@@ -77,8 +77,8 @@ class MemoryBudget:
         self._read_container = read_container
         self._condition = Condition()
         self._held: dict[Evictable, int] = {}
-        self._reserved_bytes = self._running_bytes = 0
-        self.running_batches = self.begun_batches = 0
+        self._reserved_bytes = self._running_bytes = self._running_batches = 0
+        self.running = self.begun = 0
 
     @contextmanager
     def reserve(self, size_bytes: int) -> Iterator[None]:
@@ -93,12 +93,13 @@ class MemoryBudget:
         with self._condition:
             self._make_room(size_bytes)
             self._reserved_bytes += size_bytes
+            self._begin()
         try:
             yield
         finally:
             with self._condition:
                 self._reserved_bytes -= size_bytes
-                self._condition.notify_all()
+                self._end()
 
     def hold(self, model: Evictable, size_bytes: int) -> None:
         """Records the memory of a model.
@@ -131,20 +132,42 @@ class MemoryBudget:
             room = self._wait_for_room(least_bytes, kept_bytes) if most_bytes else None
             taken_bytes = most_bytes if room is None else max(0, min(most_bytes, room))
             self._running_bytes += taken_bytes
-            self.running_batches += 1
-            self.begun_batches += 1
+            self._running_batches += 1
+            self._begin()
         try:
             yield room
         finally:
             with self._condition:
                 self._running_bytes -= taken_bytes
-                self.running_batches -= 1
-                self._condition.notify_all()
+                self._running_batches -= 1
+                self._end()
+
+    def most_for_batch(self, weights_bytes: int) -> int | None:
+        """Returns the most memory that a batch can ever have beside the weights; ``None`` if nothing limits it.
+
+        Args:
+            weights_bytes: The memory of the batch's model.
+        """
+        container = self._read_container()
+        with self._condition:
+            pinned_bytes = self._count_pinned()
+        mosts = [] if container is None else [container.limit_bytes]
+        if self._limit_bytes is not None:
+            mosts.append(self._limit_bytes - max(weights_bytes, pinned_bytes))
+        return min(mosts, default=None)
+
+    def _begin(self) -> None:
+        self.running += 1
+        self.begun += 1
+
+    def _end(self) -> None:
+        self.running -= 1
+        self._condition.notify_all()
 
     def _wait_for_room(self, least_bytes: int, kept_bytes: int) -> int | None:
         while (room := self._room_for_batch(kept_bytes)) is not None and room < least_bytes:
             if self._evict(wanted_too=False) is None:
-                if not self.running_batches:
+                if not self._running_batches:
                     break
                 self._condition.wait(_WAIT_S)
         return room
@@ -187,13 +210,17 @@ class MemoryBudget:
     def _refuse_if_hopeless(self, size_bytes: int) -> None:
         if self._limit_bytes is None:
             return
-        pinned_bytes = sum(held for model, held in self._held.items() if not model.can_return)
+        pinned_bytes = self._count_pinned()
         if pinned_bytes + size_bytes > self._limit_bytes:
             beside = f" beside {pinned_bytes:,} of models that cannot be loaded again" if pinned_bytes else ""
             raise ConfigError(
                 f"the model needs about {size_bytes:,} bytes{beside}, but memory_limit_bytes is {self._limit_bytes:,}",
                 hint="raise memory_limit_bytes, or load a smaller model or precision",
             )
+
+    def _count_pinned(self) -> int:
+        """Counts the memory of models that cannot be loaded again, and so stay."""
+        return sum(held for model, held in self._held.items() if not model.can_return)
 
     def _evict(self, *, wanted_too: bool) -> int | None:
         """Evicts one model, an idle one if possible, and returns the memory that it held; ``None`` if none can be."""

@@ -119,7 +119,7 @@ class Request:
         self.waiting = {
             group: sorted(some, key=self.lengths.__getitem__) for group, some in encoding.group_rows(rows).items()
         }
-        self.waiting_work = Workload.of_lengths(self.lengths[rows.start : rows.stop])
+        self.waiting_work = self.work_of(rows)
         self.served_tokens, self.since_s = 0.0, arrived_s
         self._uncounted, self._uncounted_share = 0, 0.0
         self.keys: Sequence[bytes] | None = None
@@ -193,7 +193,11 @@ class Request:
         Args:
             rows: The rows.
         """
-        return Workload.of_lengths(self.lengths[row] for row in rows)
+        squares = self.encoding.squares
+        if squares is None:
+            return Workload.of_lengths(self.lengths[row] for row in rows)
+        some = list(rows)
+        return Workload(len(some), sum(self.lengths[row] for row in some), sum(squares[row] for row in some))
 
     def key_of(self, row: int) -> RowKey:
         """Returns the key of a row, which rows with the same answer share.

@@ -209,6 +209,7 @@ class ModelRunner(ServedModel):
             may_compute: Whether it may be computed on this thread if nobody else waits.
 
         Raises:
+            InputTooLargeError: If a row can never have enough memory.
             CapacityError: If it is refused.
             ExecutionError: If a model makes it while computing, or no thread can be started.
         """
@@ -218,6 +219,7 @@ class ModelRunner(ServedModel):
         self._identify(request)
         if request.is_over():
             return
+        self._lineup.current.refuse_hopeless(request)
         # A caller with a deadline must be able to stop waiting.
         may_pass = may_compute and request.options.deadline_s is None
         parts = self._queue.take_alone(request, self._lineup.budget()) if may_pass else None

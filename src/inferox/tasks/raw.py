@@ -132,6 +132,16 @@ class RawTask(Task):
         """The number of rows of a call; see ``Task``."""
         return len(next(iter(item.values())))
 
+    def count_batch(self, call: Arrays) -> int:
+        """Returns the extent of a call's batch dim; 1 if its inputs have none, or it is empty.
+
+        Args:
+            call: The call, as ``read_calls`` returned it.
+        """
+        batched = [spec for spec in self._signature.inputs if BATCH in spec.dims]
+        extents: list[int] = [call[spec.name].shape[spec.dims.index(BATCH)] for spec in batched]
+        return max([1, *extents])
+
     def calibration_items(self) -> list[dict[str, npt.NDArray[Any]]]:
         """Makes random tensors like the samples, and others; see ``Task``."""
         random = np.random.default_rng(1)
