@@ -153,6 +153,30 @@ def test_a_batch_has_what_the_container_has_left_and_the_runtime_kept() -> None:
     assert (budget.running, budget.begun) == (0, 2)
 
 
+def test_batches_that_run_together_do_not_each_take_all_that_the_container_has_left() -> None:
+    budget = MemoryBudget(None, read_container=lambda: MemoryLimit(1000, 100))
+    with budget.computing(100, 600) as room, budget.computing(100, 600) as beside:
+        assert (room, beside) == (900, 300)
+
+
+@given(sharers=st.integers(1, 8), used=st.integers(0, 1000), least=st.integers(0, 400), most=st.integers(1, 1000))
+def test_processes_share_what_the_container_has_left(sharers: int, used: int, least: int, most: int) -> None:
+    """All begin at the same moment, before any has taken what it will."""
+    budgets = [
+        MemoryBudget(None, sharers=sharers, read_container=lambda: MemoryLimit(1000, used)) for _ in range(sharers)
+    ]
+    rooms = []
+    for budget in budgets:
+        with budget.computing(least, most) as room:
+            assert room is not None
+            rooms.append(room)
+    if least * sharers <= 1000 - used:
+        assert all(room >= least for room in rooms)
+        assert sum(rooms) <= 1000 - used
+    else:  # a row that needs more than its share has it, if it is there
+        assert all(room == min(least, 1000 - used) for room in rooms)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_container_divides_and_refuses_as_well(
     hungry: HungryModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int

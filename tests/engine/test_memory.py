@@ -259,5 +259,5 @@ def test_limits_that_are_wrong(limit: Any) -> None:
 
 def test_workers_share_what_there_is() -> None:
     config = EngineConfig(isolation="process", workers=3, threads=7, memory_limit_bytes=3100).of_worker()
-    assert (config.isolation, config.workers, config.threads, config.memory_limit_bytes) == ("process", 1, 2, 1033)
+    assert (config.isolation, config.workers, config.threads, config.memory_limit_bytes) == ("process", 3, 2, 1033)
     assert EngineConfig(isolation="process", workers=2, threads=1).of_worker().memory_limit_bytes is None

@@ -100,7 +100,7 @@ class EngineConfig:
             )
 
     def of_worker(self) -> EngineConfig:
-        """Returns the settings of one worker process, with its share of the threads and the memory."""
+        """Returns the settings of one of ``workers`` processes, with its share of the threads and the memory."""
         threads = max(1, resolve_threads(self.threads) // self.workers)
         memory = self.memory_limit_bytes and max(1, self.memory_limit_bytes // self.workers)
-        return replace(self, workers=1, threads=threads, memory_limit_bytes=memory)
+        return replace(self, threads=threads, memory_limit_bytes=memory)

@@ -31,7 +31,7 @@ class LocalHost(ModelHost):
         self._config = config
         self.trace = Trace() if config.profiling else None
         self._make_watch = make_watch
-        self._memory = MemoryBudget(config.memory_limit_bytes)
+        self._memory = MemoryBudget(config.memory_limit_bytes, sharers=config.workers)
         self._lock = Lock()
         self._turns: defaultdict[DeviceId, Turns] = defaultdict(Turns)
 

@@ -63,6 +63,7 @@ class MemoryBudget:
 
     Args:
         limit_bytes: The most memory of all models and their batches; ``None`` for no limit.
+        sharers: The number of processes that compute batches in the same container, this one included.
         read_container: Reads the limit of the container; ``None`` if there is none.
 
     Attributes:
@@ -71,9 +72,14 @@ class MemoryBudget:
     """
 
     def __init__(
-        self, limit_bytes: int | None, *, read_container: Callable[[], MemoryLimit | None] = memory_limit
+        self,
+        limit_bytes: int | None,
+        *,
+        sharers: int = 1,
+        read_container: Callable[[], MemoryLimit | None] = memory_limit,
     ) -> None:
         self._limit_bytes = limit_bytes
+        self._sharers = sharers
         self._read_container = read_container
         self._condition = Condition()
         self._held: dict[Evictable, int] = {}
@@ -126,7 +132,8 @@ class MemoryBudget:
             kept_bytes: The part of that which its runtime has kept from earlier batches.
 
         Yields:
-            The memory that it may take; ``None`` if nothing limits it.
+            The memory that it may take: of what the container has left, its share, or the least if that is more;
+            ``None`` if nothing limits it.
         """
         with self._condition:
             room = self._wait_for_room(least_bytes, kept_bytes) if most_bytes else None
@@ -165,22 +172,26 @@ class MemoryBudget:
         self._condition.notify_all()
 
     def _wait_for_room(self, least_bytes: int, kept_bytes: int) -> int | None:
-        while (room := self._room_for_batch(kept_bytes)) is not None and room < least_bytes:
+        """Waits until there is the least memory; returns what the batch may take, ``None`` if nothing limits it."""
+        while (rooms := self._rooms_for_batch(kept_bytes)) is not None and rooms[0] < least_bytes:
             if self._evict(wanted_too=False) is None:
                 if not self._running_batches:
                     break
                 self._condition.wait(_WAIT_S)
-        return room
+        return None if rooms is None else max(rooms[1], min(rooms[0], least_bytes))
 
-    def _room_for_batch(self, kept_bytes: int) -> int | None:
-        """Returns the memory that a batch may take; ``None`` if nothing limits it."""
-        rooms, container = [], self._read_container()
+    def _rooms_for_batch(self, kept_bytes: int) -> tuple[int, int] | None:
+        """Returns the memory that there is for a row, and the share of a batch; ``None`` if nothing limits it."""
+        rooms, container = list[tuple[int, int]](), self._read_container()
         if container is not None:
-            rooms.append(container.limit_bytes - container.used_bytes + kept_bytes)
+            free_bytes = container.limit_bytes - container.used_bytes
+            # Batches that run may not have taken yet what they will. What they have taken counts twice until they end.
+            share_bytes = (free_bytes - self._running_bytes) // self._sharers
+            rooms.append((free_bytes + kept_bytes, share_bytes + kept_bytes))
         if self._limit_bytes is not None:
             held_bytes = sum(self._held.values()) + self._reserved_bytes + self._running_bytes
-            rooms.append(self._limit_bytes - held_bytes)
-        return min(rooms, default=None)
+            rooms.append((self._limit_bytes - held_bytes, self._limit_bytes - held_bytes))
+        return (min(of_row for of_row, _ in rooms), min(share for _, share in rooms)) if rooms else None
 
     def _make_room(self, size_bytes: int) -> None:
         container, freed_bytes = self._read_container(), 0
