@@ -102,7 +102,7 @@ def test_names_that_collide(tmp_path: Path, names: list[str]) -> None:
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFDIR, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK])
 def test_links_and_special_files(tmp_path: Path, kind: int) -> None:
-    with pytest.raises(UnsafePathError, match="not a regular file"):
+    with pytest.raises(UnsafePathError, match="must be a regular file"):
         opens(make_zip(tmp_path / "x.mlpkg", [member("a", b"/etc/passwd", mode=kind | 0o777)]))
 
 
@@ -316,7 +316,7 @@ def test_a_zip_that_was_written_as_a_stream(tmp_path: Path) -> None:
     with zipfile.ZipFile(buffer, "w") as bundle:
         bundle.writestr("metadata.json", "{}")
     (tmp_path / "x.mlpkg").write_bytes(buffer.getvalue())
-    with pytest.raises(UnsafePathError, match="its size comes after it"):
+    with pytest.raises(UnsafePathError, match="zip flags that packages do not use"):
         opens(tmp_path / "x.mlpkg")
 
 

@@ -129,9 +129,9 @@ DAMAGES: dict[str, tuple[type[InferoxError], str, Callable[[Path], Any]]] = {
         "does not list",
         lambda p: edit_model_info(p, lambda d: d["artifacts"][0]["files"].update(weights="other")),
     ),
-    "two artifacts of one name": (
+    "two artifacts with the same name": (
         ManifestError,
-        "one name",
+        "the same name",
         lambda p: edit_model_info(p, lambda d: d["artifacts"].append(d["artifacts"][0])),
     ),
     "an unknown precision": (

@@ -26,7 +26,7 @@ def signed(run: Run, packages: dict[str, Path], tmp_path: Path) -> tuple[Path, P
     assert done.code == 0, done.err
     assert done.out.startswith(f"signed {package}: {package}.sig, key ")
     again = run("sign", package, "--key", private)
-    assert (again.code, "exists already" in again.err) == (2, True)
+    assert (again.code, "already exists" in again.err) == (2, True)
     assert run("sign", package, "--key", private, "--force").code == 0
     return Path(package), public
 

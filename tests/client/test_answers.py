@@ -189,7 +189,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 FACTS = st.dictionaries(
-    st.sampled_from(["message", "hint", "item", "_item_label", "subject", "dtype", "at_item", "length", "args"])
+    st.sampled_from(["message", "hint", "item", "item_label", "subject", "dtype", "at_item", "length", "args"])
     | st.sampled_from(["retry_after_s", "__class__", "naming_item", "with_traceback"]),
     JSON | st.sampled_from(["text {}", 1, {"dtype": "no such type"}, {"dtype": []}]),
     max_size=6,

@@ -69,11 +69,11 @@ CALLS: list[tuple[str, Callable[[AsyncClient], Awaitable[Any]]]] = [
     ("must be JSON values", lambda client: client.infer("m", {"x": [1]}, parameters={"a": NAN})),
     ("input 'x' must be an array", lambda client: client.infer("m", {"x": [[1], [1, 2]]})),
     ("input 'x' must hold texts or bytes", lambda client: client.infer("m", {"x": {1: 2}})),  # type: ignore[dict-item]
-    ("expected a list of items, got a value of the type int", lambda client: client.embed(5)),  # type: ignore[arg-type]
-    ("expected a list of items, got a value of the type int", lambda client: client.classify(5)),  # type: ignore[arg-type]
-    ("expected a list of items, got a value of the type ndarray", lambda client: client.embed(np.array("a"))),
+    ("expected a list of items, but got a value of the type int", lambda client: client.embed(5)),  # type: ignore[arg-type]
+    ("expected a list of items, but got a value of the type int", lambda client: client.classify(5)),  # type: ignore[arg-type]
+    ("expected a list of items, but got a value of the type ndarray", lambda client: client.embed(np.array("a"))),
     ("text 0", lambda client: client.token_classify([None])),  # type: ignore[list-item]
-    ("expected a list of documents, got a value of the type NoneType", lambda client: client.rerank("a", None)),  # type: ignore[arg-type]
+    ("expected a list of documents, but got a value of the type NoneType", lambda client: client.rerank("a", None)),  # type: ignore[arg-type]
     ("top_k must be", lambda client: client.rerank("a", ["b"], top_k=1.5)),  # type: ignore[arg-type]
     ("top_k must be", lambda client: client.rerank("a", ["b"], top_k=True)),
     ("the first text of pair 0", lambda client: client.rerank(5, ["b"])),  # type: ignore[arg-type]

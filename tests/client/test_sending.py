@@ -217,7 +217,7 @@ def test_the_first_failure_ends_the_call_and_names_the_row() -> None:
             "message": "text 1 has 9 tokens",
             "hint": None,
             "item": 1,
-            "_item_label": "text {}",
+            "item_label": "text {}",
             "subject": "text 1",
             "length": 9,
             "limit": 8,
@@ -297,8 +297,8 @@ def test_what_is_no_answer_is_refused(answer: Reply) -> None:
     [
         {"kind": "SystemExit", "facts": {"message": "a"}},
         {"kind": "printable", "facts": {"message": "a"}},
-        {"kind": "RequestError", "facts": {"message": 7, "hint": [], "item": "x", "_item_label": "{:>99999999999}"}},
-        {"kind": "RequestError", "facts": {"message": "\x1b[2J", "item": 1, "_item_label": "{0.__class__}"}},
+        {"kind": "RequestError", "facts": {"message": 7, "hint": [], "item": "x", "item_label": "{:>99999999999}"}},
+        {"kind": "RequestError", "facts": {"message": "\x1b[2J", "item": 1, "item_label": "{0.__class__}"}},
         {"kind": "RequestError", "facts": {"__class__": "a", "__cause__": 1, "not a name": 2}},
     ],
 )

@@ -133,7 +133,7 @@ def load_a_folder(_: pytest.MonkeyPatch) -> object:
     return inferox.load("all-MiniLM-L6-v2")
 
 
-@provoking("… is not a package, or is damaged: it does not begin as an archive")
+@provoking("… is not a package, or is damaged: it does not begin like an archive")
 def load_a_pointer(_: pytest.MonkeyPatch) -> object:
     Path("pointer.mlpkg").write_text("version https://git-lfs.github.com/spec/v1\n", encoding="utf-8")
     return inferox.load("pointer.mlpkg")
@@ -170,13 +170,13 @@ CASES |= {
     "the package lacks files that it lists: …": on_changed(lambda path: (path / "samples.safetensors").unlink()),
     "the package has files that it does not list: …": on_changed(lambda path: (path / "notes.txt").touch()),
     "there is no …": lambda _: inferox.pack("all-MiniLM", "new.mlpkg"),
-    "… exists already": lambda _: inferox.pack("all-MiniLM-L6-v2", "minilm.mlpkg"),
+    "… already exists": lambda _: inferox.pack("all-MiniLM-L6-v2", "minilm.mlpkg"),
     "the module … gives no example inputs, which show what the module takes": (
         lambda _: make_linear(example_inputs=None)
     ),
     "dims are given for y, but the model takes x": lambda _: make_linear(dims={"y": ("batch", 4)}),
     "the dims of x are [...], but its example has the shape [2, 4]": lambda _: make_linear(dims={"x": ("batch",)}),
-    "'…' is packed for the task embed, and rerank was requested": on_minilm(lambda model: model.rerank("a", ["b"])),
+    "'…' is packed for the task embed, but rerank was requested": on_minilm(lambda model: model.rerank("a", ["b"])),
     "text 0 has … tokens, but the model takes … at most": on_minilm(
         lambda model: model.embed(["word " * 600], truncate="error")
     ),

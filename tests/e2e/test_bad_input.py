@@ -60,7 +60,7 @@ def test_packing_what_is_no_model(run: Run, tmp_path: Path) -> None:
 def test_packing_over_something_that_exists(run: Run, minilm_directory: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.mlpkg"
     path.write_text("mine")
-    fails(run("pack", minilm_directory, "-o", path), 2, "exists already", "--force")
+    fails(run("pack", minilm_directory, "-o", path), 2, "already exists", "--force")
     assert path.read_text() == "mine"
 
 

@@ -92,7 +92,7 @@ def test_a_call_that_does_not_fit_is_refused_while_another_is_computed(
         assert caught.value.item == 1
         with pytest.raises(ConfigError, match="truncate must be one of error, warn, cut, but is 'nonsense'"):
             ask(engine, [call(1)], truncate="nonsense")
-        with pytest.raises(RequestError, match="the task raw has no prompts, and 'query' was requested"):
+        with pytest.raises(RequestError, match="the task raw has no prompts, but 'query' was requested"):
             ask(engine, [call(1)], prompt="query")
         model.may_go.set()
         assert waits.result(10).results[0]["doubled"].tolist() == [[2]]

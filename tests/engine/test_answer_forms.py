@@ -65,7 +65,7 @@ def test_vectors_of_tokens_beside_those_of_texts(engine: Engine) -> None:
 
 
 def test_what_has_one_form_alone(engine: Engine) -> None:
-    with pytest.raises(RequestError, match="token-classify gives its answers in one form alone"):
+    with pytest.raises(RequestError, match="token-classify gives its answers in only one form"):
         engine.infer("token-classify", TEXTS, unscaled=True)
 
 

@@ -171,7 +171,7 @@ def test_a_stream_gives_what_comes_before_an_item_that_is_refused(engine: Engine
     assert found == double(["a"] * 20)
     with pytest.raises(ConfigError, match="chunk must be a positive integer"):
         engine.stream("doubling", ["a"], chunk=0)
-    with pytest.raises(RequestError, match="expected items, but got a single one"):
+    with pytest.raises(RequestError, match="expected several items, but got a single one"):
         engine.stream("doubling", "a text")  # whose characters would be the items
 
 

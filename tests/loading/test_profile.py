@@ -216,7 +216,7 @@ def test_what_was_measured_under_the_name_that_is_asked_for_comes_first(tmp_path
     ("changes", "reason"),
     [
         ({"machine": "another"}, "on another machine"),
-        ({"digest": "cd" * 32}, "of another package"),
+        ({"digest": "cd" * 32}, "for another package"),
         ({"threads": 3}, "with 3 threads"),
     ],
 )

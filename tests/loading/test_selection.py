@@ -139,7 +139,7 @@ def test_quality(requirements: dict[str, Any], allowed: set[str]) -> None:
 @pytest.mark.parametrize("quality", ["exact", "close", "quantized"])
 def test_what_was_not_measured_will_not_do_where_a_quality_is_asked_for(quality: str) -> None:
     artifact = make_artifact("echo")
-    reason = f"its parity is not known, and {quality} is requested"
+    reason = f"its parity is not known, but {quality} is required"
     assert reasons(artifact, quality=quality) == {artifact.name: reason}
     assert reasons(artifact) == reasons(artifact, precision="fp32") == {artifact.name: None}
     assert reasons(artifact, to_measure=True) == {artifact.name: None}

@@ -74,8 +74,8 @@ NO_PACKAGES: dict[str, tuple[type[PackageError], str, Callable[[Path], object]]]
     "nothing": (PackageError, "there is no package at", lambda _: None),
     "an empty folder": (PackageError, "it has no metadata.json", Path.mkdir),
     "a model directory": (PackageError, "is a model directory, not a package.*inferox pack", make_model_directory),
-    "an empty file": (IntegrityError, "does not begin as an archive", lambda path: path.write_bytes(b"")),
-    "weights": (IntegrityError, "does not begin as an archive", lambda path: path.write_bytes(bytes(1000))),
+    "an empty file": (IntegrityError, "does not begin like an archive", lambda path: path.write_bytes(b"")),
+    "weights": (IntegrityError, "does not begin like an archive", lambda path: path.write_bytes(bytes(1000))),
     "a pipe": (PackageError, "there is no package at", os.mkfifo),
     "a link to nothing": (PackageError, "there is no package at", lambda path: path.symlink_to("nowhere")),
     "a link to itself": (PackageError, "there is no package at|cannot be read", lambda path: path.symlink_to(path)),
@@ -100,7 +100,7 @@ def test_paths_that_lead_to_no_package(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        (None, "by the path of a folder or of an .mlpkg file, but got a value of the type NoneType"),
+        (None, "as the path of a folder or of an .mlpkg file, but got a value of the type NoneType"),
         (b"p.mlpkg", "but got a value of the type bytes"),
         (
             "hf://org/name",

@@ -254,7 +254,7 @@ def test_packages_in_use_beyond_the_limit_are_said(
     del first
     with caplog.at_level(logging.INFO):
         open_package(write_package(tmp_path / "small.mlpkg", weights=b"small"))
-    assert "the store is full: small, " in caplog.messages[-1]
+    assert "the store is full: removed small, " in caplog.messages[-1]
     assert first_digest not in names(store)
 
 

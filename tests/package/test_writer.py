@@ -48,7 +48,7 @@ def test_an_archive_is_the_same_bytes_each_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_what_exists_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
     write_package(tmp_path / name)
-    with pytest.raises(ConfigError, match="exists already"):
+    with pytest.raises(ConfigError, match="already exists"):
         PackageWriter(tmp_path / name)
     write_package(tmp_path / name, force=True, weights=b"new")
     assert open_package(tmp_path / name).artifacts[0].path("weights").read_bytes() == b"new"
@@ -73,7 +73,7 @@ def test_force_replaces_nothing_but_a_package(tmp_path: Path, kind: str) -> None
 def test_force_replaces_no_package_that_holds_something_of_the_users(tmp_path: Path) -> None:
     package = write_package(tmp_path / "p")
     (package / "thesis.txt").write_text("years of work")
-    with pytest.raises(ConfigError, match="or holds more than one, and is not replaced"):
+    with pytest.raises(ConfigError, match="or has other files in it, and is not replaced"):
         PackageWriter(package, force=True)
     assert (package / "thesis.txt").read_text() == "years of work"
 
@@ -93,7 +93,7 @@ def test_what_came_to_lie_there_in_the_meantime_is_kept(tmp_path: Path, name: st
         (tmp_path / name).mkdir()
         (tmp_path / name / "thesis.txt").write_text("years of work")
 
-    with pytest.raises(ConfigError, match="is not replaced" if force else "exists already"):
+    with pytest.raises(ConfigError, match="is not replaced" if force else "already exists"):
         write_package(tmp_path / name, force=force, before_commit=interfere)
     assert [path.name for path in (tmp_path / name).iterdir()] == ["thesis.txt"]
     assert list(tmp_path.iterdir()) == [tmp_path / name]
@@ -226,7 +226,7 @@ for step in range(1, 5000):
         try:
             PackageWriter(output)
         except ConfigError as error:
-            assert "exists already" in str(error), (step, error)
+            assert "already exists" in str(error), (step, error)
     weights = open_package(output).artifacts[0].path("weights").read_bytes()
     assert weights in (OLD, NEW), step
     found.add(weights)
@@ -320,7 +320,7 @@ def test_a_reader_says_where_what_was_moved_aside_lies_and_leaves_it_there(tmp_p
 
 def test_a_writer_brings_back_what_was_moved_aside(tmp_path: Path) -> None:
     leave_replaced(tmp_path, GONE)
-    with pytest.raises(ConfigError, match="exists already"):
+    with pytest.raises(ConfigError, match="already exists"):
         PackageWriter(tmp_path / "p")
     assert list(tmp_path.iterdir()) == [tmp_path / "p"]
 

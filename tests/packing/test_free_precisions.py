@@ -177,7 +177,7 @@ def test_bf16_of_openvino_comes_by_itself(source: Path, tmp_path: Path) -> None:
     )
     with inferox.load(tmp_path / "p", threads=1, quality="exact") as model:
         assert model.metadata.precision is Precision.FP32
-        assert model.metadata.rejected[BF16] == "its parity is close, and exact is requested"
+        assert model.metadata.rejected[BF16] == "its parity is close, but exact is required"
     # Where it is not close on this machine, whatever it was where it was packed, it is not taken.
     save(replace(fast, classes={**fast.classes, BF16: ParityClass.QUANTIZED}))
     with inferox.load(tmp_path / "p", threads=1) as model:
@@ -221,7 +221,7 @@ def test_a_processor_without_bf16_writes_it_for_others(
     # On another machine nothing is known of it until it is measured there.
     use_processor(monkeypatch, frozenset({"amx_bf16"}))
     monkeypatch.setenv("INFEROX_STORE", str(tmp_path / "elsewhere"))
-    nothing = f"it was not measured where it was packed ({LACKING}), nor here, which 'inferox tune' would do"
+    nothing = f"it was not measured where it was packed ({LACKING}), nor here ('inferox tune' measures it)"
     for quality in (None, "exact", "close", "quantized"):
         found = {item.artifact: item.reason for item in explain(path, quality=quality, threads=1).verdicts}
         assert found[BF16] == nothing

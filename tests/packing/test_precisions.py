@@ -217,7 +217,7 @@ def test_quality_decides_whether_eight_bits_will_do(quantized: tuple[Path, infer
         assert "quality" in model.metadata.rejected["openvino/openvino-ir/int8/packed"]
     with pytest.raises(ConfigError, match="there is no quality 'best'"):
         inferox.load(path, quality="best")
-    with pytest.raises(inferox.InferoxError, match="exact is requested"):
+    with pytest.raises(inferox.InferoxError, match="exact is required"):
         inferox.load(path, precision="int8", quality="exact")
 
 

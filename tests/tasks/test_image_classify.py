@@ -202,7 +202,7 @@ def test_many_images_are_prepared_by_and_by(tmp_path: Path, monkeypatch: pytest.
 def test_a_single_image_is_refused(tmp_path: Path, items: Any) -> None:
     _, task = open_classifier(tmp_path, save_vit(tmp_path))
 
-    with pytest.raises(RequestError, match="expected a list of images, got a single one"):
+    with pytest.raises(RequestError, match="expected a list of images, but got a single one"):
         task.encode(items)
 
 
@@ -243,7 +243,7 @@ def test_images_that_keep_their_proportions_are_refused_where_the_model_has_one_
     image = {"resample": 2, "size": {"shortest_edge": 32}}
     options = {"labels": ["a", "b", "c"], "activation": "softmax", "image": image}
 
-    with pytest.raises(ManifestError, match=r"images keep their proportions .* the model takes 32 by 32 alone"):
+    with pytest.raises(ManifestError, match=r"images keep their proportions .* the model takes only 32 by 32"):
         open_task("image-classify", options, Path(), signature())
 
 

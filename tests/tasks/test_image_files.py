@@ -235,7 +235,7 @@ def test_old_files_equal_transformers(tmp_path: Path, stated: dict[str, Any], mo
         (None, PackageError, r"there is no preprocessor_config\.json"),
         ("[]", PackageError, r"preprocessor_config\.json must be a JSON object"),
         ("{", PackageError, r"preprocessor_config\.json is not JSON"),
-        ('{"image_processor_type": "DonutImageProcessor"}', ConfigError, "asks for DonutImageProcessor, which"),
+        ('{"image_processor_type": "DonutImageProcessor"}', ConfigError, "names DonutImageProcessor, but"),
         (
             '{"image_processor_type": "ViTImageProcessor", "do_thumbnail": true, "crop_pct": 0.9}',
             ConfigError,
@@ -276,7 +276,7 @@ def test_old_files_equal_transformers(tmp_path: Path, stated: dict[str, Any], mo
         (
             '{"image_processor_type": "ViTImageProcessor", "resample": null}',
             ConfigError,
-            "is true, and resample is null",
+            "is true, but resample is null",
         ),
         (
             '{"image_processor_type": "PoolFormerImageProcessor", "crop_pct": 0}',
@@ -286,7 +286,7 @@ def test_old_files_equal_transformers(tmp_path: Path, stated: dict[str, Any], mo
         (
             '{"image_processor_type": "TimmWrapperImageProcessor"}',
             ConfigError,
-            "asks for TimmWrapperImageProcessor, which",
+            "names TimmWrapperImageProcessor, but",
         ),
         (
             '{"image_processor_type": "ConvNextImageProcessor", "size": {"height": 2, "width": 3}}',

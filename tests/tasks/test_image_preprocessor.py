@@ -48,7 +48,7 @@ def test_an_image_that_is_too_large_half_way_is_refused() -> None:
 
 
 def test_a_tensor_that_would_grow_too_large_is_refused() -> None:
-    with pytest.raises(RequestError, match="it becomes 4097 by 4096, and at most 16777216 pixels are computed"):
+    with pytest.raises(RequestError, match="it becomes 4097 by 4096, but at most 16777216 pixels are computed"):
         ImagePreprocessor({"resample": 2})(np.zeros((4097, 4096, 3), dtype=np.uint8), "it")
 
 
@@ -86,7 +86,7 @@ def test_an_image_that_would_vanish_is_refused(size: dict[str, int], shape: tupl
 
 
 def test_an_image_that_is_larger_than_its_padding_is_refused() -> None:
-    with pytest.raises(RequestError, match="it is 5 by 6 where the model pads it to 6 by 5"):
+    with pytest.raises(RequestError, match="it is 5 by 6, but the model pads it to 6 by 5"):
         ImagePreprocessor({"pad_size": {"height": 6, "width": 5}, "resample": 2})(picture(5, 6), "it")
 
 
@@ -115,7 +115,7 @@ def test_an_image_that_is_larger_than_its_padding_is_refused() -> None:
         ({"mean": [1, 1, 2], "std": [1e-50, 1, 1]}, "'std' must be numbers above 0"),
         ({"mean": [1, 1, 2], "std": [1e-45, 1, 1]}, "give values beyond fp32"),
         ({"std_again": [0, 1, 1]}, "'std_again' must be numbers above 0"),
-        ({"rescale_factor": 10**400}, "'rescale_factor' must be a number of 64 bits"),
+        ({"rescale_factor": 10**400}, "'rescale_factor' must be a 64-bit integer"),
         ({"rescale_factor": math.nan}, "'rescale_factor' must be a finite number"),
         ({"rescale_factor": 1e300}, "give values beyond fp32"),
         ({"rescale_offset": -math.inf}, "'rescale_offset' must be a finite number"),

@@ -142,7 +142,7 @@ def test_an_unknown_activation_is_refused(tokenizer_directory: Path, tmp_path: P
 
     with pytest.raises(ConfigError, match="Hardshrink, which the task rerank does not compute"):
         choose_task(tmp_path, {"num_labels": 1, "sentence_transformers": settings}, None, task="rerank")
-    with pytest.raises(ManifestError, match="'hardshrink' is not an activation function"):
+    with pytest.raises(ManifestError, match=r"'activation' must be one of .*, but is 'hardshrink'"):
         open_task("rerank", {"activation": "hardshrink"}, tokenizer_directory, text_signature(logits(1)))
 
 
@@ -237,10 +237,13 @@ def test_layers_of_its_own_equal_cross_encoder(
             lambda: [Pooling(16), score_layer(16, 3)],
             "2_Dense/config.json sets 'out_features' to 3, but the task rerank",
         ),
-        (lambda: [Pooling(16)], "modules.json lists Transformer, Pooling, of which none gives scores"),
+        (
+            lambda: [Pooling(16)],
+            "modules.json lists Transformer, Pooling; the last must be a Dense that computes the scores",
+        ),
         (lambda: [Pooling(16), score_layer(16), Normalize()], "lists Transformer, Pooling, Dense, Normalize, of which"),
         (lambda: [Pooling(16), score_layer(16, output="sentence_embedding")], "'module_output_name' to 'sentence_emb"),
-        (lambda: [score_layer(16)], "modules.json lists Transformer, Dense; what is supported is one Transformer, one"),
+        (lambda: [score_layer(16)], "modules.json lists Transformer, Dense; it must list one Transformer, one"),
     ],
 )
 def test_layers_that_give_no_score_are_refused(encoder: Transformer, tmp_path: Path, layers: Any, message: str) -> None:

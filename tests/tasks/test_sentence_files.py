@@ -1,4 +1,4 @@
-"""Every setting of sentence-transformers is honoured, means nothing to the numbers, or is refused by its name."""
+"""Every setting of sentence-transformers is honoured, has no effect on the numbers, or is refused by name."""
 
 from __future__ import annotations
 
@@ -236,7 +236,12 @@ def test_modules_are_refused(
 @pytest.mark.parametrize(
     ("folder", "changes", "error", "message"),
     [
-        ("1_Pooling", {"pooling_mode": "median"}, ConfigError, "sets 'pooling_mode' to 'median'; known are cls, max"),
+        (
+            "1_Pooling",
+            {"pooling_mode": "median"},
+            ConfigError,
+            "sets 'pooling_mode' to 'median', which is not one of cls, max",
+        ),
         ("1_Pooling", {"pooling_mode": []}, ConfigError, "sets 'pooling_mode' to []"),
         ("1_Pooling", {"pooling_mode_cls_token": "yes"}, ManifestError, "'pooling_mode_cls_token' to true or false"),
         ("1_Pooling", {"include_prompt": 0}, ManifestError, "'include_prompt' to true or false"),
@@ -247,7 +252,7 @@ def test_modules_are_refused(
         ("2_Dense", {"module_input_name": "token_embeddings"}, ConfigError, "'module_input_name' to 'token_embed"),
         ("2_Dense", {"module_output_name": "scores"}, ConfigError, "'module_output_name' to 'scores'"),
         ("2_Dense", {"use_spectral_norm": True}, ConfigError, "has the key 'use_spectral_norm' (True)"),
-        ("2_Dense", {"in_features": "4"}, ManifestError, "must set 'in_features' to an integer, and sets '4'"),
+        ("2_Dense", {"in_features": "4"}, ManifestError, "must set 'in_features' to an integer, but sets it to '4'"),
         ("2_Dense", {"out_features": 2}, ManifestError, "must hold {'linear.weight': [2, 4], 'linear.bias': [2]}"),
         ("2_Dense", {"bias": False}, ManifestError, "must hold {'linear.weight': [3, 4]}"),
         ("2_Dense", {"use_residual": True}, ManifestError, "'residual.weight': [3, 4]}"),

@@ -81,5 +81,5 @@ def test_a_truncation_that_does_not_exist_is_refused_where_nothing_is_ever_cut()
         model = FunctionModel(signature, lambda _: {})
         with pytest.raises(ConfigError, match="truncate must be one of error, warn, cut, but is 'no'"):
             task.run(model, [], truncate="no")
-        with pytest.raises(InferoxError, match=f"the task {task.name} has no prompts, and 'query' was requested"):
+        with pytest.raises(InferoxError, match=f"the task {task.name} has no prompts, but 'query' was requested"):
             task.with_prompt("query")

@@ -130,8 +130,8 @@ def test_a_model_without_a_mask_is_given_no_padding_unless_its_length_is_fixed(t
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        ("hello", "expected a list of texts, got a single one"),
-        (b"hello", "expected a list of texts, got a single one"),
+        ("hello", "expected a list of texts, but got a single one"),
+        (b"hello", "expected a list of texts, but got a single one"),
         (["a", None], "text 1 must be a string, but is of the type NoneType"),
         ([True], "text 0 must be a string, but is of the type bool"),
         ([b"bytes"], "text 0 must be a string, but is of the type bytes"),

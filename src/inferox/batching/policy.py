@@ -104,7 +104,7 @@ class BatchBudget:
     def __post_init__(self) -> None:
         if self.tokens < 1 or self.rows < 1:
             raise ConfigError(
-                f"a batch needs at least 1 token and 1 row, and the limits are {self.tokens} and {self.rows}"
+                f"a batch needs at least 1 token and 1 row, but the limits are {self.tokens} and {self.rows}"
             )
 
     def is_best_whole(self, rows: int, tokens: int, longest: int) -> bool:

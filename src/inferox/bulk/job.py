@@ -76,7 +76,7 @@ def run_bulk(
         The result, including rows of earlier runs.
 
     Raises:
-        ConfigError: If an option does not fit, the output exists already, or it was begun with other options or inputs.
+        ConfigError: If an option does not fit, the output already exists, or it was begun with other options or inputs.
         RequestError: If an input cannot be read, or a row fails and ``on_error`` is ``fail``.
         BackendError: If the runtime fails.
     """

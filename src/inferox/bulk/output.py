@@ -215,7 +215,7 @@ class Output(Closing):
         found += [self._target] if self._is_file and self._target.exists() else []
         if found and not force:
             raise ConfigError(
-                f"{found[0]} exists already, and no manifest says what it is",
+                f"{found[0]} already exists, and no manifest says what it is",
                 hint="choose another output, or replace it with --force",
             )
         return found

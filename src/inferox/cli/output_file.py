@@ -29,7 +29,7 @@ def open_output(target: Path, *, suffixes: Collection[str], force: bool) -> Iter
     if target.suffix not in suffixes:
         raise ConfigError(f"the name of the output file must end in {', '.join(suffixes)}, but is {target.name!r}")
     if target.exists() and not force:
-        raise ConfigError(f"{target} exists already", hint="choose another name, or replace it with --force")
+        raise ConfigError(f"{target} already exists", hint="choose another name, or replace it with --force")
     if not target.parent.is_dir():
         raise ConfigError(f"there is no folder {target.parent}")
     with writing(target):

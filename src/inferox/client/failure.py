@@ -22,7 +22,7 @@ from inferox.core import (
 from inferox.core.error_facts import restore_error
 
 _ITEM_LABEL = re.compile(r"[a-z ]{1,40}\{\}")
-"""The form of an item's name in errors of Inferox; another server might send anything."""
+"""The form of ``item_label`` in errors of Inferox; another server might send anything."""
 
 _FACT_TYPES: dict[str, tuple[type, ...]] = {
     "subject": (str,),
@@ -62,7 +62,7 @@ def _read_json(body: bytes) -> dict[str, Any]:
 
 def _restore(kind: str, facts: Mapping[str, Any]) -> InferoxError:
     """Restores an error; the fields that all errors have are checked, as no server is to be trusted."""
-    message, hint, item, label = (facts.get(name) for name in ("message", "hint", "item", "_item_label"))
+    message, hint, item, label = (facts.get(name) for name in ("message", "hint", "item", "item_label"))
     proper = InferoxError(message if isinstance(message, str) else "", hint=hint if isinstance(hint, str) else None)
     error = restore_error(kind, proper.message, {name: facts[name] for name in facts if _may_be_set(name)})
     for name, kinds in _FACT_TYPES.items():
@@ -72,7 +72,7 @@ def _restore(kind: str, facts: Mapping[str, Any]) -> InferoxError:
     error.message, error.hint = proper.message, proper.hint
     error.item = item if type(item) is int and item >= 0 else None
     has_label = isinstance(label, str) and _ITEM_LABEL.fullmatch(label) is not None and error.item is not None
-    error.__dict__["_item_label"] = label if has_label else None
+    error.item_label = label if has_label else None
     return error
 
 

@@ -22,11 +22,13 @@ class InferoxError(Exception):
 
     Attributes:
         item: The index of the item that made the request fail, from 0; ``None`` if that is not known.
+        item_label: The item's name in the message, with ``{}`` in place of the index, such as ``text {}``; ``None`` if
+            the message does not name the item.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         self.item: int | None = None
-        self._item_label: str | None = None
+        self.item_label: str | None = None
         self.message = _bounded(message)
         self.hint = None if hint is None else _bounded(hint)
         super().__init__(self.message)
@@ -36,12 +38,12 @@ class InferoxError(Exception):
 
         Args:
             item: The index of the item, from 0.
-            label: The format of its name at the start of the message, such as ``text {}``.
+            label: Its name in the message, with ``{}`` in place of the index, such as ``text {}``.
 
         Returns:
             The error itself.
         """
-        self.item, self._item_label = item, label
+        self.item, self.item_label = item, label
         return self
 
     def at_item(self, item: int | None) -> Self:
@@ -54,16 +56,16 @@ class InferoxError(Exception):
         copied.__dict__.update(self.__dict__)
         copied.item, copied.__cause__ = item, self.__cause__
         if item is None:
-            copied.__dict__["_item_label"] = None
-        elif self._item_label is not None:
-            named, renamed = self._item_label.format(self.item), self._item_label.format(item)
+            copied.item_label = None
+        elif self.item_label is not None:
+            named, renamed = self.item_label.format(self.item), self.item_label.format(item)
             for name in copied.__dict__.keys() & {"message", "subject"}:
                 copied.__dict__[name] = copied.__dict__[name].replace(named, renamed, 1)
             copied.args = (copied.message,)
         return copied
 
     def __str__(self) -> str:
-        is_named = self.item is None or self._item_label is not None
+        is_named = self.item is None or self.item_label is not None
         message = self.message if is_named else f"item {self.item}: {self.message}"
         return f"{message} ({self.hint})" if self.hint else message
 

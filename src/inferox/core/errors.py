@@ -8,9 +8,9 @@
     │   ├── UnsafePathError       a path that leaves the package, a link, or a forged archive
     │   ├── UntrustedCodeError    loading would run code that the operator has not allowed
     │   ├── SignatureError        not signed with the key that the operator requires
-    │   ├── DisagreementError     the package does not answer as the library that defines the model
+    │   ├── DisagreementError     the package does not answer like the library that defines the model
     │   └── FormatVersionError    written by a newer Inferox
-    ├── BackendError              a runtime cannot do what was asked
+    ├── BackendError              a runtime cannot do what was requested
     │   ├── BackendNotFoundError      no backend of that name is registered
     │   ├── BackendUnavailableError   registered, but cannot run on this machine
     │   ├── NoUsableBackendError      no artifact of the package can be loaded here
@@ -110,14 +110,14 @@ class FormatVersionError(PackageError):
 
 
 class BackendError(InferoxError):
-    """A runtime cannot do what was asked of it."""
+    """A runtime cannot do what was requested."""
 
 
 class BackendNotFoundError(BackendError):
     """No backend of that name is registered.
 
     Args:
-        name: The name asked for.
+        name: The requested name.
         known: The names that are registered.
     """
 
@@ -131,7 +131,7 @@ class BackendNotFoundError(BackendError):
 
 
 class BackendUnavailableError(BackendError):
-    """A backend is registered but cannot run here, or the device asked for is absent."""
+    """A backend is registered but cannot run here, or the requested device is absent."""
 
 
 class NoUsableBackendError(BackendError):
@@ -192,7 +192,7 @@ class UnsupportedDTypeError(BackendError):
     """A runtime, device or library lacks a data type. Inferox never converts to another one silently.
 
     Args:
-        dtype: The data type asked for.
+        dtype: The requested data type.
         backend: The runtime, device or library that lacks it.
         supported: The data types that it has.
         hint: What the reader can do about it.

@@ -55,7 +55,7 @@ class Fields:
                 f"{name!r} of {self._subject} must be of the type {kind.__name__}, but is of {type(value).__name__}"
             )
         if type(value) is int and abs(value) > MAX_INTEGER:
-            raise self._wrong(name, "an integer of 64 bits", value)
+            raise self._wrong(name, "a 64-bit integer", value)
         if isinstance(value, float) and not math.isfinite(value):
             raise self._wrong(name, "finite", value)
         return value

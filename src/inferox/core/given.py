@@ -36,7 +36,7 @@ def name_inputs(given: tuple[Any, ...], named: Mapping[str, Any], signature: Sig
     inputs = dict(zip(names, given, strict=False))
     twice = [name for name in named if name in inputs]
     if twice:
-        raise RequestError(f"the input {twice[0]!r} is given twice: by its place, and by its name")
+        raise RequestError(f"the input {twice[0]!r} is given twice: by position and by name")
     return {**inputs, **named}
 
 

@@ -71,7 +71,8 @@ def read_json_file(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InferoxError: Of the type asked for, if the file cannot be read or is refused; it names the file and the field.
+        InferoxError: Of the type ``error_type``, if the file cannot be read or is refused; it names the file and the
+            field.
     """
     try:
         content = read_regular_file(path, max_bytes)
@@ -104,7 +105,7 @@ def read_json_object(path: Path, *, error_type: type[InferoxError] = ManifestErr
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InferoxError: Of the type asked for, if the file cannot be read, or is anything else.
+        InferoxError: Of the type ``error_type``, if the file cannot be read, or is anything else.
     """
     value = read_json_file(path, error_type=error_type, **options)
     if not isinstance(value, dict):
@@ -137,7 +138,7 @@ def parse_json(
         allow_non_finite: Whether ``NaN``, ``Infinity`` and ``-Infinity`` are read as numbers.
 
     Raises:
-        InferoxError: Of the type asked for; it names the field where one is at fault.
+        InferoxError: Of the type ``error_type``; it names the field where one is at fault.
     """
     if len(content) > max_bytes:
         raise error_type(f"{name} has more than {_size_text(max_bytes)}, the most that is read", hint=hint)
@@ -230,7 +231,7 @@ def _find_fault(key: str | int, value: Any, depth: int, *, allow_non_finite: boo
     if isinstance(value, str) and _has_lone_surrogate(value):
         return f"the text {shown(value)} holds a lone surrogate"
     if isinstance(value, _Literal) and not allow_non_finite:
-        return f"{value.name} is not a number that JSON has"
+        return f"{value.name} is not allowed in JSON"
     if depth >= MAX_JSON_DEPTH and isinstance(value, dict | list):
         return _too_deep()
     return None

@@ -170,7 +170,7 @@ class TensorSpec:
         upper_bound = data.get("upper_bound")
         if upper_bound is not None and not _is_count(upper_bound):
             raise ManifestError(
-                f"'upper_bound' of {name!r} must be a positive integer of 64 bits, but is {shown(upper_bound)}"
+                f"'upper_bound' of {name!r} must be a positive 64-bit integer, but is {shown(upper_bound)}"
             )
         return cls(name, dtype, tuple(dims), upper_bound)
 

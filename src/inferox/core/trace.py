@@ -1,4 +1,4 @@
-"""A trace of what takes how long, written in the format that Chrome and Perfetto read."""
+"""A trace of events and their durations, in the format that Chrome and Perfetto read."""
 
 from __future__ import annotations
 

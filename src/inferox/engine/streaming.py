@@ -41,7 +41,7 @@ def stream_results(
         InferoxError: The error of a request; its ``item`` counts from the first item of the stream.
     """
     if isinstance(items, str | bytes):  # its items would be its characters
-        raise RequestError("expected items, but got a single one", hint="put it in a list")
+        raise RequestError("expected several items, but got a single one", hint="put it in a list")
     return _stream(iter(items), admit, options, positive_integer("chunk", chunk))
 
 

@@ -63,8 +63,8 @@ def explain(
     No artifact is loaded: the plan tells what is tried first, and each runtime whether it can run here. Whether an
     artifact fails while it is loaded, so that the next is tried, only ``load`` can tell.
 
-    Takes and raises the same as ``load``, except for ``NoUsableBackendError`` and ``UntrustedCodeError``: if nothing
-    can be loaded, no verdict is ``taken``.
+    The arguments and errors are those of ``load``, except for ``NoUsableBackendError`` and ``UntrustedCodeError``: if
+    nothing can be loaded, no verdict is ``taken``.
     """
     requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code, device=device)
     wanted = DeviceId.of(device)

@@ -55,7 +55,7 @@ def load(
         path: A package: a folder, or an ``.mlpkg`` file.
         backend: A registered backend, or ``auto``.
         device: The device to load on, such as ``cuda:0``; ``None`` for the backend's default device.
-        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``; ``None`` for the best available.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``; ``None`` for any that is good enough.
         quality: The worst acceptable agreement with the original: ``exact``, ``close`` or ``quantized``; ``None`` for
             ``close``, or for any if a precision is requested.
         task: The task that overrides the package's own; ``None`` for that.
@@ -109,7 +109,7 @@ def plan_load(
 ) -> PlannedLoad:
     """Opens a package and decides the order in which its artifacts are tried. Loads nothing, and imports no runtime.
 
-    Takes the same arguments as ``load``, and raises the same errors except those of loading an artifact.
+    Takes the arguments of ``load`` and more, and raises the same errors except those of loading an artifact.
 
     Args:
         path: The package.
@@ -183,7 +183,7 @@ class PlannedLoad:
         return started or self.loader.load(self.plan, verified=self.verified)
 
     def is_makeshift(self, loaded: TaskModel) -> bool:
-        """Returns whether a model was loaded without just-in-time compilation, though requested, to be ready sooner.
+        """Returns whether a model was loaded without the requested just-in-time compilation, to be ready sooner.
 
         Args:
             loaded: A model that was loaded by this object.

@@ -145,7 +145,7 @@ class Profile:
         """Lists the conditions of the measurement that do not hold here, as phrases; empty if all hold."""
         where = "each runtime's default device" if self.device == _DEFAULT else f"the device {self.device}"
         phrases = {
-            "of another package": self.digest != digest,
+            "for another package": self.digest != digest,
             "on another machine": self.machine != machine,
             f"with {threads_text(self.threads)}": self.threads != threads,
             f"on {where}": self.device != device,

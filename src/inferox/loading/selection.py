@@ -248,14 +248,12 @@ def _why_not_read(artifact: Artifact, requirements: Requirements) -> str | None:
 def _why_not_good_enough(requirements: Requirements, known_of: _Known) -> str | None:
     evidence, parity_class = known_of.evidence, known_of.parity_class
     if parity_class is None and known_of.unmeasured is not None and not requirements.takes_unmeasured:
-        return (
-            f"it was not measured where it was packed ({known_of.unmeasured}), nor here, which 'inferox tune' would do"
-        )
+        return f"it was not measured where it was packed ({known_of.unmeasured}), nor here ('inferox tune' measures it)"
     if requirements.needs_evidence if parity_class is None else parity_class not in requirements.classes:
         known = "not known" if parity_class is None else parity_class.value
         can_be_requested = requirements.quality is None and parity_class in QUALITIES["quantized"]
-        asked = f"and {requirements.classes[-1].value} is requested"
-        return f"its parity is {known}, {f'which --quality {known} allows' if can_be_requested else asked}"
+        required = f"but {requirements.classes[-1].value} is required"
+        return f"its parity is {known}, {f'which --quality {known} allows' if can_be_requested else required}"
     batch = None if evidence is None else evidence.batch
     if batch is None or batch.holds or batch.inherent or requirements.precision is not None or requirements.to_measure:
         return None

@@ -185,7 +185,7 @@ class TaskModel(Closing):
         if window < 1:
             raise ConfigError(f"window must be 1 or more, but is {window}")
         if isinstance(texts, str | bytes):
-            raise RequestError("expected texts, got a single one", hint="put it in a list, or use embed")
+            raise RequestError("expected several texts, but got a single one", hint="put it in a list, or use embed")
         rest = iter(texts)
         while some := list(islice(rest, window)):
             answers = self.embed(some, **options)
@@ -329,7 +329,7 @@ class TaskModel(Closing):
     def _task_of(self, kind: type[TaskType]) -> TaskType:
         if not isinstance(self._task, kind):
             raise RequestError(
-                f"{self.name!r} is packed for the task {self._task.name}, and {kind.name} was requested",
+                f"{self.name!r} is packed for the task {self._task.name}, but {kind.name} was requested",
                 hint=f"load it with task={kind.name!r} if its outputs mean that",
             )
         return self._task

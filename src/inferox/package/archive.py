@@ -220,7 +220,7 @@ def _check_end(stream: BinaryIO) -> int:
     end = stream.seek(0, os.SEEK_END) - _END.size
     signature, *_, count, size, offset, comment_bytes = _read(stream, _END, end)
     if signature != _END_SIGNATURE or comment_bytes:
-        raise zipfile.BadZipFile("it does not end as a zip without a comment")
+        raise zipfile.BadZipFile("it does not end like a zip file without a comment")
     locator = end - _END64_LOCATOR.size
     if locator >= _END64.size and _read(stream, _END64_LOCATOR, locator)[0] == _END64_LOCATOR_SIGNATURE:
         end = locator - _END64.size
@@ -249,11 +249,11 @@ def _check_names(members: list[zipfile.ZipInfo]) -> None:
             raise UnsafePathError(f"{member.orig_filename!r} has a second name, {member.filename!r}")
         kind = stat.S_IFMT(member.external_attr >> 16)
         if member.is_dir() or kind not in {0, stat.S_IFREG}:
-            raise UnsafePathError(f"{member.filename!r} is not a regular file, such as a link, a folder or a device")
+            raise UnsafePathError(f"{member.filename!r} must be a regular file, but is a link, a folder or a device")
         if member.flag_bits & _ENCRYPTED:
             raise UnsafePathError(f"{member.filename!r} is encrypted")
         if member.flag_bits & ~_UTF8:
-            raise UnsafePathError(f"{member.filename!r} was not written as packages are: its size comes after it")
+            raise UnsafePathError(f"{member.filename!r} has zip flags that packages do not use")
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
             raise UnsafePathError(f"{member.filename!r} is compressed, but packages store files as they are")
     check_distinct(member.filename for member in members)
@@ -310,5 +310,5 @@ def _check_space(needed: int, folder: Path, make_room: Callable[[int], object] |
     if needed > free:
         raise PackageError(
             f"unpacking needs {counted(needed, 'byte')} below {folder}, but {free:,} are free",
-            hint="free some space, such as by 'inferox store prune --all', or move the store with INFEROX_STORE",
+            hint="free some space, for example with 'inferox store prune --all', or move the store with INFEROX_STORE",
         )

@@ -100,7 +100,7 @@ class Metadata:
         """Reads the metadata of format 2. Unknown fields are ignored.
 
         Raises:
-            FormatVersionError: If the format is a newer one.
+            FormatVersionError: If the format is not one that is read.
             ManifestError: If a field is missing or malformed, or a file appears twice.
         """
         fields = Fields(data, METADATA_FILE)
@@ -188,7 +188,7 @@ class ModelInfo:
         artifacts = fields.map("artifacts", lambda item: Artifact.from_json(item, root))
         names = [artifact.name for artifact in artifacts]
         if len(set(names)) != len(names):
-            raise ManifestError(f"{MODEL_INFO_FILE} lists two artifacts of one name: {', '.join(names)}")
+            raise ManifestError(f"{MODEL_INFO_FILE} lists two artifacts with the same name: {', '.join(names)}")
         return cls(
             model_type=fields.required("model_type", str),
             repo_id=fields.optional("repo_id", str),

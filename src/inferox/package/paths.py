@@ -28,8 +28,8 @@ def check_member_path(path: str) -> None:
         path: A path of an archive or a manifest.
 
     Raises:
-        UnsafePathError: If it is empty, absolute, climbs, has a backslash, a drive letter, a control character or the
-            name of a device on Windows, or is too long.
+        UnsafePathError: If it is empty, absolute or too long, or has ``..``, a backslash, a drive letter, a control
+            character or the name of a device on Windows.
     """
     plain = (
         path.isprintable()

@@ -29,7 +29,7 @@ def check_private(folder: Path, *, hint: str) -> None:
         _check(folder.absolute(), hint)
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{folder} cannot be looked at: {reason}", hint=hint) from error
+        raise ConfigError(f"{folder} cannot be checked: {reason}", hint=hint) from error
 
 
 def _check(place: Path, hint: str) -> None:

@@ -165,7 +165,7 @@ def read_package_path(path: Any) -> Path:
     """
     if not isinstance(path, str | os.PathLike):
         raise PackageError(
-            "a package is given by the path of a folder or of an .mlpkg file, "
+            "expected a package, as the path of a folder or of an .mlpkg file, "
             f"but got a value of the type {type(path).__name__}"
         )
     if str(path).startswith("hf://"):
@@ -191,7 +191,7 @@ def _open(location: Path, store: Store, required: RequiredSignature | None) -> P
 
 def _open_archive(archive: Path, store: Store, required: RequiredSignature | None) -> Package:
     if not is_archive(archive):
-        raise IntegrityError(f"{archive} is not a package, or is damaged: it does not begin as an archive")
+        raise IntegrityError(f"{archive} is not a package, or is damaged: it does not begin like an archive")
     try:
         return _open_unpacked(store.unpack(archive), store, required)
     except (IntegrityError, ManifestError, UnsafePathError):

@@ -105,7 +105,7 @@ def _read_statement(payload: bytes) -> dict[str, str]:
     statement = Fields(parse_json(payload, "its statement"), "its statement")
     told = statement.required("_type", str), statement.required("predicateType", str)
     if told != (_STATEMENT_TYPE, _PREDICATE_TYPE):
-        raise ManifestError("its statement is not one about a model")
+        raise ManifestError("its statement is not about a model")
     predicate = Fields(statement.required("predicate", dict), "its predicate")
     if predicate.required("serialization", dict).get("method") != "files":
         raise ManifestError("it must sign whole files")

@@ -105,9 +105,9 @@ class RequiredSignature:
         signed = read_signature(self._read(), str(self.file), self.key)
         found = signed_digests(metadata, manifest_sha256)
         if differing := sorted(path for path in signed.keys() | found.keys() if signed.get(path) != found.get(path)):
-            more = f" and {counted(len(differing) - 1, 'other')}" if len(differing) > 1 else ""
+            more = f" and {counted(len(differing) - 1, 'other')} differ" if len(differing) > 1 else " differs"
             raise SignatureError(
-                f"{self.package} is not the package that was signed: {differing[0]}{more} differs",
+                f"{self.package} is not the package that was signed: {differing[0]}{more}",
                 hint="fetch the package and its signature again, or sign it anew if it is yours",
             )
 

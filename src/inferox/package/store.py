@@ -269,7 +269,7 @@ class Store:
         done = self._prune_and_say(self.limit_bytes, "the store is full")
         if done.size_bytes > self.limit_bytes:
             _logger.warning(
-                "the packages in the store %s have %s bytes, and its limit is %s (%s); they are in use",
+                "the packages in the store %s have %s bytes, but its limit is %s (%s); they are in use",
                 self.root,
                 f"{done.size_bytes:,}",
                 f"{self.limit_bytes:,}",
@@ -279,7 +279,7 @@ class Store:
     def _prune_and_say(self, limit_bytes: int, reason: str) -> Pruning:
         done = self.prune(limit_bytes)
         for package in done.removed:
-            _logger.info("%s: %s, %s bytes, is removed", reason, package.name, f"{package.size_bytes:,}")
+            _logger.info("%s: removed %s, %s bytes", reason, package.name, f"{package.size_bytes:,}")
         return done
 
     def _digest(self, archive: Path) -> str:

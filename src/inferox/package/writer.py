@@ -149,12 +149,12 @@ class PackageWriter:
             return
         if not self._force:
             raise ConfigError(
-                f"{output} exists already", hint="choose another name, or replace it with force=True (--force)"
+                f"{output} already exists", hint="choose another name, or replace it with force=True (--force)"
             )
         is_package = output.is_file() and is_archive(output) if self._is_archive else _is_package_folder(output)
         if output.is_symlink() or not is_package:
             raise ConfigError(
-                f"{output} is not a package, or holds more than one, and is not replaced",
+                f"{output} is not a package, or has other files in it, and is not replaced",
                 hint="move it away, or choose another name",
             )
 

@@ -78,7 +78,7 @@ def _decide(compared: Sequence[AnswerDifference]) -> tuple[float | None, int]:
 
 
 def _rank(numbers: Sequence[tuple[float, float]], scale: float, tie: float) -> tuple[float | None, int]:
-    """Returns the share of pairs of numbers in the same order, and the index of the number in most of the others."""
+    """Returns the share of pairs of numbers in the same order, and the number that is in most of the other pairs."""
     expected, actual = np.array(numbers, dtype=np.float64).T
     margins = expected[:, None] - expected[None, :]
     counted = margins > tie * scale

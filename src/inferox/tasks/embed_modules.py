@@ -19,7 +19,7 @@ from inferox.tasks.options import member_path, required
 Matrix = npt.NDArray[np.float32]
 
 SHORTEST = np.float32(1e-12)
-"""The divisor of a vector of length zero."""
+"""The smallest divisor of a vector, so that a vector of length zero stays zero."""
 
 _VARIANCE_FLOOR = np.float32(1e-5)
 """The epsilon that layer normalisation adds to the variance: PyTorch's default, since the files do not state it."""
@@ -93,7 +93,7 @@ class Dense(EmbedModule):
         _check_shape("linear.bias", self.bias, (after,))
         _check_shape("residual.weight", self.residual_weight, (after, before))
         if self.residual and self.residual_weight is None and after != before:
-            raise ManifestError(f"a residual layer must give as many numbers as it takes, not {after} for {before}")
+            raise ManifestError(f"a residual layer must return as many numbers as it takes, not {after} for {before}")
         return after
 
 
@@ -155,14 +155,14 @@ def open_module(options: Mapping[str, Any], root: Path) -> EmbedModule:
         "layer_norm": lambda _, weights: LayerNorm(weights.get("norm.weight"), weights.get("norm.bias")),
     }
     if kind not in openers:
-        raise ManifestError(f"{kind!r} is not a layer after pooling; there are normalise, {', '.join(openers)}")
+        raise ManifestError(f"a layer after pooling must be one of normalise, {', '.join(openers)}, but is {kind!r}")
     return openers[kind](options, _Weights.read(member_path(root, required(options, "weights", str))))
 
 
 def _open_dense(options: Mapping[str, Any], weights: _Weights) -> Dense:
     activation = required(options, "activation", str)
     if activation not in ACTIVATIONS:
-        raise ManifestError(f"{activation!r} is not an activation function; there are {', '.join(ACTIVATIONS)}")
+        raise ManifestError(f"'activation' must be one of {', '.join(ACTIVATIONS)}, but is {activation!r}")
     return Dense(
         weights.get("linear.weight"),
         weights.find("linear.bias"),

@@ -69,7 +69,7 @@ class ImageClassifyTask(Task):
         given, taken = self._prepare.output_size, self._input.dims[2:]
         if self._prepare.keeps_proportions and all(isinstance(dim, int) for dim in taken):
             raise ManifestError(
-                f"images keep their proportions when resized, but the model takes {taken[0]} by {taken[1]} alone",
+                f"images keep their proportions when resized, but the model takes only {taken[0]} by {taken[1]}",
                 hint="give height and width, or a center crop, in preprocessor_config.json; or use the task raw",
             )
         pairs = zip(given or (), taken, strict=False)
@@ -154,7 +154,7 @@ class ImageClassifyTask(Task):
         return [ProofInput(image) for image in sample_images(self._prepare.resized_edge)]
 
     def calibration_items(self) -> list[npt.NDArray[np.uint8]]:
-        """Images like the samples, and others, every second one in bright colours; see ``Task``."""
+        """Images of the same kind as the samples, every second one in bright colours; see ``Task``."""
         random = np.random.default_rng(1)
         images = [_draw(*_CALIBRATION_SHAPE, random) for _ in range(_CALIBRATION_IMAGES)]
         return [255 - image if index % 2 else image for index, image in enumerate(images)]
@@ -167,7 +167,7 @@ class ImageClassifyTask(Task):
 
 def _check_items(items: Sequence[Any]) -> Sequence[Any]:
     if isinstance(items, str | bytes | ImageFile) or hasattr(items, "shape"):
-        raise RequestError("expected a list of images, got a single one", hint="put it in a list")
+        raise RequestError("expected a list of images, but got a single one", hint="put it in a list")
     for index, item in enumerate(items):
         if not isinstance(item, ImageFile):
             try:

@@ -117,11 +117,11 @@ class ImagePreprocessor:
         height, width = pixels.shape[:2] if self._pad is None else (self._pad["height"], self._pad["width"])
         if height < pixels.shape[0] or width < pixels.shape[1]:
             raise RequestError(
-                f"{subject} is {pixels.shape[0]} by {pixels.shape[1]} where the model pads it to {height} by {width}"
+                f"{subject} is {pixels.shape[0]} by {pixels.shape[1]}, but the model pads it to {height} by {width}"
             )
         if height * width > _LARGEST_AREA:
             raise RequestError(
-                f"{subject} becomes {height} by {width}, and at most {_LARGEST_AREA} pixels are computed",
+                f"{subject} becomes {height} by {width}, but at most {_LARGEST_AREA} pixels are computed",
                 hint="scale it down first",
             )
         tensor = np.zeros((3, height, width), dtype=np.float32)
@@ -172,12 +172,12 @@ def resized_shape(height: int, width: int, size: Mapping[str, int]) -> tuple[int
 
 
 def _scaled_values(options: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """Computes the table of what each of the 256 values of a channel becomes; shape ``[3, 256]``, float32."""
+    """Computes the table of results for the 256 values of each channel; shape ``[3, 256]``, float32."""
     factor = optional(options, "rescale_factor", float)
     offset = optional(options, "rescale_offset", float)
     mean, std, std_again = (_channel_numbers(options, name) for name in ("mean", "std", "std_again"))
     if (mean is None) != (std is None):
-        raise ManifestError("'mean' and 'std' must be given together, and only one of them is")
+        raise ManifestError("'mean' and 'std' must be given together, but only one of them is")
     values = np.tile(np.arange(256, dtype=np.float32), (3, 1))
     with np.errstate(all="ignore"):
         if factor is not None:
@@ -220,7 +220,7 @@ def _size_option(options: Mapping[str, Any], name: str, allowed: tuple[frozenset
         expected = " or ".join(" and ".join(sorted(keys)) for keys in allowed)
         raise ManifestError(
             f"{name!r} must give {expected} in pixels, at most {_LONGEST_EDGE} and {_LARGEST_AREA} together, "
-            f"and is {size}"
+            f"but is {size}"
         )
     return size
 

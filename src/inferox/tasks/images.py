@@ -177,7 +177,7 @@ def _to_rgb(image: PillowImage, subject: str, *, own: bool, composite_on_white: 
         if composite_on_white and image.info.get("transparency") is not None:
             image = _on_white(image)
     except MemoryError as error:
-        raise RequestError(f"{subject} takes more memory than there is", hint="scale it down first") from error
+        raise RequestError(f"{subject} needs more memory than is available", hint="scale it down first") from error
     except Exception as error:  # decoding happens here, so the same applies as for opening
         raise RequestError(f"{subject} is a damaged image: {error}") from error
     return image

@@ -27,7 +27,7 @@ def optional(values: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
     if value is None:
         return None
     if type(value) is int and abs(value) > MAX_INTEGER:
-        raise ManifestError(f"{name!r} must be a number of 64 bits, but is {shown(value)}")
+        raise ManifestError(f"{name!r} must be a 64-bit integer, but is {shown(value)}")
     if kind is float and type(value) is int:
         return kind(value)  # type: ignore[call-arg] # kind is float here
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
@@ -100,7 +100,7 @@ def member_path(root: Path, relative: str) -> Path:
     """Returns the path of a file below a folder, without resolving links: files of a hub's cache link elsewhere.
 
     Raises:
-        UnsafePathError: If the path is absolute or climbs.
+        UnsafePathError: If the path is absolute or contains ``..``.
     """
     parts = PurePosixPath(relative.replace("\\", "/")).parts
     if not parts or ".." in parts or PurePosixPath(*parts).is_absolute() or PureWindowsPath(relative).drive:

@@ -60,7 +60,7 @@ class LogitScores(PairScores):
         """See ``PairScores``."""
         return outputs.of_rows(self._logits.name)[:, 0].astype(np.float32)
 
-    def skipping(self, prompt_tokens: int) -> LogitScores:  # noqa: ARG002 - the head reads what it reads
+    def skipping(self, prompt_tokens: int) -> LogitScores:  # noqa: ARG002 - nothing is pooled
         """See ``PairScores``."""
         return self
 

@@ -82,7 +82,7 @@ def answer_cases(
         at_once: The most inputs per call; ``None`` for all with the same prompt.
 
     Yields:
-        Each input with its answer in the form of a proof, in the order of their prompts.
+        Each input with its answer in the form of a proof, grouped by prompt.
 
     Raises:
         RequestError: If the task does not take an input.

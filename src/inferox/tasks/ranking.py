@@ -38,16 +38,16 @@ def pair_documents(query: str, documents: Iterable[str], *, top_k: int | None = 
         The query with each document.
 
     Raises:
-        RequestError: If the documents are a single text or not a list, or ``top_k`` is not an integer of 0 or more.
+        RequestError: If the documents are a single text or not a list, or ``top_k`` is not a non-negative integer.
     """
     if isinstance(documents, str | bytes):
-        raise RequestError("expected a list of documents, got a single one", hint="put it in a list")
+        raise RequestError("expected a list of documents, but got a single one", hint="put it in a list")
     if not isinstance(documents, Iterable):
         raise RequestError(
-            f"expected a list of documents, got a value of the type {type(documents).__name__}", hint="give a list"
+            f"expected a list of documents, but got a value of the type {type(documents).__name__}", hint="give a list"
         )
     if top_k is not None and (type(top_k) is not int or top_k < 0):
-        raise RequestError(f"top_k must be 0 or more, but is {top_k!r}")
+        raise RequestError(f"top_k must be a non-negative integer, but is {top_k!r}")
     return [(query, document) for document in documents]
 
 

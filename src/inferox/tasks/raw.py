@@ -143,7 +143,7 @@ class RawTask(Task):
         return max([1, *extents])
 
     def calibration_items(self) -> list[dict[str, npt.NDArray[Any]]]:
-        """Makes random tensors like the samples, and others; see ``Task``."""
+        """Makes random tensors of the same kind as the samples; see ``Task``."""
         random = np.random.default_rng(1)
         return [self._draw(extent, random) for _ in range(_CALIBRATION_ROUNDS) for extent in _SAMPLE_EXTENTS]
 
@@ -188,7 +188,7 @@ class RawTask(Task):
             RequestError: If a call does not fit the signature, or has NaN or infinite numbers.
         """
         if isinstance(items, Mapping):
-            raise RequestError("expected a list of calls, got a single one", hint="put it in a list")
+            raise RequestError("expected a list of calls, but got a single one", hint="put it in a list")
         calls = []
         for index, item in enumerate(items):
             subject = f"call {index}"

@@ -49,7 +49,7 @@ class RerankTask(TextTask):
         super().__init__(root, options, signature)
         activation = required(options, "activation", str)
         if activation not in ACTIVATIONS:
-            raise ManifestError(f"{activation!r} is not an activation function; there are {', '.join(ACTIVATIONS)}")
+            raise ManifestError(f"'activation' must be one of {', '.join(ACTIVATIONS)}, but is {activation!r}")
         self.activation = activation
         self._prompt = optional(options, "prompt", str) or ""
         self._scores: PairScores = (

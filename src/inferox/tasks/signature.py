@@ -34,7 +34,11 @@ def find_output(signature: Signature, name: str, *, ndim: int, task: str, shape:
 
 
 def last_extent(spec: TensorSpec) -> int:
-    """Returns the extent of a tensor's last dim, which must be a number."""
+    """Returns the extent of a tensor's last dim.
+
+    Raises:
+        ManifestError: If that dim is not fixed.
+    """
     extent = spec.dims[-1]
     if not isinstance(extent, int):
         raise ManifestError(f"the last dim of {spec} must be a number")

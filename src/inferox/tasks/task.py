@@ -95,7 +95,7 @@ class Task(ABC):
         Raises:
             RequestError: If there is no such prompt, as for a task without prompts.
         """
-        raise RequestError(f"the task {self.name} has no prompts, and {name!r} was requested")
+        raise RequestError(f"the task {self.name} has no prompts, but {name!r} was requested")
 
     def unscaled(self) -> Task:
         """Returns the same task without its last step.
@@ -105,7 +105,7 @@ class Task(ABC):
         Raises:
             RequestError: If its answers have no such form.
         """
-        raise RequestError(f"the task {self.name} gives its answers in one form alone")
+        raise RequestError(f"the task {self.name} gives its answers in only one form")
 
     def of_tokens(self) -> Task:
         """Returns the same task with the model's vectors of single tokens as answers.
@@ -132,7 +132,7 @@ class Task(ABC):
         Raises:
             RequestError: If its items are not texts.
         """
-        raise RequestError(f"the task {self.name} takes no texts, so that none can be cut on the {side}")
+        raise RequestError(f"the task {self.name} takes no texts, so there is nothing to cut on the {side}")
 
     def proof_inputs(self) -> list[ProofInput]:
         """Returns inputs that prove the task against the library that defines the model; empty if it takes tensors.
@@ -248,12 +248,12 @@ def as_list(items: Any) -> Sequence[Any]:
         items: The caller's items.
 
     Raises:
-        RequestError: If it is neither a sequence nor an iterator.
+        RequestError: If it is not a sequence, an array or an iterator.
     """
     # A generator or an open file can be read only once, but items are read twice.
     is_array = hasattr(items, "__array__") and getattr(items, "ndim", 1) > 0
     if not isinstance(items, Sequence | Iterator) and not is_array:
         raise RequestError(
-            f"expected a list of items, got a value of the type {type(items).__name__}", hint="give a list"
+            f"expected a list of items, but got a value of the type {type(items).__name__}", hint="give a list"
         )
     return list(items) if isinstance(items, Iterator) else items

@@ -43,7 +43,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         RequestError: If the file cannot be read, or is none of these.
     """
     if path.suffix not in SUFFIXES:
-        raise RequestError(f"{path.name} must be a file of the kind {', '.join(SUFFIXES)}")
+        raise RequestError(f"{path.name} must have one of the suffixes {', '.join(SUFFIXES)}")
     try:
         if path.exists() and not path.is_file():
             raise RequestError(f"{str(path)!r} must be a regular file, but is a folder, pipe, socket or device")

@@ -13,8 +13,8 @@ from tokenizers import Encoding, Tokenizer
 from inferox.tasks.texts import Text
 
 MIN_WINDOW_CHARACTERS = 8192
-"""The least characters of a text that are tokenised. Texts of up to twice that are never cut early, so that all their
-tokens are counted."""
+"""The fewest characters to which a long text is cut before it is tokenised. Texts of up to twice that are never cut
+early, so that all their tokens are counted."""
 
 _WINDOW_PER_TOKEN = 16
 """The number of characters tokenised at first for each token that may stay."""

@@ -18,7 +18,7 @@ def check_texts(items: Sequence[str]) -> None:
     """Checks that items are texts that can be tokenised.
 
     Raises:
-        RequestError: If the items are a single text, or one is not a string or holds a lone surrogate.
+        RequestError: If the items are a single text, or one is not a string, is too long, or holds a lone surrogate.
     """
     _check_list(items)
     for index, item in enumerate(items):
@@ -29,7 +29,8 @@ def check_pairs(items: Sequence[tuple[str, str]]) -> None:
     """Checks that items are pairs of texts that can be tokenised.
 
     Raises:
-        RequestError: If an item is not a pair, or one of its texts is not a string or holds a lone surrogate.
+        RequestError: If an item is not a pair, or one of its texts is not a string, is too long, or holds a lone
+            surrogate.
     """
     _check_list(items)
     for index, item in enumerate(items):
@@ -43,7 +44,7 @@ def check_texts_or_pairs(items: Sequence[Text]) -> None:
     """Checks that items are texts, or pairs of texts, that can be tokenised.
 
     Raises:
-        RequestError: If an item is neither, or holds a lone surrogate.
+        RequestError: If an item is neither, is too long, or holds a lone surrogate.
     """
     _check_list(items)
     for index, item in enumerate(items):
@@ -55,7 +56,7 @@ def check_texts_or_pairs(items: Sequence[Text]) -> None:
 
 def _check_list(items: Sequence[Any]) -> None:
     if isinstance(items, str | bytes):
-        raise RequestError("expected a list of texts, got a single one", hint="put it in a list")
+        raise RequestError("expected a list of texts, but got a single one", hint="put it in a list")
 
 
 def _is_pair(item: Any) -> bool:

@@ -94,8 +94,8 @@ def read_chain(directory: Path, modules: Sequence[SentenceModule], *, output: st
     kinds = [module.kind for _, module in computed]
     if kinds[:2] != ["Transformer", "Pooling"] or {"Transformer", "Pooling"} & set(kinds[2:]):
         raise ConfigError(
-            f"{MODULES_FILE} lists {', '.join(kinds)}; what is supported is one Transformer, one Pooling, and then any "
-            "of Dense, LayerNorm and Normalize",
+            f"{MODULES_FILE} lists {', '.join(kinds)}; it must list one Transformer, one Pooling, and then any of "
+            "Dense, LayerNorm and Normalize",
             hint="pack it with --task raw, and compute the rest yourself",
         )
     found = ModuleFiles({**describe_pooling(directory, computed[1][1]), "modules": []})
@@ -113,7 +113,7 @@ def _options(pooling: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
     if default is not None and default not in {*prompts, *_USUAL_PROMPTS}:
         raise ConfigError(
             f"{SETTINGS_FILE} states the default_prompt_name {default!r}, but has the prompts {sorted(prompts)}",
-            hint="add the prompt, or take the default away",
+            hint="add the prompt, or remove the default",
         )
     similarity = settings.get("similarity_fn_name")
     return {
@@ -142,7 +142,7 @@ def _check_without_modules(directory: Path) -> None:
     present = [name for name in (SETTINGS_FILE, *TRANSFORMER_FILES, *pooling) if (directory / name).is_file()]
     if present:
         raise PackageError(
-            f"{present[0]} lies in {directory.name}, and {MODULES_FILE}, which says what it is for, does not",
+            f"{present[0]} is in {directory.name}, but {MODULES_FILE}, which says what it is for, is missing",
             hint="fetch the whole model",
         )
     refuse_chat_template(directory)

@@ -96,8 +96,8 @@ def _kind(file: str, stated: Mapping[str, Any], config: Mapping[str, Any]) -> st
         kind = kind.removesuffix(suffix)
     if kind not in DEFAULTS:
         raise ConfigError(
-            f"{file} asks for {named or 'an unnamed image processor'}, which the task image-classify does not compute; "
-            f"it knows {', '.join(DEFAULTS)}",
+            f"{file} names {named or 'no known image processor'}, but the task image-classify supports only "
+            f"{', '.join(DEFAULTS)}",
             hint=_RAW_HINT,
         )
     known = COMMON_KEYS | DEFAULTS[kind].keys() | RETIRED.get(kind, frozenset()) | WITHOUT_EFFECT
@@ -145,7 +145,9 @@ def _check_stated(settings: Mapping[str, Any], needed: Mapping[str, tuple[str, .
     for flag, names in needed.items():
         missing = [name for name in names if settings.get(name) is None] if _flag(settings, flag) else []
         if missing:
-            raise ConfigError(f"{flag!r} is true, and {' and '.join(missing)} is null")
+            raise ConfigError(
+                f"{flag!r} is true, but {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} null"
+            )
 
 
 def _size_steps(kind: str, settings: Mapping[str, Any]) -> tuple[dict[str, int] | None, dict[str, int] | None]:

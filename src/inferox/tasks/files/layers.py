@@ -90,7 +90,8 @@ def _pooling(module: SentenceModule, config: Mapping[str, Any]) -> list[str]:
     unknown = [name for name in names if name not in _POOLING_NAMES]
     if unknown or not names:
         raise ConfigError(
-            f"{module.file('config.json')} sets 'pooling_mode' to {stated!r}; known are {', '.join(_POOLING_NAMES)}",
+            f"{module.file('config.json')} sets 'pooling_mode' to {stated!r}, which is not one of "
+            f"{', '.join(_POOLING_NAMES)}",
             hint=RAW_HINT,
         )
     return [_POOLING_NAMES[name] for name in names]
@@ -143,7 +144,7 @@ def _activation(module: SentenceModule, config: Mapping[str, Any]) -> str:
     activation = activation_of_class(stated) if isinstance(stated, str) else None
     if activation is None:
         raise ConfigError(
-            f"{module.file('config.json')} sets 'activation_function' to {stated!r}, which is not computed",
+            f"{module.file('config.json')} sets 'activation_function' to {stated!r}, which is not supported",
             hint=RAW_HINT,
         )
     return activation
@@ -153,7 +154,7 @@ def _read_config(directory: Path, module: SentenceModule) -> dict[str, Any]:
     config = read_json(member_path(directory, module.file("config.json")))
     if config is None:
         raise PackageError(
-            f"{module.file('config.json')} is missing, which says what the module of the type {module.kind} computes",
+            f"{module.file('config.json')}, which says what the module of the type {module.kind} computes, is missing",
             hint="fetch the whole model, with its subfolders",
         )
     return config
@@ -164,8 +165,8 @@ def _check_keys(module: SentenceModule, config: Mapping[str, Any], known: set[st
     if unknown:
         raise ConfigError(
             f"{module.file('config.json')} has the key {unknown[0]!r} ({config[unknown[0]]!r}), which "
-            f"sentence-transformers' {module.kind} does not have; what it asks for is not done",
-            hint=f"remove it if it means nothing; otherwise {RAW_HINT}",
+            f"sentence-transformers' {module.kind} does not have, so its effect is unknown",
+            hint=f"remove it if it has no effect; otherwise {RAW_HINT}",
         )
 
 
@@ -188,7 +189,7 @@ def _required(module: SentenceModule, config: Mapping[str, Any], key: str) -> in
     value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ManifestError(
-            f"{module.file('config.json')} must set {key!r} to an integer, and sets {value!r}",
+            f"{module.file('config.json')} must set {key!r} to an integer, but sets it to {value!r}",
             hint="fetch the model again",
         )
     return value
@@ -199,7 +200,7 @@ def _check_weights(directory: Path, module: SentenceModule, expected: Mapping[st
     name = module.file(_WEIGHTS)
     path = member_path(directory, name)
     if not path.is_file():
-        raise PackageError(f"{name} is missing, the weights of the {module.kind}", hint="fetch the whole model")
+        raise PackageError(f"{name}, with the weights of the {module.kind}, is missing", hint="fetch the whole model")
     try:
         with safe_open(path, framework="numpy") as weights:
             shapes = {key: list(weights.get_slice(key).get_shape()) for key in weights.keys()}  # noqa: SIM118 - no dict

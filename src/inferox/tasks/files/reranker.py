@@ -56,12 +56,13 @@ def read_rerank_files(directory: Path, config: Mapping[str, Any]) -> ModuleFiles
     return found
 
 
-def _check_kind(settings: Mapping[str, Any]) -> None:
+def _check_kind(settings: Mapping[str, Any], kinds: Sequence[str]) -> None:
     kind = settings.get("model_type")
     if kind != "CrossEncoder":
         stated = f"{SETTINGS_FILE} states the model_type {kind}" if kind else f"{SETTINGS_FILE} states no model_type"
         raise ConfigError(
-            f"{MODULES_FILE} lists a Pooling, and {stated}: the model gives vectors of texts, not scores of pairs",
+            f"{MODULES_FILE} lists {', '.join(kinds)}, and {stated}: the model gives vectors of texts, not scores of "
+            "pairs",
             hint="use the task embed",
         )
 
@@ -78,13 +79,13 @@ def _read_layers(directory: Path, modules: Sequence[SentenceModule], settings: M
     for index, module in enumerate(modules):
         if module.kind not in {"Transformer", "Dropout", "Pooling", "Dense", "LayerNorm", "Normalize"}:
             raise unsupported_module(module, index)
-    _check_kind(settings)
+    _check_kind(settings, kinds)
     check_transformer_settings(
         directory, task="feature-extraction", method_output="last_hidden_state", module_output="token_embeddings"
     )
     if kinds[-1] != "Dense":
         raise ConfigError(
-            f"{MODULES_FILE} lists {', '.join(kinds)}, of which none gives scores; the last must be a Dense that does",
+            f"{MODULES_FILE} lists {', '.join(kinds)}; the last must be a Dense that computes the scores",
             hint=RAW_HINT,
         )
     found = read_chain(directory, modules, output=SCORES)
@@ -96,7 +97,8 @@ def _check_width(directory: Path, module: SentenceModule) -> None:
     width = (read_json(member_path(directory, module.file("config.json"))) or {}).get("out_features")
     if width != 1:
         raise ConfigError(
-            f"{module.file('config.json')} sets 'out_features' to {width}, but the task rerank reads one score each",
+            f"{module.file('config.json')} sets 'out_features' to {width}, but the task rerank reads one score per "
+            "pair",
             hint=RAW_HINT,
         )
 
@@ -125,7 +127,7 @@ def _default_prompt(settings: Mapping[str, Any]) -> str | None:
     if default not in prompts:
         raise ConfigError(
             f"{SETTINGS_FILE} states the default_prompt_name {default!r}, but has the prompts {sorted(prompts)}",
-            hint="add the prompt, or take the default away",
+            hint="add the prompt, or remove the default",
         )
     return str(prompts[default])
 

@@ -36,7 +36,7 @@ def _switch(value: Any) -> bool:
     return value is None or isinstance(value, bool)
 
 
-def _anything(value: Any) -> bool:  # noqa: ARG001 - what it takes every value for
+def _anything(value: Any) -> bool:  # noqa: ARG001 - it accepts every value
     return True
 
 
@@ -150,9 +150,9 @@ def _check(file: str, settings: Mapping[str, Any], known: Mapping[str, Check]) -
         check = known.get(key)
         if check is None:
             raise ConfigError(
-                f"{file} has the key {key!r} ({value!r}), which sentence-transformers does not know; what it asks for "
-                "is not done",
-                hint=f"remove it if it means nothing; otherwise {RAW_HINT}",
+                f"{file} has the key {key!r} ({value!r}), which sentence-transformers does not have, so its effect is "
+                "unknown",
+                hint=f"remove it if it has no effect; otherwise {RAW_HINT}",
             )
         if not check(value):
             raise ConfigError(
