@@ -132,7 +132,7 @@ def test_places_that_onnx_does_not_know(tmp_path: Path, backend: Backend) -> Non
     model = make_affine()
     as_initializer(model, tensor)
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(LoadError, match="'basepath', which ONNX does not know"):
+    with pytest.raises(LoadError, match="'basepath', which ONNX does not define"):
         load(backend, tmp_path / "model.onnx")
 
 

@@ -178,7 +178,7 @@ def test_what_the_maker_of_a_quantised_package_should_know(run: Run, tmp_path: P
     done = run("pack", tmp_path / "bert", "-o", tmp_path / "p", *settings, "--calibration", tmp_path / "texts.txt")
     assert done.code == 0, done.err
     first, second = json.loads(done.out)["notes"]
-    assert first == "int8 was calibrated on 2 texts, which are few: give 64 or more that differ"
+    assert first == "int8 was calibrated on only 2 texts: give 64 or more different texts"
     assert second.endswith("run it with --quality quantized or --precision int8")
     assert f"inferox: note: {second}" in done.err
     refused = run("run", tmp_path / "p", "a text")

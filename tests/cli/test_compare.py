@@ -83,7 +83,7 @@ def test_the_answer_comes_first_and_an_interruption_keeps_it(
     text = " ".join(rest)
     assert re.search(r"for latency: \S+/fp32/padded, [\d.]+ .?s for one row", text)
     assert "Stopped in the first of" in text
-    assert "Not reached of any artifact: parity" in text
+    assert "Not measured for any artifact: parity" in text
     assert "is the fastest here with" in report.read_text(encoding="utf-8")
 
 

@@ -105,7 +105,7 @@ def test_the_metadata_of_what_is_loaded_says_so_and_verify_fails_where_it_was_no
     _write_digest(mixing, parity)
     found = verify(mixing)
     assert not found.passed
-    assert "and was batch invariant when it was packed" in next(iter(found.failed.values()))
+    assert "but was batch invariant when it was packed" in next(iter(found.failed.values()))
 
 
 def _write_digest(package: Path, file: Path) -> None:

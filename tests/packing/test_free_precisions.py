@@ -52,7 +52,7 @@ def test_they_are_the_files_of_fp32() -> None:
     ("parity_class", "weak", "reason"),
     [
         (ParityClass.CLOSE, None, None),
-        (ParityClass.EXACT, None, "it gives the numbers of fp32"),
+        (ParityClass.EXACT, None, "its outputs equal those of fp32"),
         (ParityClass.QUANTIZED, None, "it is not close to the original: max abs"),
         (ParityClass.CLOSE, "all inputs are 0", "the evidence for it is weak: all inputs are 0"),
     ],

@@ -182,7 +182,7 @@ def test_dims_that_do_not_fit(tmp_path: Path, dims: dict[str, Any], text: str) -
 def test_lower_precision_of_a_program_is_refused_with_a_reason(tmp_path: Path) -> None:
     report = inferox.pack(make_cnn, tmp_path / "p", precisions=("fp32", "bf16"))
     assert report.refused == {"torch/bf16/padded": "a python program runs as it was captured, in fp32 and padded"}
-    with pytest.raises(PackageError, match="gave nothing that can run it"):
+    with pytest.raises(PackageError, match="made no artifact that can run it"):
         inferox.pack(make_cnn, tmp_path / "q", precisions=("bf16",))
     with pytest.raises(PackageError, match="torch/int8/padded: a python program runs as it was captured"):
         inferox.pack(make_cnn, tmp_path / "q", precisions=("int8",))

@@ -140,7 +140,7 @@ def test_a_library_without_a_function_that_is_asked_for_refuses_nothing(
     monkeypatch.delattr(owner, "preprocess")
     report = inferox.pack(source, tmp_path / "model")
     assert (report.proof.status, report.proof.refused) == (ProofStatus.NOT_PROVEN, 0)
-    assert "Inferox does not know how to ask sentence-transformers" in str(report.proof)
+    assert "Inferox does not know how to call sentence-transformers" in str(report.proof)
     assert "preprocess" in str(report.proof)
 
 

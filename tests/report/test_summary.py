@@ -109,7 +109,7 @@ def test_what_was_not_reached_is_named() -> None:
     cut = replace(found, ending=Ending.OUT_OF_TIME, unreached={name: ("parity", "a row of 256 tokens")})
     assert how_far(cut) == [
         "Time ran out in the first of 5 rounds: --seconds allows more time.",
-        f"Not reached of {name}: parity, a row of 256 tokens.",
+        f"Not measured for {name}: parity, a row of 256 tokens.",
     ]
 
 
@@ -148,11 +148,11 @@ def test_what_was_not_reached_of_several_is_one_line() -> None:
     found = make_comparison()
     names = [item.artifact for item in found.artifacts]
     cut = replace(found, ending=Ending.OUT_OF_TIME, unreached=dict.fromkeys(names, ("parity",)))
-    assert how_far(cut)[1:] == ["Not reached of any artifact: parity."]
+    assert how_far(cut)[1:] == ["Not measured for any artifact: parity."]
     some = replace(cut, unreached={names[0]: ("parity",), names[1]: ("memory",), names[2]: ("parity",)})
     assert how_far(some)[1:] == [
-        f"Not reached of {names[0]} and {names[2]}: parity.",
-        f"Not reached of {names[1]}: memory.",
+        f"Not measured for {names[0]} and {names[2]}: parity.",
+        f"Not measured for {names[1]}: memory.",
     ]
 
 

@@ -94,7 +94,7 @@ def test_what_no_task_can_take_is_refused_by_its_name(model_type: str, stated: s
 
     text = str(caught.value)
     assert f"a {stated} {purpose}" in text
-    assert "supported are text encoders (embed)" in text
+    assert "supported: text encoders (embed)" in text
 
 
 @pytest.mark.parametrize(

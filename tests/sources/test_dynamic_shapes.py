@@ -77,7 +77,7 @@ def test_an_input_that_is_left_out_may_have_an_entry() -> None:
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ({"steps": {0: BATCH}}, "says nothing of 'weights'"),
+        ({"steps": {0: BATCH}}, "does not mention 'weights'"),
         ({"steps": None, "weights": None, "others": {0: BATCH}}, "names 'others', but the module is given steps, wei"),
         (({0: BATCH},), "has 1 entry, but the module is given steps, weights"),
         ("steps", "must be a dict or a tuple, but is a str"),
@@ -101,7 +101,7 @@ def test_what_a_package_cannot_state_is_refused_by_name(shapes: Any, message: st
 def test_what_has_no_dynamic_shapes() -> None:
     with pytest.raises(ConfigError, match="dims and dynamic_shapes say the same thing"):
         open_source(Mean(), example_inputs=STEPS, dims={"steps": ["batch", 6, 3]}, dynamic_shapes={"steps": None})
-    with pytest.raises(ConfigError, match="dynamic_shapes are given with"):
+    with pytest.raises(ConfigError, match="dynamic_shapes are only for"):
         open_source("model.pt", dynamic_shapes={"x": None})
 
 

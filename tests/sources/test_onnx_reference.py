@@ -193,7 +193,7 @@ def test_a_graph_that_onnx_runtime_cannot_run_has_another_reference(tmp_path: Pa
     report = inferox.pack(tmp_path / "graph.onnx", tmp_path / "package")
     assert [item.artifact for item in report.evidence] == ["openvino/onnx/bf16/padded"]
     assert any("openvino is the reference, because onnxruntime failed" in note for note in report.notes)
-    with pytest.raises(PackageError, match="gave nothing that can run it"):
+    with pytest.raises(PackageError, match="made no artifact that can run it"):
         inferox.pack(tmp_path / "graph.onnx", tmp_path / "other", backends=("onnxruntime",))
 
 

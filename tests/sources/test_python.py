@@ -170,9 +170,9 @@ def test_example_inputs_that_do_not_fit() -> None:
         open_source(Add(), example_inputs=(torch.ones(2, 4),) * 3)
     with pytest.raises(PackageError, match="the module Add gives no example inputs"):
         open_source(Add())
-    with pytest.raises(ConfigError, match="example inputs are given with"):
+    with pytest.raises(ConfigError, match="example inputs are only for"):
         open_source("python:json:loads", example_inputs=torch.ones(2, 4))
-    with pytest.raises(ConfigError, match="Add is a class, and a module is packed"):
+    with pytest.raises(ConfigError, match="Add is a class, but must be a module"):
         open_source(Add, example_inputs=(torch.ones(2, 4), torch.ones(2, 4)))
 
 

@@ -39,7 +39,7 @@ def end_with_parent(parent: int | None = None) -> None:
 
 def offer_to_die_first() -> None:
     """Has Linux kill this process before others if memory runs out."""
-    with suppress(OSError):  # it is there on Linux alone
+    with suppress(OSError):  # only Linux has it
         _OOM_SCORE.write_text(_FIRST_TO_GO, encoding="ascii")
 
 

@@ -50,7 +50,7 @@ def measure_again(
 
 
 def why_batches_fail(found: ArtifactEvidence, known: ArtifactEvidence | None) -> str | None:
-    """Says how an artifact that was batch invariant when packed no longer is; ``None`` if it does not fail so.
+    """Explains why an artifact that was batch invariant when packed no longer is; ``None`` if it still is.
 
     Args:
         found: The evidence measured now.
@@ -58,7 +58,7 @@ def why_batches_fail(found: ArtifactEvidence, known: ArtifactEvidence | None) ->
     """
     if found.batch is None or found.batch.holds or known is None or known.batch is None or not known.batch.holds:
         return None
-    return f"it {found.batch}, and was batch invariant when it was packed"
+    return f"it {found.batch}, but was batch invariant when it was packed"
 
 
 def class_here(context: PackageContext, artifact: Artifact, model: Model, samples: Samples) -> ParityClass:

@@ -114,7 +114,7 @@ def tune(
         trust_code: Whether code that comes with the package may run.
         seconds: The time limit for everything, including loading; ``None`` for no limit. Every artifact that was loaded
             gets a figure for the smallest batch in any case. A ``TimeBudget`` may have begun before.
-        progress: Told about the progress.
+        progress: Called with the progress; see ``Progress``.
 
     Raises:
         PackageError: If there is no package, it is damaged or unsafe, or the shapes of its inputs are unknown.

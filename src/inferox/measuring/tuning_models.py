@@ -41,7 +41,7 @@ def open_models(
         requirements: The requirements for artifacts.
         classes: Receives the parity class that each artifact in a lower precision reaches here, by its name.
         not_run: Receives the reason for each artifact that is not opened, by its name.
-        progress: Told what is loaded.
+        progress: Called with what is loaded; see ``Progress``.
         budget: The time budget.
 
     Yields:
@@ -100,7 +100,7 @@ def order_loads(candidates: Sequence[Candidate]) -> list[Candidate]:
 class LoadEstimates:
     """Estimates of loading times, from those measured so far.
 
-    A runtime that was not loaded yet is expected to be slower than usual by the same factor as the others were, as on a
+    A runtime that was not loaded yet is expected to be slower than usual by the smallest factor of the others, as on a
     busy machine.
     """
 

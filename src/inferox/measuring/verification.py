@@ -88,6 +88,9 @@ def verify(
 ) -> Verification:
     """Runs every artifact of a package that can run here on the package's samples, and measures the outputs.
 
+    If the time is over or the user interrupts it (``KeyboardInterrupt``), what was not reached is listed and does not
+    pass. An interruption before the first artifact is done is raised.
+
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
         backend: The only backend to measure, or ``auto`` for all.
@@ -102,9 +105,6 @@ def verify(
         seconds: The time limit for everything; ``None`` for no limit. No artifact is begun that would exceed the time
             left, judged by the slowest so far, but one is measured in any case. A ``TimeBudget`` may have begun before.
         progress: Called with the current step, the number of artifacts done, and their total number.
-
-    If the time is over or the user interrupts it (``KeyboardInterrupt``), what was not reached is listed and does not
-    pass. An interruption before the first artifact is done is raised.
 
     Raises:
         PackageError: If there is no package, it is damaged or unsafe, or it carries no samples.

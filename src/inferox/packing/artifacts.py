@@ -110,7 +110,7 @@ def export_artifacts(
         exporters: The backends, and the exporter of each.
         precisions: The precisions to export.
         calibration: Calls with which a quantiser may observe the model.
-        progress: Told the current step.
+        progress: Called with the current step, as a phrase.
         with_free: Whether to add artifacts that take no extra space: the files of fp32 artifacts in each exporter's
             ``free_precisions``.
     """
@@ -158,7 +158,7 @@ def export_artifacts(
 
 
 def _for_free(measurement: Measurement) -> Measurement:
-    """Returns the measurement of an artifact that nobody asked for: it must be ``close``, here and wherever it runs."""
+    """Returns the measurement of an artifact that nobody requested: it must be ``close``, here and wherever it runs."""
     return replace(measurement, tolerance=TOLERANCES[ParityClass.CLOSE].with_limits(measurement.tolerance))
 
 

@@ -16,7 +16,7 @@ Measure = Callable[[Artifact], ArtifactEvidence]
 class FreeArtifacts:
     """The artifacts in other precisions that a backend computes from the files of its fp32 artifacts.
 
-    Nobody asked for them, so they must be worth including: of the class ``close``, by evidence that is not weak.
+    Nobody requested them, so they must be worth including: of the class ``close``, by evidence that is not weak.
 
     Attributes:
         artifacts: The artifacts worth including.
@@ -69,7 +69,7 @@ def make_free(exporter: Exporter, artifacts: Sequence[Artifact], backend: Backen
 
 def _why_not_worth_it(evidence: ArtifactEvidence) -> str | None:
     if evidence.parity_class is ParityClass.EXACT:
-        return "it gives the numbers of fp32: there is nothing in it that is computed in another precision"
+        return "its outputs equal those of fp32, so nothing in it is computed in another precision"
     if evidence.parity_class is not ParityClass.CLOSE:
         return f"it is not close to the original: {evidence.agreement}"
     return None if evidence.weak is None else f"the evidence for it is weak: {evidence.weak}"

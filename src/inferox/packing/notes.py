@@ -37,7 +37,7 @@ def list_notes(
     texts = sum(len(next(iter(call.values()))) for call in calls)
     if calibrated and texts < _FEW_TEXTS:
         number = counted(texts, "text")
-        yield f"int8 was calibrated on {number}, which are few: give {_FEW_TEXTS} or more that differ"
+        yield f"int8 was calibrated on only {number}: give {_FEW_TEXTS} or more different texts"
     for reason, names in _weak_artifacts(exported.evidence).items():
         yield (
             f"the evidence for {', '.join(names)} is weak: {reason}; give real inputs with --samples, or treat the "

@@ -86,7 +86,7 @@ def pack(
         source: A Hugging Face model directory, ``hf://org/name[@revision]``, a TorchScript file, an exported program,
             an ONNX file, OpenVINO IR (``.xml``), ``python:module:factory``, a function that returns a
             ``torch.nn.Module`` (with example inputs), or a ``torch.nn.Module``.
-        output: The package to write: an ``.mlpkg`` file if the name ends so, otherwise a folder.
+        output: The package to write: one file if the name ends in ``.mlpkg``, otherwise a folder.
         task: The task; ``None`` to detect it from the model's own files.
         name: The package's name; ``None`` for the source's own.
         backends: The backends to write artifacts for, such as ``torch`` and ``onnxruntime``; ``None`` for the one that
@@ -250,7 +250,7 @@ def _write_files(model: SourceModel, choice: TaskChoice, root: Path) -> None:
 def _require_artifacts(name: str, exported: Exported, *, strict: bool) -> None:
     reasons = "; ".join(f"{artifact}: {reason}" for artifact, reason in exported.refused.items())
     if not exported.artifacts:
-        raise PackageError(f"packing {name!r} gave nothing that can run it: {reasons}")
+        raise PackageError(f"packing {name!r} made no artifact that can run it: {reasons}")
     if strict and exported.refused:
         raise PackageError(
             f"{name!r} is not packed, as not every requested artifact could be made: {reasons}",

@@ -55,12 +55,12 @@ _SHOWN = 120
 
 _HINTS = {
     "input": "the library takes what the package refuses: the package's limits or settings are not the model's",
-    "batch": "each input alone is answered right: rows of a batch are exchanged, or their padding counts",
+    "batch": "each input alone is answered correctly, so rows of a batch are exchanged, or padding is attended",
     "token": "the package's tokenizer or its settings (case, accents, prompt, limit, cut) are not the model's",
     "attention": "the package's tokenizer or its settings are not the model's",
     "pixels": "the images are read, turned, resized or scaled differently from what the model's own files say",
-    "outputs": "the tokens are the same, so that the architecture or the weights are not what the library loads",
-    "answer": "the tokens and outputs are the same, so that pooling, a layer after it, or the activation is not",
+    "outputs": "the tokens are the same, so the architecture or the weights differ from those that the library loads",
+    "answer": "the tokens and outputs are the same, so pooling, a layer after it, or the activation differs",
 }
 
 
@@ -242,8 +242,8 @@ def _is_own(error: Exception) -> bool:
 
 def _describe_fault(library: DefiningLibrary, error: Exception) -> str:
     return (
-        f"Inferox does not know how to ask {library.name} {library.versions()[library.name]} "
-        f"({type(error).__name__}: {first_line(error)}); install a version that it knows: {INSTALL_HINT}"
+        f"Inferox does not know how to call {library.name} {library.versions()[library.name]} "
+        f"({type(error).__name__}: {first_line(error)}); install a supported version: {INSTALL_HINT}"
     )
 
 

@@ -16,7 +16,7 @@ _CLOSE = TOLERANCES[ParityClass.CLOSE]
 """The tolerance for another order of summation, as for batch invariance in the evidence."""
 
 _ROUNDING = 1e-4
-"""The most that a batch may change an output, as a share of its largest value, if a model is batch independent."""
+"""The most that a batch may change an output, as a share of its largest value, if a model is batch invariant."""
 
 
 def find_difference_in_batches(

@@ -110,8 +110,8 @@ class InputProof:
             )
         if self.limit == OWN_LIMIT:
             notes.append(
-                "the model's files state no limit on the tokens of a text, so that where the package cuts longer ones "
-                "is not proven"
+                "the model's files state no limit on the tokens of a text, so the place at which the package cuts "
+                "longer ones is not proven"
             )
         return tuple(notes)
 

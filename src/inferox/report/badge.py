@@ -17,7 +17,7 @@ def parity_badge(item: ArtifactMeasurement) -> Markup:
     agreement, name = item.evidence.agreement, item.evidence.parity_class.value
     figures = {
         "largest difference": f"{agreement.max_abs:.1e}, {agreement.max_rel:.1e} of the largest number",
-        "cosine": f"{agreement.cosine_min:.6f} at least, {agreement.cosine_mean:.6f} on average",
+        "cosine": f"min {agreement.cosine_min:.6f}, mean {agreement.cosine_mean:.6f}",
         "in batches": None if item.evidence.batch is None else str(item.evidence.batch),
         "weak evidence": item.evidence.weak,
     }

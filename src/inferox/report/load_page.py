@@ -100,7 +100,9 @@ def _place(step: LoadStep) -> float:
 
 def _throughput_plot(steps: Sequence[LoadStep]) -> Markup:
     y, ticks = linear_scale_from_zero([step.answered_per_s for step in steps], _MOST_TICKS)
-    caption = Caption("load-throughput", "Throughput by callers", "Each caller asks as soon as it has its answer.")
+    caption = Caption(
+        "load-throughput", "Throughput by callers", "Each caller sends its next request as soon as it has an answer."
+    )
     series = [_series("answered", 0, steps, lambda step: step.answered_per_s, three_digits)]
     return line_chart(caption, _across(steps, "callers"), Axis.of("answers/s", y, ticks), series)
 

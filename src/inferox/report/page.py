@@ -97,7 +97,7 @@ def _facts(comparison: Comparison) -> Markup:
         "Measured": f"{comparison.started_at}, in {seconds_text(comparison.duration_s)}",
     }
     listed = [join((element("dt", name), element("dd", text))) for name, text in facts.items() if text]
-    return element("section", element("h2", "What was measured, and where"), element("dl", *listed))
+    return element("section", element("h2", "Package and machine"), element("dl", *listed))
 
 
 _COLUMNS = ("Artifact", "Load", "First result", "One row", "Rows/s", "Tokens/s", "Peak memory", "On disk", "Parity")

@@ -11,7 +11,7 @@ def bytes_text(size_bytes: int) -> str:
     """Formats a size, such as ``90.9 MB``; in decimal units, as is usual for disks and downloads."""
     size = float(size_bytes)
     for unit in _BYTE_UNITS[:-1]:
-        if size < 1000:  # noqa: PLR2004 - what decimal units step by
+        if size < 1000:  # noqa: PLR2004 - the step of decimal units
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} {_BYTE_UNITS[-1]}"

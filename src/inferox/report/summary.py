@@ -102,7 +102,7 @@ def warnings(comparison: Comparison) -> list[str]:
     """Returns warnings about the reliability of the figures, with advice; empty if there are none."""
     found = [f"{name} {why}. It is not recommended." for name, why in comparison.failures.items()]
     if comparison.rounds == 1:
-        found.append("Every figure comes from a single round, so that its noise is unknown: allow more --seconds.")
+        found.append("Every figure comes from a single round, so its noise is unknown: allow more --seconds.")
     share, name, what = max(
         (spread.range / spread.median, item.artifact, what)
         for item in comparison.artifacts
@@ -132,7 +132,7 @@ def how_far(comparison: Comparison) -> list[str]:
         groups.setdefault(phrases, []).append(name)
     for phrases, names in groups.items():
         is_all = 1 < len(names) == len(comparison.artifacts)
-        said.append(f"Not reached of {'any artifact' if is_all else _listed(names)}: {', '.join(phrases)}.")
+        said.append(f"Not measured for {'any artifact' if is_all else _listed(names)}: {', '.join(phrases)}.")
     return said
 
 

@@ -39,7 +39,7 @@ _BARE = re.compile(r"(?!.*(For[A-Z]|With[A-Z]|LMHead|Heads)).*(Model|Encoder|Bac
 _FROM_PYTHON = "write a function that returns the module, and pack that: python:module:factory"
 
 _SUPPORTED = (
-    "supported are text encoders (embed), classifiers of texts, pairs and tokens (classify, rerank, token-classify), "
+    "supported: text encoders (embed), classifiers of texts, pairs and tokens (classify, rerank, token-classify), "
     "image classifiers (image-classify), and the bare outputs of either (raw)"
 )
 
@@ -189,7 +189,7 @@ def _bare_class(config: Mapping[str, Any]) -> str:
     model_type = config.get("model_type")
     if "auto_map" in config:
         raise PackageError(
-            "the config asks for code that comes with the model (auto_map), and a checkpoint's code is never run",
+            "the config requires code that comes with the model (auto_map), but a checkpoint's code is never run",
             hint=_FROM_PYTHON,
         )
     if not isinstance(model_type, str):

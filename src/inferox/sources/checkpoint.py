@@ -44,8 +44,7 @@ def read_checkpoint(directory: Path) -> dict[str, torch.Tensor]:
         directory: The folder of the model.
 
     Returns:
-        The tensors by name, on the CPU. Half precision is widened to ``float32``, which is exact; ``float64`` is
-        rounded to it.
+        The tensors by name, on the CPU. Half precision is widened to ``float32``, which is exact.
 
     Raises:
         PackageError: If there are no weights, or only those of another framework.

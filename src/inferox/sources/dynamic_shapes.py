@@ -100,7 +100,7 @@ def _by_input(shapes: Any, names: Sequence[str], order: Sequence[str]) -> dict[s
         raise ConfigError(f"dynamic_shapes names {unknown[0]!r}, but the module is given {', '.join(names)}")
     if missing:
         raise ConfigError(
-            f"dynamic_shapes says nothing of {missing[0]!r}", hint=f"write {missing[0]!r}: None if its shape is fixed"
+            f"dynamic_shapes does not mention {missing[0]!r}", hint=f"write {missing[0]!r}: None if its shape is fixed"
         )
     return given
 

@@ -93,7 +93,7 @@ def _check_extents(specs: Sequence[TensorSpec], tensors: Mapping[str, torch.Tens
             if known != extent:
                 raise ConfigError(
                     f"{dim} is {known} in the example of {name}, but {extent} in that of {spec.name}",
-                    hint="axes of one name have one extent, and by default the first is called batch: name them by "
+                    hint="axes of the same name have the same extent, and the first is batch by default: name them by "
                     "dims={'x': ['batch', 4]} or dynamic_shapes, or by --dims x=batch,4 on the command line",
                 )
 

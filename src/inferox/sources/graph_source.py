@@ -113,7 +113,7 @@ class GraphSource(SourceModel):
 
     @property
     def size_bytes(self) -> int:
-        """The size of the graph's file, or of the weights beside it if that is larger, in bytes."""
+        """The size of the graph's file, of the weights beside it or of its parameters in fp32, whichever is largest."""
         program = self._facts.program
         beside = sum(array.nbytes for array in self._weights.values())
         return max(beside, program.stat().st_size if program is not None else 0, super().size_bytes)

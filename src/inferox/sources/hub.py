@@ -55,7 +55,7 @@ def fetch_model(source: str, progress: Callable[[str], None], *, access: HubAcce
 
     Args:
         source: ``hf://org/name``, followed by ``@`` and a branch, a tag or a commit if it is not ``main``.
-        progress: Told how much has been fetched.
+        progress: Called with how much has been fetched, as a phrase.
         access: The settings for access to the hub; ``None`` for huggingface_hub's own.
 
     Raises:

@@ -113,7 +113,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
     if not path.is_file():
         raise PackageError(
             f"not a model directory: {directory} has no config.json",
-            hint="a model directory is what save_pretrained of transformers writes",
+            hint="transformers' save_pretrained writes a model directory",
         )
     return read_json_object(path, hint="fetch the model again", allow_non_finite=True)
 

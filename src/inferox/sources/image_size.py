@@ -45,7 +45,7 @@ def read_image_size(directory: Path, config: Mapping[str, Any]) -> tuple[int, in
         )
     if max(found) > _LONGEST_EDGE:
         raise PackageError(
-            f"the model's files ask for images of {found[0]} by {found[1]}, but edges may have at most {_LONGEST_EDGE}",
+            f"the model's files request images of {found[0]} by {found[1]}, but edges may have at most {_LONGEST_EDGE}",
             hint=f"check the sizes in {_PREPROCESSOR_FILE} and config.json",
         )
     return found

@@ -145,7 +145,7 @@ def _check_operators(model: ModelProto, name: str, known: Collection[str]) -> No
     custom = sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in brought})
     if custom:
         raise PackageError(
-            f"{name} has custom operators, which are code that no runtime brings: {', '.join(custom)}",
+            f"{name} has custom operators, which are code that no runtime includes: {', '.join(custom)}",
             hint="install the distribution that registers their library as inferox.onnxruntime_operators, or export "
             "the model without them",
         )

@@ -88,14 +88,14 @@ def open_source(
 def _check_given(source: Any, text: str, example_inputs: Any, dynamic_shapes: Any) -> None:
     """Refuses arguments that only apply to modules and the functions that make them."""
     if example_inputs is not None and isinstance(source, type):
-        raise ConfigError(f"{source.__name__} is a class, and a module is packed", hint="make one of it")
+        raise ConfigError(f"{source.__name__} is a class, but must be a module", hint="make an instance of it")
     if example_inputs is not None and not hasattr(source, "forward"):
         raise ConfigError(
-            "example inputs are given with a torch.nn.Module alone", hint="name a file of them as samples instead"
+            "example inputs are only for a torch.nn.Module", hint="name a file of them as samples instead"
         )
     if dynamic_shapes is not None and not callable(source) and not text.startswith(_PYTHON):
         raise ConfigError(
-            "dynamic_shapes are given with a torch.nn.Module or a function that makes one", hint="state dims instead"
+            "dynamic_shapes are only for a torch.nn.Module or a function that makes one", hint="state dims instead"
         )
 
 
@@ -144,4 +144,4 @@ def _require_torch() -> None:
 def _require(*modules: str, hint: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        raise BackendUnavailableError(f"opening a model needs {' and '.join(missing)}, not installed here", hint=hint)
+        raise BackendUnavailableError(f"{' and '.join(missing)} must be installed to open a model", hint=hint)

@@ -12,7 +12,7 @@ _ADJUST = frozenset({"Convert", "Multiply", "Subtract"})
 
 
 def find_index_bounds(model: openvino.Model) -> dict[str, int]:
-    """Finds how many things each input tells apart, from the tables that it is an index of.
+    """Finds the number of distinct values of each input, from the tables that it indexes.
 
     Args:
         model: The model, as it was read.

@@ -124,7 +124,7 @@ def _own_examples(program: ExportedProgram, names: Sequence[str], path: Path) ->
     values = [*arguments, *keywords.values()]
     if len(values) != len(names) or not all(isinstance(value, torch.Tensor) for value in values):
         raise PackageError(
-            f"{path.name} brings no example inputs, and takes {', '.join(names)}",
+            f"{path.name} has no example inputs, but takes {', '.join(names)}",
             hint="give them by these names with --samples inputs.npz",
         )
     return dict(zip(names, values, strict=True))

@@ -223,7 +223,7 @@ def _name_inputs(module: torch.nn.Module, inputs: Any, label: str) -> Mapping[st
     if len(given) > len(names):
         raise PackageError(
             f"{label} gives {len(given)} example inputs without names, but forward's parameters are "
-            f"{', '.join(names) or 'none that have a place'}",
+            f"{', '.join(names) or 'all named'}",
             hint="give them by name: {'name': array, ...}",
         )
     # An input that is None is left out, as when the module is called without it.

@@ -65,7 +65,7 @@ def lay_out(directory: Path, *, task: str | None) -> TemporaryDirectory[str] | N
     if not unreadable and not modules[0].folder:
         return None
     return make_folder(
-        lambda folder: _pad_values(folder, directory, modules, unreadable), f"the files of {directory} cannot be linked"
+        lambda folder: _fill(folder, directory, modules, unreadable), f"the files of {directory} cannot be linked"
     )
 
 
@@ -83,9 +83,10 @@ def _is_unreadable(folder: Path) -> bool:
         ) from error
 
 
-def _pad_values(
+def _fill(
     target: Path, directory: Path, modules: Sequence[SentenceModule], unreadable: Sequence[SentenceModule]
 ) -> None:
+    """Fills a folder with the files of a model in the layout that packing reads."""
     transformer = directory / modules[0].folder
     if not transformer.is_dir():
         raise PackageError(

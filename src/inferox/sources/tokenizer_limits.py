@@ -133,7 +133,7 @@ def check_tokenizer(document: Any) -> None:
         raise PackageError(
             f"the steps of {TOKENIZER_FILE} may make a text {growth} times as long, but at most {MAX_GROWTH} times is "
             "accepted",
-            hint="take out replacements by longer texts, and steps that come twice",
+            hint="remove replacements by longer texts, and repeated steps",
         )
 
 

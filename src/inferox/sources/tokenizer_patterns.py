@@ -135,7 +135,7 @@ def _count(alternative: _Alternative, following: _Alternative | None) -> int:
         if element.high is None:
             rest = alternative[index + 1 :]
             if not _cannot_fail(rest) and not _is_cased_word(alternative, index, following):
-                raise _NotLinearError(f"after the repetition of {element.source!r} it needs more, and may go back")
+                raise _NotLinearError(f"after the repetition of {element.source!r}, more must match: it may backtrack")
             # The characters that the repetitions take belong to the match; only those examined in vain behind them
             # count.
             vain = sum(_count_in_vain(part) for part in (element, *rest))
@@ -278,7 +278,7 @@ def _parse(source: str) -> _Alternative:
             raise _NotLinearError(f"{symbol!r} is not understood where it stands")
         low, high, place = _read_quantifier(source, end)
         if _LOOK.match(symbol) and (low, high) != (1, 1):
-            raise _NotLinearError(f"{source[end - len(symbol) : place]!r} repeats a look")
+            raise _NotLinearError(f"{source[end - len(symbol) : place]!r} repeats a lookahead or lookbehind")
         elements.append(_Element(symbol, low, high, inner))
     return tuple(elements)
 

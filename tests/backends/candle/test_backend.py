@@ -147,10 +147,10 @@ def test_the_folder_of_a_package_in_format_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model_type", "head", "message"),
     [
-        ("vit", "ForImageClassification", "cannot run a vit model: there is no Conv2d in it"),
+        ("vit", "ForImageClassification", "cannot run a vit model: the backend does not support Conv2d"),
         ("resnet", "ForImageClassification", "no BatchNorm2d, Conv2d in it"),
         ("modernbert", "Model", "modernbert model: rotary embeddings"),
-        ("mpnet", "Model", "mpnet model: relative position biases"),
+        ("mpnet", "Model", "mpnet model: the backend does not support relative position biases"),
     ],
 )
 def test_models_that_it_cannot_run_are_named(tmp_path: Path, model_type: str, head: str, message: str) -> None:

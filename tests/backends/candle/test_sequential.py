@@ -79,8 +79,8 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "convolution": (lambda: nn.Sequential(nn.Conv1d(WIDTH, 2, 1)), "no Conv1d in it"),
     "softmax": (lambda: nn.Sequential(nn.Linear(WIDTH, 2), nn.Softmax(-1)), r"no Softmax\(dim=-1\) in it"),
     "two axes": (lambda: nn.Sequential(nn.LayerNorm((3, WIDTH))), "no LayerNorm"),
-    "residual": (Residual, "an addition|something else than what comes before"),
-    "fork": (Forked, "something else than what comes before"),
+    "residual": (Residual, "an addition|does not depend on the previous layer alone"),
+    "fork": (Forked, "does not depend on the previous layer alone"),
     "branch": (lambda: Branching(WIDTH, WIDTH), "forward cannot be read"),
     "flatten": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * WIDTH, 2)), "no Flatten"),
 }
@@ -165,8 +165,8 @@ def test_rows_that_cannot_fit(tmp_path: Path) -> None:
     ("layers", "message"),
     [
         (None, "must list its layers"),
-        ([{"type": "attention"}], "candle has no layer 'attention'"),
-        ([3], "candle has no layer None"),
+        ([{"type": "attention"}], "a layer must be one of .*, but is 'attention'"),
+        ([3], "a layer must be one of .*, but is None"),
         ([{"type": "linear"}], "must name its weight"),
         ([{"type": "linear", "weight": 3}], "the name of a weight"),
         ([{"type": "linear", "weight": "nope"}], "nope is missing"),

@@ -161,7 +161,7 @@ def test_a_query_that_sees_nothing_gets_a_number(tmp_path: Path, hidden: Any) ->
 
 
 def test_weights_cannot_be_dropped(tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match="attention that drops 50% of its weights"):
+    with pytest.raises(LoadError, match="attention drops 50% of its weights"):
         capture(tmp_path, make_inputs(2, 6, 6), dropout_p=0.5)
 
 

@@ -268,7 +268,7 @@ def test_dlpack_is_taken_over_without_a_copy(builder: TorchTensorBuilder) -> Non
 
 @pytest.mark.parametrize("source", [[1, 2], 3.0, None])
 def test_what_does_not_speak_dlpack(builder: TorchTensorBuilder, source: Any) -> None:
-    with pytest.raises(ExecutionError, match="must speak DLPack"):
+    with pytest.raises(ExecutionError, match="must support DLPack"):
         builder.from_dlpack(source)
 
 

@@ -50,7 +50,7 @@ def test_another_model_is_not_compared_with(packages: dict[str, Path], monkeypat
     assert cases is not None
     turned = tuple(replace(case, answer=None if case.answer is None else -case.answer) for case in cases)
     monkeypatch.setattr(type(package), "proof_cases", lambda _: turned)
-    with pytest.raises(PackageError, match=r"differs from the model that was packed: .* cosine of -1\.0000"):
+    with pytest.raises(PackageError, match=r"differs from the one that was packed: .* cosine of -1\.0000"):
         RebuiltEncoder(package, threads=1)
     monkeypatch.setattr(type(package), "proof_cases", lambda _: None)
     with pytest.raises(PackageError, match="no answers of sentence-transformers"):

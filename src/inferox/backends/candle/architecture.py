@@ -173,12 +173,13 @@ def read_architecture(config: Mapping[str, Any], class_name: str | None) -> Arch
     model_type = config.get("model_type")
     family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
     if family is None:
-        lack = _LACKS.get(str(model_type), "it is not one of " + ", ".join(FAMILIES))
-        raise LoadError(f"candle cannot run a {model_type} model: {lack}")
+        lack = _LACKS.get(str(model_type))
+        reason = f"it is not one of {', '.join(FAMILIES)}" if lack is None else f"the backend does not support {lack}"
+        raise LoadError(f"candle cannot run a {model_type} model: {reason}")
     head = next((head for head in HEADS if class_name == family.classes + head), None)
     if head is None:
         raise LoadError(
-            f"candle cannot run a {class_name} of the type {model_type}: it has the heads {', '.join(HEADS)}"
+            f"candle cannot run a {class_name} of the type {model_type}: the backend supports {', '.join(HEADS)}"
         )
     _refuse_variants(config, str(model_type))
     hidden, layers, heads, intermediate, activation = family.settings
@@ -208,7 +209,7 @@ def _refuse_variants(config: Mapping[str, Any], model_type: str) -> None:
     }
     for lack, is_there in lacks.items():
         if is_there:
-            raise LoadError(f"candle cannot run this {model_type} model: {lack}")
+            raise LoadError(f"candle cannot run this {model_type} model: the backend does not support {lack}")
 
 
 def _size(config: Mapping[str, Any], name: str) -> int:
@@ -230,5 +231,7 @@ def _number(config: Mapping[str, Any], name: str, default: float) -> float:
 def _activation(config: Mapping[str, Any], name: str) -> str:
     stated = config.get(name, "gelu")
     if not isinstance(stated, str) or stated not in ACTIVATIONS:
-        raise LoadError(f"candle cannot run the activation {stated!r} ({name}): it has {', '.join(ACTIVATIONS)}")
+        raise LoadError(
+            f"candle cannot run the activation {stated!r} ({name}): the backend supports {', '.join(ACTIVATIONS)}"
+        )
     return ACTIVATIONS[stated]

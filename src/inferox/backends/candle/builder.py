@@ -28,7 +28,7 @@ class CandleTensorBuilder(ArrayTensorBuilder[CandleTensor]):
     def _take_over(self, source: Any) -> CandleTensor:
         if isinstance(source, CandleTensor):
             return source
-        with translated("taking over a tensor through DLPack", default=ExecutionError):
+        with translated("importing a tensor through DLPack", default=ExecutionError):
             if is_bfloat16(source):
                 return self._adopt(import_bits(source), DataType.BF16)
         return super()._take_over(source)

@@ -89,7 +89,7 @@ def _check_architecture(source: SourceModel) -> None:
         if source.facts.model_type in FAMILIES or not missing:
             raise
         raise LoadError(
-            f"candle cannot run a {source.facts.model_type} model: there is no {', '.join(missing)} in it"
+            f"candle cannot run a {source.facts.model_type} model: the backend does not support {', '.join(missing)}"
         ) from error
 
 
@@ -117,7 +117,7 @@ def _describe(source: SourceModel) -> list[dict[str, Any]]:
     state = next(node for node in graph.nodes if node.op == "placeholder")
     for node in list(graph.nodes)[1:]:
         if node.op == "output":
-            _require_chain(node, state, "what it returns")
+            _require_chain(node, state, "the return value")
             return layers
         _require_chain(node, state, str(node.target))
         layers += _describe_node(node, source.module)
@@ -128,12 +128,12 @@ def _describe(source: SourceModel) -> list[dict[str, Any]]:
 def _refuse_foreign(module: nn.Module) -> None:
     foreign = sorted({type(layer).__name__ for layer in module.modules() if _is_foreign(layer)})
     if foreign:
-        raise LoadError(f"candle cannot run this module: there is no {', '.join(foreign)} in it")
+        raise LoadError(f"candle cannot run this module: the backend does not support {', '.join(foreign)}")
 
 
 def _require_chain(node: fx.Node, state: fx.Node, name: str) -> None:
     if node.all_input_nodes != [state] or not node.args or node.args[0] is not state:
-        raise LoadError(f"candle runs only chains of layers, but {name} takes something else than what comes before it")
+        raise LoadError(f"candle runs only chains of layers, but {name} does not depend on the previous layer alone")
 
 
 def _describe_node(node: fx.Node, module: nn.Module) -> list[dict[str, Any]]:
@@ -157,7 +157,7 @@ def _describe_module(name: str, layer: nn.Module) -> list[dict[str, Any]]:
         ]
     if type(layer) in _MODULES:
         return [{"type": _activation(_MODULES[type(layer)], getattr(layer, "approximate", "none"))}]
-    raise LoadError(f"candle cannot run this module: there is no {layer} in it")
+    raise LoadError(f"candle cannot run this module: the backend does not support {layer}")
 
 
 def _activation(name: str, approximate: object) -> str:

@@ -104,7 +104,7 @@ def _read_layer(described: Any, weights: Weights) -> Layer:
         return LayerNorm(weight, bias, width, eps)
     if isinstance(kind, str) and kind in ACTIVATION_LAYERS:
         return ACTIVATION_LAYERS[kind]
-    raise LoadError(f"candle has no layer {kind!r}: it has linear, layer_norm, {', '.join(ACTIVATION_LAYERS)}")
+    raise LoadError(f"a layer must be one of linear, layer_norm, {', '.join(ACTIVATION_LAYERS)}, but is {kind!r}")
 
 
 def _name(described: Mapping[str, Any], part: str) -> str | None:

@@ -62,7 +62,7 @@ class Weights:
         ):
             wanted_shape = ", ".join("any" if wanted is None else str(wanted) for wanted in shape)
             raise LoadError(
-                f"the weight {name} is {list(extents)} and must be [{wanted_shape}]",
+                f"the weight {name} must have the shape [{wanted_shape}], but has {list(extents)}",
                 hint="the config and the weights are not of the same model",
             )
         if str(tensor.dtype).lower() not in {"f32", "f16", "bf16"}:

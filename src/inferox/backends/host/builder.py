@@ -103,7 +103,7 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
         if isinstance(source, np.ndarray):
             return self.from_numpy(source)
         if not hasattr(source, "__dlpack__"):
-            raise ExecutionError(f"a tensor to take over must speak DLPack, and {type(source).__name__} does not")
+            raise ExecutionError(f"a tensor to import must support DLPack, but {type(source).__name__} does not")
         return self._take_over(source)
 
     def zeros(self, shape: Sequence[int], dtype: DataType) -> T:
@@ -157,7 +157,7 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
             if "unsupported dtype" in str(error).lower():
                 found = str(getattr(source, "dtype", "of the tensor"))
                 raise UnsupportedDTypeError(found, self._owner, self._dtypes) from error
-            raise ExecutionError(f"numpy cannot take over a {type(source).__name__}: {error}") from error
+            raise ExecutionError(f"numpy cannot import a {type(source).__name__}: {error}") from error
         return self.from_numpy(array)
 
     def _fill(self, shape: Sequence[int], dtype: DataType, value: int) -> T:

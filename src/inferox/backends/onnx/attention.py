@@ -47,7 +47,7 @@ def attend(  # noqa: PLR0917 - as PyTorch has them
         ValueError: If ``dropout_p`` is not 0.
     """
     if dropout_p:
-        raise ValueError(f"attention that drops {dropout_p:.0%} of its weights, which evaluation mode must not do")
+        raise ValueError(f"attention drops {dropout_p:.0%} of its weights, which it must not do in evaluation mode")
     dtype, rank = query.dtype, len(query.shape)
     if enable_gqa:
         key, value = (_repeat_heads(item, query) for item in (key, value))

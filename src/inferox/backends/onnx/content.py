@@ -139,7 +139,7 @@ class _Walk:
             texts[number] = bytes(value).decode(errors="replace")
         key, text = texts[1], texts[2]
         if key not in _EXTERNAL_KEYS:
-            raise LoadError(f"{self.path.name} says where weights lie with {key!r}, which ONNX does not know")
+            raise LoadError(f"{self.path.name} locates weights with {key!r}, which ONNX does not define")
         if key == "location" and text not in self.locations:
             self._check_location(text)
             self.locations.add(text)

@@ -56,6 +56,6 @@ def _external(graph: ModelProto) -> Iterator[TensorProto]:
 
 
 def _leaves(location: str) -> bool:
-    """Returns whether a path is absolute or climbs, on any system."""
+    """Returns whether a path is absolute or contains ``..``, on any system."""
     paths = (PurePosixPath(location), PureWindowsPath(location))
     return not location or any(path.is_absolute() or ".." in path.parts or path.drive for path in paths)

@@ -14,7 +14,7 @@ from inferox.backends.onnx.shared_weights import share_weights
 from inferox.core import WEIGHTS_FILE, ExportRequest, Layout, LoadError, Precision, Signature, SourceModel
 
 GRAPH_FILES = {Layout.PADDED: "model.onnx", Layout.PACKED: "model.packed.onnx"}
-"""The files of graphs. They are at the root, because ONNX Runtime and OpenVINO refuse weight paths that climb."""
+"""The files of graphs. They are at the root, because ONNX Runtime and OpenVINO refuse weight paths with ``..``."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def graph_precision(source: SourceModel, request: ExportRequest) -> Precision:
     if source.precision is Precision.FP32 or request.precision is Precision.FP32:
         return source.precision if request.precision is Precision.FP32 else request.precision
     raise LoadError(
-        f"{source.facts.name} is a graph in {source.precision.value} already, which is taken as it is and not made "
-        f"{request.precision.value}",
+        f"{source.facts.name} is already a graph in {source.precision.value}, which is used as it is and not converted "
+        f"to {request.precision.value}",
         hint="leave out the precision",
     )
 

@@ -41,7 +41,7 @@ def describe(plug_in: EntryPoint) -> str:
     Args:
         plug_in: The plug-in that registers operators.
     """
-    return f"the library of operators for {plug_in.name!r} that {plug_in.value} gives"
+    return f"the library of operators for {plug_in.name!r} that {plug_in.value} returns"
 
 
 def locate_library(plug_in: EntryPoint) -> Path:
@@ -57,14 +57,14 @@ def locate_library(plug_in: EntryPoint) -> Path:
         path = Path(os.fspath(plug_in.load()()))
     except Exception as error:
         raise LoadError(
-            f"operators of {plug_in.name!r} are called, but {plug_in.value!r}, which says where their library lies, "
-            f"failed: {type(error).__name__}: {first_line(error)}",
+            f"operators of {plug_in.name!r} are called, but {plug_in.value!r}, which locates their library, failed: "
+            f"{type(error).__name__}: {first_line(error)}",
             hint="reinstall or remove the distribution that registers it",
         ) from error
     if not path.is_file():
         raise LoadError(
-            f"operators of {plug_in.name!r} are called, but {path}, where {plug_in.value!r} says that their library "
-            "lies, is not a file",
+            f"operators of {plug_in.name!r} are called, but {path}, the path of their library according to "
+            f"{plug_in.value!r}, is not a file",
             hint="reinstall or remove the distribution that registers it",
         )
     return path.absolute()

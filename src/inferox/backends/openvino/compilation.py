@@ -126,4 +126,4 @@ def _check_precision(core: openvino.Core, device: str, precision: Precision) -> 
     stated = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
     if capability not in stated:
         held = [DataType.F32, *(other for name, other in _CAPABILITIES.values() if name in stated)]
-        raise UnsupportedDTypeError(dtype, f"openvino on {device}", held, hint="ask for another precision")
+        raise UnsupportedDTypeError(dtype, f"openvino on {device}", held, hint="request another precision")

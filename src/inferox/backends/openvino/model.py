@@ -35,19 +35,19 @@ Arrays = dict[str, npt.NDArray[Any]]
 class OpenVinoModel(Model):
     """A compiled model of OpenVINO. A call that runs alone gets all threads.
 
-    Calls that are made at once share the threads in lanes, which then need not wait for each other within every layer
-    (5% faster on 2 cores). For that the model is compiled once more when it is first needed.
+    Concurrent calls share the threads in lanes, which then need not wait for each other within every layer (5% faster
+    on 2 cores). For that, the model is compiled once more when it is first needed.
 
-    Inputs are taken over without a copy where they can be; outputs are copied out of memory that is used again.
+    Inputs are passed without a copy where possible; outputs are copied, since OpenVINO reuses their memory.
 
     Args:
         name: The name of the package.
-        metadata: What it is.
-        signature: The named tensors that it takes and gives.
-        compiled: What computes it, one call at a time.
-        compile_for: Compiles it once more, for a number of calls at once.
-        streams: How many calls may be computed at once.
-        weights_bytes: The memory that its weights take.
+        metadata: The facts about it.
+        signature: The named tensors that it takes and returns.
+        compiled: The model compiled for one call at a time.
+        compile_for: Compiles the model once more, for a number of concurrent calls.
+        streams: The number of calls that may be computed at once.
+        weights_bytes: The memory of its weights.
     """
 
     takes_arrays: ClassVar[bool] = True
@@ -169,7 +169,7 @@ class OpenVinoModel(Model):
             if not spec.allows(found.shape, extents):
                 # Some failures within the graph are not reported in any other way.
                 raise ExecutionError(
-                    f"openvino gave {spec.name} the shape {list(found.shape)}, which must be {spec.shape_text}"
+                    f"openvino gave {spec.name} the shape {list(found.shape)}, but it must be {spec.shape_text}"
                 )
             outputs[spec.name] = found
         return outputs

@@ -48,7 +48,7 @@ def compare(
         seconds: The time limit for everything, starts included; ``None`` for as long as the plan takes. A
             ``TimeBudget`` may have begun before.
         plan: The amount of measurement if there is time for it; repetitions are scaled to the time.
-        progress: Told about the progress.
+        progress: Called with the progress; see ``Progress``.
 
     Raises:
         PackageError: If there is no package, or it is damaged or unsafe.

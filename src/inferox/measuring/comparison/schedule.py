@@ -47,7 +47,7 @@ class Schedule:
         load: The arguments for loading, besides the artifact's name.
         plan: The plan, which is scaled to the time once the artifacts have been started.
         budget: The time budget.
-        progress: Told about the progress.
+        progress: Called with the progress; see ``Progress``.
 
     Attributes:
         plan: The plan, as scaled.

@@ -145,7 +145,7 @@ _DOING = {
     "describe": "prepare its inputs",
     "latency": "compute single rows",
     "throughput": "compute rows of mixed lengths",
-    "memory": "say how much memory it has",
+    "memory": "report its memory",
     "parity": "compute the samples",
 }
 """The steps of a worker, in words."""

@@ -64,8 +64,8 @@ class RebuiltEncoder:
         cosine = float(((expected * actual).sum(axis=1) / np.maximum(lengths, 1e-30)).min())
         if not cosine >= _LEAST_COSINE:
             raise PackageError(
-                f"what sentence-transformers makes of the package differs from the model that was packed: its vectors "
-                f"have a cosine of {cosine:.4f}"
+                f"the model that sentence-transformers makes of the package differs from the one that was packed: its "
+                f"vectors have a cosine of {cosine:.4f}"
             )
 
 
