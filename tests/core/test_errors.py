@@ -6,6 +6,7 @@ import inspect
 import re
 
 from inferox.core import InferoxError, errors
+from inferox.core.error_facts import describe_error
 from inferox.core.errors import (
     InputTooLongError,
     NoUsableBackendError,
@@ -55,6 +56,7 @@ def test_an_item_is_named_once() -> None:
     assert str(error.at_item(7)) == "item 7: a number is odd"
     named = RequestError("text 3 has text 3 in it").naming_item(3, "text {}")
     assert (named.item, str(named)) == (3, "text 3 has text 3 in it")
+    assert describe_error(named) == {"message": str(named), "hint": None, "item": 3, "item_label": "text {}"}
     moved = named.at_item(13)
     assert (moved.item, str(moved), moved.args) == (13, "text 13 has text 3 in it", ("text 13 has text 3 in it",))
     assert (named.item, str(named)) == (3, "text 3 has text 3 in it")

@@ -148,8 +148,8 @@ def test_the_folder_of_a_package_in_format_1(tmp_path: Path) -> None:
     ("model_type", "head", "message"),
     [
         ("vit", "ForImageClassification", "cannot run a vit model: the backend does not support Conv2d"),
-        ("resnet", "ForImageClassification", "no BatchNorm2d, Conv2d in it"),
-        ("modernbert", "Model", "modernbert model: rotary embeddings"),
+        ("resnet", "ForImageClassification", "does not support BatchNorm2d, Conv2d"),
+        ("modernbert", "Model", "modernbert model: the backend does not support rotary embeddings"),
         ("mpnet", "Model", "mpnet model: the backend does not support relative position biases"),
     ],
 )

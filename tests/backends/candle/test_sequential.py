@@ -76,13 +76,13 @@ CHAINS: dict[str, Callable[[], nn.Module]] = {
 }
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "convolution": (lambda: nn.Sequential(nn.Conv1d(WIDTH, 2, 1)), "no Conv1d in it"),
-    "softmax": (lambda: nn.Sequential(nn.Linear(WIDTH, 2), nn.Softmax(-1)), r"no Softmax\(dim=-1\) in it"),
-    "two axes": (lambda: nn.Sequential(nn.LayerNorm((3, WIDTH))), "no LayerNorm"),
+    "convolution": (lambda: nn.Sequential(nn.Conv1d(WIDTH, 2, 1)), "does not support Conv1d"),
+    "softmax": (lambda: nn.Sequential(nn.Linear(WIDTH, 2), nn.Softmax(-1)), r"does not support Softmax\(dim=-1\)"),
+    "two axes": (lambda: nn.Sequential(nn.LayerNorm((3, WIDTH))), "does not support LayerNorm"),
     "residual": (Residual, "an addition|does not depend on the previous layer alone"),
     "fork": (Forked, "does not depend on the previous layer alone"),
     "branch": (lambda: Branching(WIDTH, WIDTH), "forward cannot be read"),
-    "flatten": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * WIDTH, 2)), "no Flatten"),
+    "flatten": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * WIDTH, 2)), "does not support Flatten"),
 }
 
 

@@ -216,7 +216,7 @@ def test_a_layer_too_many_is_an_error(bert: transformers.PreTrainedModel) -> Non
 def test_other_shapes_are_named(bert: transformers.PreTrainedModel) -> None:
     with pytest.raises(LoadError, match=r"BertModel needs another shape of 1 weight: .*word_embeddings") as caught:
         instantiate({**config_of(bert), "vocab_size": 61}, bert.state_dict(), "BertModel")
-    assert "must have the shape [61, 16], but has [60, 16]" in str(caught.value)
+    assert "is [60, 16] and must be [61, 16]" in str(caught.value)
 
 
 def test_tied_weights_are_one_tensor_again() -> None:

@@ -84,7 +84,8 @@ def open_network(artifact: Artifact) -> Network:
     if unknown or len(artifact.signature.outputs) != 1 or "input_ids" not in artifact.signature.input_names:
         raise LoadError(
             f"candle computes one output of input_ids, and optionally attention_mask and token_type_ids, but the "
-            f"signature has {', '.join(artifact.signature.input_names)} and {', '.join(artifact.signature.output_names)}"
+            f"signature has {', '.join(artifact.signature.input_names)} and "
+            f"{', '.join(artifact.signature.output_names)}"
         )
     return Encoder(architecture, read_weights(artifact.path("weights"), prefix=architecture.family.prefix))
 
