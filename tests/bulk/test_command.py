@@ -31,7 +31,7 @@ def test_a_run_says_how_far_it_is_and_what_it_has_written(run: Run, tiny_package
     assert str(pq.read_schema(tmp_path / "out" / "part-000000.parquet").field("embedding").type).startswith(
         "fixed_size_list<element: int8"
     )
-    assert "a complete output already" in run(*command).err
+    assert "already has a complete output" in run(*command).err
     again = run(*command, "--resume")
     assert json.loads(again.out)["computed"] == 0
 

@@ -175,12 +175,12 @@ def test_one_file_is_the_same_whatever_interrupted_it(bulk: Bulk, tiny: TaskMode
     with pytest.raises(KeyboardInterrupt):
         bulk(source, often, watcher=StoppingWatcher(70), **options)
     assert not often.exists()
-    with pytest.raises(ConfigError, match="1 finished part already"):
+    with pytest.raises(ConfigError, match="already has 1 finished part"):
         bulk(source, often, **options)
     assert bulk(source, often, resume=True, **options).computed == 80
     assert read_bytes(often.parent) == read_bytes(once.parent)
     assert bulk(source, often, resume=True, **options).computed == 0
-    with pytest.raises(ConfigError, match="a complete output already"):
+    with pytest.raises(ConfigError, match="already has a complete output"):
         bulk(source, often, **options)
     often.unlink()
     with pytest.raises(ConfigError, match="is missing, although"):

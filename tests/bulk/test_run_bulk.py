@@ -132,7 +132,7 @@ def test_what_differs_is_refused(bulk: Bulk, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         bulk(source, tmp_path / "out", watcher=StoppingWatcher(55))
     before = read_bytes(tmp_path / "out")
-    with pytest.raises(ConfigError, match="1 finished part already"):
+    with pytest.raises(ConfigError, match="already has 1 finished part"):
         bulk(source, tmp_path / "out")
     with pytest.raises(ConfigError, match=r"options\.part_rows 50, but now it is 40"):
         bulk(source, tmp_path / "out", resume=True, part_rows=40)

@@ -143,7 +143,7 @@ def test_lines_without_two_columns_are_refused(run: Run, packages: Packages, lin
 def test_a_second_text_for_what_is_a_pair_already_is_refused(run: Run, packages: Packages) -> None:
     done = run("run", packages["classify"], "--jsonl", "--text-pair", "x", "-", stdin=PAIR)
 
-    assert (done.code, "line 1 is a pair already" in done.err) == (4, True)
+    assert (done.code, "line 1 is already a pair" in done.err) == (4, True)
 
 
 def test_json_lines_may_have_any_name(run: Run, packages: Packages, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def spans(value: Any) -> Reply:
             tensors(("embedding", "FP32", [2, 1], floats(1, 2)), parameters={"inferox_cut_inputs": 3}),
             "cut 3 texts of 2",
         ),
-        ("classify", tensors(LABELS, ("score", "FP32", [2, 2], floats(1, 2, 3, 4))), "must have one shape"),
+        ("classify", tensors(LABELS, ("score", "FP32", [2, 2], floats(1, 2, 3, 4))), "must have the same shape"),
         ("classify", tensors(("label", "BYTES", [2, 1], texts(b"x", b"\xff")), SCORES), "labels cannot be read"),
         ("classify", tensors(("label", "INT8", [2, 1], b"ab"), SCORES), "label must be of object"),
         ("classify", tensors(("label", "BYTES", [2, 1], texts(b"x", b"y") + b"z"), SCORES), "more bytes than"),

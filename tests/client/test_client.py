@@ -194,7 +194,7 @@ def test_an_error_is_the_one_that_the_server_raised(client: Client) -> None:
     with pytest.raises(UnknownInputError) as unknown:
         client.infer("embed", {"texts": ["a"]})
     assert (unknown.value.missing, unknown.value.unexpected) == (("text",), ("texts",))
-    with pytest.raises(RequestError, match="there is no output 'vector'; there are embedding") as field:
+    with pytest.raises(RequestError, match="there is no output 'vector'; the outputs are embedding") as field:
         client.infer("embed", {"text": ["a"]}, outputs=["vector"])
     assert vars(field.value)["field"] == "outputs"
     with pytest.raises(RequestError, match="'classify' is a model for the task classify, not for embed"):

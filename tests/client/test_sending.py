@@ -128,7 +128,7 @@ def test_a_silent_server_is_given_up() -> None:
 
         server = await asyncio.start_server(be_silent, "127.0.0.1", 0)
         async with AsyncClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=LIMIT_S) as client:
-            with pytest.raises(DeadlineExceededError, match="did not answer in the time"):
+            with pytest.raises(DeadlineExceededError, match="did not answer within"):
                 await client.embed("a text", model="model", deadline_s=0.2)
         server.close()
 

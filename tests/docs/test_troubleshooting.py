@@ -194,7 +194,7 @@ CASES |= {
         lambda model: model.forward({"x": np.ones((1, 4))})
     ),
     "no model '…' is loaded": in_engine(lambda engine: engine.infer("minilm", ["a text"])),
-    "'…' has the version '…' already": in_engine(load_twice),
+    "'…' already has the version '…'": in_engine(load_twice),
     "the answer was not ready within … s": in_engine(ask_late),
     "the model needs about … bytes, but memory_limit_bytes is …": in_engine(
         lambda engine: engine.load("minilm.mlpkg"), memory_limit_bytes=1000

@@ -358,7 +358,7 @@ def test_names_and_versions(engine: Engine) -> None:
     engine.register(load_doubling(task=SumTask(read=lambda total: total + 1)), version="2")
     assert engine.infer("doubling", [[1]]).results == [3]
     assert engine.infer("doubling", [[1]], version="1").results == [2]
-    with pytest.raises(ConfigError, match="'doubling' has the version '2' already"):
+    with pytest.raises(ConfigError, match="'doubling' already has the version '2'"):
         engine.register(load_doubling(), version="2")
     with pytest.raises(ModelNotFoundError, match=r"no version '3' of 'doubling' is loaded \(it has 1, 2\)"):
         engine.infer("doubling", [[1]], version="3")
@@ -366,7 +366,7 @@ def test_names_and_versions(engine: Engine) -> None:
         engine.infer("doubling", [[1]], version=2)  # type: ignore[arg-type]
     with pytest.raises(PackageError, match="but got a value of the type NoneType"):
         engine.load(None)  # type: ignore[arg-type]
-    with pytest.raises(ModelNotFoundError, match=r"no model 'other' is loaded \(there are doubling\)"):
+    with pytest.raises(ModelNotFoundError, match=r"no model 'other' is loaded \(the loaded models are doubling\)"):
         engine.infer("other", [[1]])
     engine.unload("doubling", "2")
     assert engine.infer("doubling", [[1]]).results == [2]

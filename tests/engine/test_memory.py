@@ -194,7 +194,7 @@ def test_a_version_is_loaded_once_at_a_time(shelf: Shelf, monkeypatch: pytest.Mo
 
         monkeypatch.setattr(DoublingBackend, "_open", load_again)
         engine.load("p")
-        assert errors[0].startswith("the version '1' of 'p' is being loaded already")
+        assert errors[0].startswith("the version '1' of 'p' is already being loaded")
         assert errors[1].startswith("'1' is a version of 'p'")
 
 

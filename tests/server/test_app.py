@@ -102,7 +102,7 @@ def test_too_many_tokens_are_answered_with_429() -> None:
 @pytest.mark.parametrize(
     ("config", "what"),
     [
-        (ServerConfig(request_limit=1), "1 request without an answer"),
+        (ServerConfig(request_limit=1), "the server already has 1 unanswered request"),
         (ServerConfig(held_limit_bytes=60), "no more than 60"),
     ],
     ids=["requests", "bytes"],

@@ -83,7 +83,7 @@ def run_bulk(
     form = _choose_format(output, form, options)
     watcher, answerer = watcher or Watcher(), Answerer.of(model, options)
     if form == ARRAY and answerer.task.name not in {"embed", "rerank"}:
-        raise ConfigError(f"an array holds vectors or scores, and the answers of {answerer.task.name} are neither")
+        raise ConfigError(f"an array holds vectors or scores, but the answers of {answerer.task.name} are neither")
     files = find_files(inputs)
     _check_apart(inputs, files, output)
     with (
@@ -180,7 +180,7 @@ def _choose_format(output: Path, form: str | None, options: BulkOptions) -> str:
     chosen = form or of_file or "parquet"
     check_format(chosen)
     if of_file is not None and options.shard != (0, 1):
-        raise ConfigError(f"a shard writes parts into a folder, and {output} is a file")
+        raise ConfigError(f"a shard writes parts into a folder, but {output} is a file")
     if chosen == ARRAY and (options.keep != () or options.on_error != "fail"):
         raise ConfigError(
             "an array has no columns of its own", hint="keep no columns, and fail at the first row without an answer"

@@ -1,4 +1,4 @@
-"""The manifest of a bulk run: what the output is made from, and which parts are finished."""
+"""The manifest of a bulk run: the sources of the output, and the finished parts."""
 
 from __future__ import annotations
 

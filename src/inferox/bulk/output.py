@@ -208,7 +208,7 @@ class Output(Closing):
         if before is not None:
             if not resume:
                 done = "a complete output" if before.is_complete else counted(len(before.parts), "finished part")
-                raise ConfigError(f"{self._target} has {done} already", hint=hint)
+                raise ConfigError(f"{self._target} already has {done}", hint=hint)
             return []
         # Without a manifest there is no telling what a file or a part is.
         found = [file for file in self._folder.glob("part-*") if self._owns(file.name)]

@@ -74,7 +74,7 @@ def _text_or_pair(record: Any, pairs: PairOptions, where: str) -> str | tuple[st
         record = [record.get("text"), record["text_pair"]] if "text_pair" in record else record.get("text")
     if isinstance(record, list):
         if pairs.second is not None:
-            raise RequestError(f"{where} is a pair already", hint="leave out --text-pair")
+            raise RequestError(f"{where} is already a pair", hint="leave out --text-pair")
         return _pair(record, where, form)
     if not isinstance(record, str):
         raise _malformed(record, where, form)

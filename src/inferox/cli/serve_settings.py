@@ -45,7 +45,7 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
     for name, value in found.items():
         if name not in options:
             raise click.UsageError(
-                f"{path}: there is no option {name!r}; there are {', '.join(sorted(options))}", context
+                f"{path}: there is no option {name!r}; the options are {', '.join(sorted(options))}", context
             )
         _check(path, options[name], name, value)
     context.default_map = {

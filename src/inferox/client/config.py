@@ -64,7 +64,7 @@ class ClientConfig:
             if file is not None and not (isinstance(file, str | Path) and str(file)):
                 raise ConfigError(f"{name} must be the path of a file, but is {file!r}")
         if self.key_file is not None and self.cert_file is None:
-            raise ConfigError("key_file needs a certificate, and there is none", hint="give cert_file, too")
+            raise ConfigError("key_file needs a certificate, but there is none", hint="give cert_file, too")
         if self.api_key is not None and not _is_header_value(self.api_key):
             raise ConfigError("api_key must be printable ASCII characters", hint="look for a line break at its end")
         self._check_texts()

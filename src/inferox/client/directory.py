@@ -51,7 +51,7 @@ class Directory:
         if len(found) != 1:
             there = ", ".join(found or names) or "no models"
             raise RequestError(
-                f"the call names no model, and the server has {len(found)} for the task {task}: {there}",
+                f"the call names no model, but the server has {len(found)} for the task {task}: {there}",
                 hint="name one with model=",
             )
         self._chosen[task] = found[0]

@@ -42,7 +42,7 @@ def read_failure(status: int, body: bytes, retry_after_s: float | None) -> Infer
         status: Its status, which is not 2xx.
         body: Its body. An error of ``inferox serve`` is restored with all its fields; for those of others (a proxy,
             another server) the status decides.
-        retry_after_s: The wait that the server asks for, in seconds; ``None`` if it does not say.
+        retry_after_s: The wait that the server requests, in seconds; ``None`` if it does not say.
     """
     content = _read_json(body)
     told = content.get("inferox")

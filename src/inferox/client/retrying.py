@@ -11,10 +11,10 @@ RETRIED_STATUSES = frozenset({429, 502, 503})
 """Statuses that mean "not now": overload, a proxy without its server, a server that is starting or shutting down."""
 
 _FIRST_S, _LONGEST_S = 0.1, 5.0
-"""The wait before the first retry if the server does not ask for one, doubled with each retry; and its limit."""
+"""The wait before the first retry if the server does not request one, doubled with each retry; and its limit."""
 
 _SPREAD = 0.25
-"""The share by which a wait that the server asked for is extended at random: clients must not all return at once."""
+"""The share by which a wait that the server requests is extended at random: clients must not all return at once."""
 
 
 def may_retry(status: int, headers: Mapping[str, str]) -> bool:
@@ -32,7 +32,7 @@ def choose_wait_s(tries: int, asked_s: float | None, draw: float) -> float:
 
     Args:
         tries: The number of times that the request was sent so far.
-        asked_s: The wait that the server asks for, in seconds; ``None`` if it does not say.
+        asked_s: The wait that the server requests, in seconds; ``None`` if it does not say.
         draw: A random number from 0 to 1.
     """
     if asked_s is not None:
@@ -42,7 +42,7 @@ def choose_wait_s(tries: int, asked_s: float | None, draw: float) -> float:
 
 
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Returns the wait that a server asks for, in seconds; ``None`` if it does not say.
+    """Returns the wait that a server requests, in seconds; ``None`` if it does not say.
 
     Args:
         headers: The headers of the response: ``retry-after-ms``, which takes precedence, or ``retry-after``, in seconds

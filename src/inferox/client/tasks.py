@@ -91,7 +91,7 @@ class RemoteTask:
         shapes = [arrays[output.name].shape for output in self.outputs]
         if len(set(shapes)) > 1:
             told = " and ".join(f"{output.name} has {list(arrays[output.name].shape)}" for output in self.outputs)
-            raise ResponseError(f"the server's outputs must have one shape, but {told}")
+            raise ResponseError(f"the server's outputs must have the same shape, but {told}")
 
 
 def join_vectors(answers: Sequence[Outputs]) -> npt.NDArray[np.float32]:
@@ -133,7 +133,7 @@ def _read_spans(outputs: Outputs) -> list[list[Span]]:
 
 def _as_list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"expected a list of spans, got a {type(value).__name__}")  # noqa: TRY004 - foreign data
+        raise ValueError(f"expected a list of spans, but got a value of the type {type(value).__name__}")  # noqa: TRY004 - foreign data
     return value
 
 

@@ -86,7 +86,7 @@ def read_answer(body: bytes, header_length: str | None) -> tuple[dict[str, npt.N
     with reading("the server's answer"):
         size = len(body) if header_length is None else int(header_length)
         if not 0 <= size <= len(body):
-            raise ValueError(f"{HEADER_LENGTH} is {size}, and there are {counted(len(body), 'byte')}")
+            raise ValueError(f"{HEADER_LENGTH} is {size}, but there are {counted(len(body), 'byte')}")
         head = parse_json(body[:size], "its JSON")
         tensors: dict[str, npt.NDArray[Any]] = {}
         place = size

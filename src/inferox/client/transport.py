@@ -35,7 +35,7 @@ class _Refused:
     Attributes:
         error: The error to raise after the last try.
         is_final: Whether a further try would fail as well.
-        asked_s: The wait that the server asks for, in seconds; ``None`` if it does not say.
+        asked_s: The wait that the server requests, in seconds; ``None`` if it does not say.
     """
 
     error: InferoxError
@@ -171,7 +171,7 @@ class Transport:
             async with asyncio.timeout(left_s):
                 response = await self._http.request(method, f"{self.url}{path}", content=content, headers=headers)
         except TimeoutError:
-            message = f"{self.url} did not answer in the time that the request had"
+            message = f"{self.url} did not answer within the request's time limit"
             told = "" if earlier is None else f"; the try before it failed: {earlier}"
             raise DeadlineExceededError(f"{message}{told}", hint="see timeout_s and deadline_s") from earlier
         except self._httpx.RequestError as error:

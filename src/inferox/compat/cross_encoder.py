@@ -105,7 +105,7 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
         if num_labels is not None and num_labels != self.num_labels:
             raise UnsupportedError(
                 f"the model has {counted(self.num_labels, 'label')}, "
-                f"and num_labels={num_labels} would give it another head",
+                f"but num_labels={num_labels} would give it another head",
                 hint="train a head with sentence-transformers, and pack what it saves",
             )
         if max_length is not None:

@@ -217,7 +217,7 @@ class TextModel(Closing, Generic[TaskType]):
 
     def _named_prompt(self, name: str) -> str:
         if name not in self.prompts:
-            raise ConfigError(f"there is no prompt {name!r}; there are {', '.join(self.prompts)}")
+            raise ConfigError(f"there is no prompt {name!r}; the prompts are {', '.join(self.prompts)}")
         return self.prompts[name]
 
     def _check_device(self, device: Any) -> None:
@@ -274,10 +274,10 @@ def choose_model(
 
 
 def read_precision(precision: str, model_kwargs: Mapping[str, Any] | None) -> str:
-    """Returns the precision that ``model_kwargs`` asks for, and otherwise the given one.
+    """Returns the precision that ``model_kwargs`` requests, or else the given one.
 
     Args:
-        precision: The precision to return if ``model_kwargs`` does not ask for one.
+        precision: The precision to return if ``model_kwargs`` does not request one.
         model_kwargs: Arguments of the model; ``dtype`` and those that do not change the numbers are supported.
 
     Raises:
@@ -289,6 +289,6 @@ def read_precision(precision: str, model_kwargs: Mapping[str, Any] | None) -> st
     formats = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "auto": precision}
     for dtype in dtypes:
         if dtype not in formats:
-            raise UnsupportedError(f"the dtype {dtype} is not supported; there are {', '.join(formats)}")
+            raise UnsupportedError(f"the dtype {dtype} is not supported", hint=f"use one of {', '.join(formats)}")
         precision = formats[dtype]
     return precision

@@ -16,7 +16,7 @@ class UnsupportedError(ConfigError, AttributeError):
 
 
 _TRAINING = "train with sentence-transformers, and pack what it saves"
-_MODULE = "a package is not a PyTorch module; load the model with sentence-transformers to change or look into it"
+_MODULE = "a package is not a PyTorch module; load the model with sentence-transformers to change or inspect it"
 _SAVING = "the model's own folder is unchanged; the package made of it is at model.package"
 
 _REASONS: Mapping[str, str] = {

@@ -27,7 +27,7 @@ def quantise(vectors: npt.NDArray[np.float32], precision: str) -> npt.NDArray[An
         precision: One of ``PRECISIONS``.
 
     Returns:
-        The vectors; shape ``[n, dimension]``, or ``[n, dimension / 8]`` for ``binary`` and ``ubinary``.
+        The vectors; shape ``[n, dimension]``, or for ``binary`` and ``ubinary`` ``[n, dimension / 8]``, rounded up.
 
     Raises:
         RequestError: If ``int8`` or ``uint8`` is requested for a single vector.

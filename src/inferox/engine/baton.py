@@ -90,7 +90,7 @@ class Baton:
             if self._is_held:
                 if self._holder == _identify():
                     raise ConfigError(
-                        "this thread or coroutine has the turn already, and would wait for itself",
+                        "this thread or coroutine already has the turn, and would wait for itself",
                         hint="end that turn first, or use the state that it gave",
                     )
                 if not may_wait:

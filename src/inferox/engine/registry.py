@@ -73,11 +73,11 @@ class ModelRegistry:
         with self._lock:
             self._refuse_if_closed()
             if version in self._versions.get(name, {}):
-                raise ConfigError(f"{name!r} has the version {version!r} already", hint="unload it, or name another")
+                raise ConfigError(f"{name!r} already has the version {version!r}", hint="unload it, or name another")
             if version == LATEST or version in self._labels.get(name, {}):
                 raise ConfigError(f"{version!r} is a label of {name!r}, and cannot be a version", hint="choose another")
             if (name, version) in self._claims:
-                raise ConfigError(f"the version {version!r} of {name!r} is being loaded already", hint="wait for it")
+                raise ConfigError(f"the version {version!r} of {name!r} is already being loaded", hint="wait for it")
             self._claims.add((name, version))
         try:
             yield
@@ -209,6 +209,8 @@ class ModelRegistry:
                 raise ModelNotFoundError(
                     f"no version {asked or version!r} of {name!r} is loaded", hint=f"it has {known}"
                 )
-            there = f"there are {', '.join(sorted(self._versions))}" if self._versions else "nothing is loaded"
+            there = (
+                f"the loaded models are {', '.join(sorted(self._versions))}" if self._versions else "nothing is loaded"
+            )
             raise ModelNotFoundError(f"no model {name!r} is loaded", hint=there)
         return found

@@ -50,8 +50,8 @@ class _Account:
         most = self.key.requests_at_once
         if most is not None and self._open >= most:
             raise OverloadedError(
-                f"the API key {self.key.name!r} has {counted(self._open, 'request')} without an answer yet, "
-                "and may have no more",
+                f"the API key {self.key.name!r} already has {counted(self._open, 'unanswered request')}, "
+                "the most it may have",
                 retry_after_s=_AT_ONCE_RETRY_S,
             )
         self._spend_one()
@@ -70,7 +70,7 @@ class _Account:
         self._since_s = now_s
         if self._left < 1:
             raise OverloadedError(
-                f"the API key {self.key.name!r} may send {rate:g} requests per second, and has sent more",
+                f"the API key {self.key.name!r} may send {rate:g} requests per second, but has sent more",
                 retry_after_s=(1 - self._left) / rate,
             )
         self._left -= 1

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 ARTIFACT_HEADER = "inferox-artifact"
-"""The header with which a request asks for an artifact, whatever the protocol."""
+"""The header with which a request chooses an artifact, whatever the protocol."""
 
 current_artifact: ContextVar[str | None] = ContextVar("current_artifact", default=None)
 """The value of that header in the request being answered."""

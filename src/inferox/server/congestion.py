@@ -15,14 +15,15 @@ _CLOSES_BY = 0.9
 """The factor by which a late request shrinks the window."""
 
 _SLOW = 0.9
-"""The share of its time from which on an answer is slow."""
+"""The share of its time after which an answer counts as slow."""
 
 _SHRINKS_BY, _OPENS_BY, _RETURNS_BY = 0.15, 0.02, 0.2
-"""By how much each item of a slow answer shrinks the window, and each of another widens it: by the last while none has
-been slow for long. The window settles where about one answer in eight is slow, so that few are late."""
+"""The number of items by which each item of a slow answer shrinks the window, and each other item widens it: by the
+last number once no answer has been slow for long. The window settles where about one answer in eight is slow, so that
+few are late."""
 
 _CALM_ITEMS, _CALM_WINDOWS = 32, 4
-"""After how many items, and how many windows of them, without a slow answer the window widens quickly."""
+"""The number of items, and of windows of them, without a slow answer after which the window widens quickly."""
 
 _SMOOTHING = 0.1
 
@@ -159,11 +160,11 @@ class Congestion:
             self._window = _CLOSES_BY * (reached if math.isinf(self._window) else min(self._window, 2 * reached))
 
     def _was_because_of_others(self, items: int, before: _Before, scale: float) -> bool:
-        """Whether what became of a request may be due to others, and not to its own width.
+        """Whether a request may be slow or late because of others rather than its own number of items.
 
-        Those are the items in progress when it arrived, or those answered before it all the same, such as requests of a
-        higher priority. A request for which the window has no room twice does not count: so the window is never shrunk
-        to less than almost two of them.
+        The others are the items in progress when it arrived, or those that arrived later but were answered before it,
+        such as requests of a higher priority. A request that does not fit into the window twice does not count, so the
+        window never shrinks to much less than two of them.
         """
         has_others = before.under_way > 0 or self._answered > before.answered
         return has_others and 2 * items * scale <= self._window

@@ -47,7 +47,7 @@ def serve(config: ServerConfig, repository: ModelRepository, announce: Callable[
         from inferox.server.http_server import HttpServer, check_certificate
     except ImportError as error:
         raise _lacking(error.name) from error
-    if find_spec("prometheus_client") is None:  # imported when /metrics is first asked for
+    if find_spec("prometheus_client") is None:  # imported when /metrics is first requested
         raise _lacking("prometheus_client")
     check_certificate(config)
     with ExitStack() as closing:

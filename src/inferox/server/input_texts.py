@@ -36,7 +36,7 @@ def read_texts(field: str, given: Given) -> Sequence[str]:
     if len(texts) < len(given):
         raise FieldError(
             field,
-            f"{field} has token ids, which may come from another tokenizer, so that the vectors would be wrong",
+            f"{field} has token ids, which may come from another tokenizer, so the vectors could be wrong",
             hint="send texts: with LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False; the model's own "
             "ids are for /v1/embeddings, where the operator allows them (--token-ids accept)",
         )

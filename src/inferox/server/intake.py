@@ -85,7 +85,7 @@ class Intake:
         if self._requests < self._request_limit:
             return self._find_lack(expected_bytes)
         return OverloadedError(
-            f"{counted(self._requests, 'request')} without an answer yet, and no more may wait",
+            f"the server already has {counted(self._requests, 'unanswered request')}, the most it may have",
             retry_after_s=_RETRY_AFTER_S,
         )
 
@@ -93,7 +93,7 @@ class Intake:
         if self._held_bytes + size_bytes <= self._held_limit_bytes:
             return None
         return OverloadedError(
-            f"the requests that are not answered yet take {counted(self._held_bytes, 'byte')}, and no more than "
-            f"{self._held_limit_bytes:,} may wait",
+            f"the unanswered requests take {counted(self._held_bytes, 'byte')}; with this one, they would take more "
+            f"than the {self._held_limit_bytes:,} that they may",
             retry_after_s=_RETRY_AFTER_S,
         )

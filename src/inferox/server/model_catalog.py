@@ -73,7 +73,7 @@ class ModelCatalog:
 
         Raises:
             InferoxError: If it cannot be loaded; the loaded version continues to serve.
-            OverloadedError: If the models of the server's start are not all loaded yet.
+            OverloadedError: If the server is still loading its first models.
         """
         self._refuse_while_loading()
         known = self._models.get(name)
@@ -133,7 +133,7 @@ class ModelCatalog:
         info = self._models.get(name)
         if info is None:
             self._refuse_while_loading()
-            known = ", ".join(sorted(self._models))
+            known = ", ".join(sorted(self._models)) or "none"
             raise ModelNotFoundError(f"there is no model {name[:200]!r}", hint=f"this server has {known}")
         note_model(name)
         if task is not None and info.task != task:
@@ -164,20 +164,24 @@ class ModelCatalog:
                 return fitting[0]
             if fitting:
                 break
-        there = f"there are {', '.join(info.name for info in fitting)}" if fitting else "there is none"
-        raise FieldError("model", f"the request names no model, and of models for {' or '.join(tasks)} {there}")
+        there = ": " + ", ".join(info.name for info in fitting) if fitting else ""
+        raise FieldError(
+            "model",
+            f"the request names no model, but the server has {len(fitting) or 'none'} for {' or '.join(tasks)}{there}",
+        )
 
     def only_model(self) -> ModelInfo:
         """Returns the only model of the server.
 
         Raises:
-            FieldError: If there are several, so that the request must name one.
+            FieldError: If there are several, so that the request must name one, or none.
             OverloadedError: If not all models are loaded yet.
         """
         self._refuse_while_loading()
         if len(self._models) == 1:
             return next(iter(self._models.values()))
-        raise FieldError("model", f"the request names no model, and there are {', '.join(sorted(self._models))}")
+        there = f"several: {', '.join(sorted(self._models))}" if self._models else "none"
+        raise FieldError("model", f"the request names no model, but the server has {there}")
 
     def _refuse_while_loading(self) -> None:
         if not self._is_loaded:

@@ -35,7 +35,7 @@ class ModelControl:
         self._doing: set[asyncio.Task[None]] = set()
 
     async def load(self, name: str) -> None:
-        """Loads a model; one that is loaded already is reloaded, and serves until the next version takes over.
+        """Loads a model; a loaded one is reloaded, and serves until the next version takes over.
 
         Args:
             name: The name by which requests address it.
@@ -43,7 +43,7 @@ class ModelControl:
         Raises:
             ModelNotFoundError: If there is no package of that name.
             HttpError: If it cannot be loaded; the loaded version continues to serve.
-            OverloadedError: If the server is still loading the models of its start.
+            OverloadedError: If the server is still loading its first models.
         """
         await self._to_its_end(self._load(name))
 
@@ -82,7 +82,7 @@ class ModelControl:
         self._announce(f"unloaded {name}, at an admin's request")
 
     async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs work to its end, even if the client that asked for it disconnects: the next must not begin before."""
+        """Runs work to its end, even if the client that requested it disconnects: the next must not begin earlier."""
         task = asyncio.create_task(work)
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)

@@ -23,7 +23,7 @@ _PARAMETER = re.compile(r"{(\w+)}")
 
 
 def _example(status: int, code: str | None = None) -> Failure:
-    fault = RequestError("what is wrong")
+    fault = RequestError("a description of the error")
     return Failure(status, "invalid_request_error", code, str(fault), fault, "field")
 
 

@@ -28,8 +28,8 @@ class RequestObserver:
 
         Args:
             record: The record of the request.
-            computes: Whether it is to compute something. Other requests are traced only if their clients ask for it: a
-                probe comes every few seconds.
+            computes: Whether it is to compute something. Other requests are traced only if their clients request it:
+                probes come every few seconds.
         """
         if self.spans is None:
             return

@@ -43,7 +43,7 @@ class RequestRecord:
         route: The path of the route that answers it, the same for all of its requests; ``None`` if there is none.
         trace: Its place in a trace; ``None`` if it has none.
         is_traced: Whether spans are made of it.
-        model: The model that it asks for; ``None`` for none.
+        model: The requested model; ``None`` for none.
         owner: The name of its API key; ``None`` for none.
         received_bytes: The number of bytes of its body received so far.
         started_s: The time it arrived, on the clock of ``time.perf_counter``.
@@ -69,7 +69,7 @@ current_record: ContextVar[RequestRecord | None] = ContextVar("current_record", 
 
 
 def note_model(name: str) -> None:
-    """Records the model that the request being answered asks for.
+    """Records the model of the request being answered.
 
     Args:
         name: The model, which exists.
@@ -83,7 +83,7 @@ def note_answer(answer: Answer, rows: int) -> None:
 
     Args:
         answer: The answer of the engine.
-        rows: The number of items it was asked for.
+        rows: The number of items that it computed.
     """
     if (record := current_record.get()) is not None and record.is_traced:
         # Not the answer itself: it may hold many vectors, and spans wait to be sent.

@@ -1,4 +1,4 @@
-"""Vectors in the forms that protocols ask for."""
+"""Vectors in the forms that the protocols use."""
 
 from __future__ import annotations
 

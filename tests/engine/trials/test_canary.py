@@ -204,7 +204,7 @@ def test_a_version_that_is_loaded_anew_has_trials_of_its_own(loading: Engine, sh
     assert ask(loading, [1]) == "b"
     assert loading.infer("model", [[1]]).version == "2"
     wait_until(lambda: trial_of(loading, "canary").compared == 2)
-    with pytest.raises(ConfigError, match="has the version '2' already"):
+    with pytest.raises(ConfigError, match="already has the version '2'"):
         load(loading, canary=ALL, version="2")
     assert ask(loading, [1]) == "b"  # what was loaded goes on
     assert sum(not model.is_closed for model in shelf.backend.models) == 2

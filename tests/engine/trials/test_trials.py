@@ -135,8 +135,8 @@ def test_requests_are_chosen_by_their_ids(bert_package: Path) -> None:
 @pytest.mark.parametrize(
     ("shadow", "canary", "what"),
     [
-        (Shadow(backend="openvino", share=0.5), None, "would be the shadow of 'model', but serves it already"),
-        (None, Canary(backend="openvino", share=0.5), "would be the canary of 'model', but serves it already"),
+        (Shadow(backend="openvino", share=0.5), None, "would be the shadow of 'model', but already serves it"),
+        (None, Canary(backend="openvino", share=0.5), "would be the canary of 'model', but already serves it"),
         (None, Canary(backend="candle", share=0.5), "no backend can run"),
         (Shadow(backend="nothing", share=0.5), None, "there is no backend named 'nothing'"),
     ],

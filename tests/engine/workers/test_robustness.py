@@ -335,7 +335,7 @@ def test_the_first_batch_has_a_limit_that_samples_teach(
 def test_a_message_without_a_file_has_a_limit(ends: tuple[Worker, Channel], monkeypatch: pytest.MonkeyPatch) -> None:
     worker, channel = ends
     monkeypatch.setattr("inferox.engine.workers.channel._MOST_INLINE_BYTES", 100)
-    with pytest.raises(ValueError, match="are too many to be sent where no file can be made"):
+    with pytest.raises(ValueError, match="is too large to send without a file"):
         channel.send(Done(1, "a" * 1000))
     channel._socket.sendall(_HEADER.pack(10, 2**40, 0))
     with pytest.raises(ValueError, match="says that it has 1,099,511,627,776 bytes, but may have 100"):

@@ -234,7 +234,7 @@ def test_a_model_of_the_same_key_is_left_alone(engine: Engine, monkeypatch: pyte
     unloaded.set_result(None)
     link = SimpleNamespace(unload=lambda *_: unloaded)
     monkeypatch.setattr("inferox.engine.workers.pool.load_first", lambda *_: (link, info))
-    with pytest.raises(ConfigError, match="has the version '1' already"):
+    with pytest.raises(ConfigError, match="already has the version '1'"):
         engine.load(DANGEROUS, trust_code=True)
     assert engine.infer("model", [[1]], version="1", deadline_s=20).results == [2]
 
@@ -273,7 +273,7 @@ def test_versions_come_and_go_in_every_worker(engine: Engine) -> None:
         assert engine.infer("model", [[1]]).version == "2"
         assert engine.infer("model", [[1]], version="1").version == "1"
         assert slow.result(20).version == "1"
-    with pytest.raises(ConfigError, match="has the version '2' already"):
+    with pytest.raises(ConfigError, match="already has the version '2'"):
         engine.load(DANGEROUS, name="model", version="2", trust_code=True)
     for pid in pids(engine):  # those that replace them have both versions
         os.kill(pid, signal.SIGKILL)

@@ -164,7 +164,7 @@ GOOD = {"name": "x0", "datatype": "FP32", "shape": [1, 1], "data": [1]}
     ("head", "content", "what"),
     [
         ({"inputs": [binary(4)]}, bytes(3), "4 bytes of binary data, but 3 are left"),
-        ({"inputs": [binary(4)]}, bytes(5), "after the binary data of all inputs there is 1 byte more"),
+        ({"inputs": [binary(4)]}, bytes(5), "the binary data is 1 byte longer than the inputs"),
         ({"inputs": [binary(-1)]}, bytes(4), "-1 bytes"),
         ({"inputs": [binary("4")]}, bytes(4), "must be of the type int"),
         ({"inputs": [binary(True)]}, bytes(4), "must be of the type int"),

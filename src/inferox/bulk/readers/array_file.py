@@ -33,7 +33,7 @@ class ArrayReader(Reader):
         if self._array.ndim != 1 or self._array.dtype.kind != "U":
             raise RequestError(
                 f"{path} must be a one-dimensional array of texts, but is {self._array.dtype}, {self._array.ndim}-d",
-                hint="np.array(texts) of a list of strings is one",
+                hint="np.array(texts) makes one of a list of strings",
             )
         self._done = 0
 

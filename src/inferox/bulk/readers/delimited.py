@@ -69,7 +69,7 @@ class DelimitedReader(TextFileReader):
     def _find_error(self, row: list[str]) -> str | None:
         where = f"the row that ends in line {self._csv.line_num} of {self._path.name}"
         if len(row) != len(self._header):
-            return f"{where} has {counted(len(row), 'value')}, and the header has {len(self._header)}"
+            return f"{where} has {counted(len(row), 'value')}, but the header has {len(self._header)}"
         if not all(map(_is_unicode, row)):
             return f"{where} is not UTF-8"
         return None

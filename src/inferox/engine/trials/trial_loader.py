@@ -274,7 +274,7 @@ def _describe(kind: TrialKind, loaded: tuple[Trial, ServedModel], serving: Serve
     asked, info = loaded[0], loaded[1].info()
     if info.artifact == serving.info().artifact:
         raise ConfigError(
-            f"{info.artifact} would be the {kind} of {serving.name!r}, but serves it already",
+            f"{info.artifact} would be the {kind} of {serving.name!r}, but already serves it",
             hint=f"choose another one than {asked.target} for the {kind}, or another backend for what serves",
         )
     return TrialInfo(kind, info.artifact, asked.share, info.embedding_space)

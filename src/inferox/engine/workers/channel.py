@@ -210,7 +210,7 @@ def _lay_out(frame: Frame) -> tuple[memoryview, list[int]]:
             return memoryview(_HEADER.pack(len(frame.body), frame.size_bytes, 1)), [file]
     if frame.size_bytes > _MOST_INLINE_BYTES:
         raise ValueError(
-            f"{counted(frame.size_bytes, 'byte')} are too many to be sent where no file can be made for them"
+            f"a frame of {counted(frame.size_bytes, 'byte')} is too large to send without a file, which cannot be made"
         )
     header = _HEADER.pack(len(frame.body), frame.size_bytes, 0)
     return memoryview(b"".join([header, *frame.pieces()])), []

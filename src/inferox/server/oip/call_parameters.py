@@ -44,9 +44,9 @@ def read_call_options(parameters: Mapping[str, Any], version: str | None) -> Cal
         version: The version that the request names.
 
     Raises:
-        FieldError: If a value is invalid, or asks for an unsupported feature.
+        FieldError: If a value is invalid, or requests an unsupported feature.
     """
-    refuse_unknown_ways(parameters)
+    refuse_unsupported(parameters)
     priority = read_parameter(parameters, "priority", int) or DEFAULT_PRIORITY
     if not 1 <= priority <= PRIORITY_LEVELS:
         raise FieldError("priority", f"priority must be from 0 to {PRIORITY_LEVELS}, but is {priority}")
@@ -64,7 +64,7 @@ def read_call_options(parameters: Mapping[str, Any], version: str | None) -> Cal
 
 
 def read_output_datatype(parameters: Mapping[str, Any]) -> Datatype:
-    """Reads the datatype in which FP32 outputs are wanted: FP32, or BF16, which takes half the bytes.
+    """Reads the requested datatype of FP32 outputs: FP32, or BF16, which takes half the bytes.
 
     Args:
         parameters: The parameters of a request; ``output_datatype`` is read.
@@ -78,8 +78,8 @@ def read_output_datatype(parameters: Mapping[str, Any]) -> Datatype:
     return Datatype(name)
 
 
-def refuse_unknown_ways(parameters: Mapping[str, Any]) -> None:
-    """Refuses parameters, of a request or a tensor, that ask for unsupported features.
+def refuse_unsupported(parameters: Mapping[str, Any]) -> None:
+    """Refuses parameters, of a request or a tensor, that request unsupported features.
 
     Args:
         parameters: The parameters.
@@ -93,7 +93,7 @@ def refuse_unknown_ways(parameters: Mapping[str, Any]) -> None:
 
 
 def check_tensor_parameters(parameters: Mapping[str, Any], subject: str) -> None:
-    """Refuses parameters of a tensor that ask for unsupported features, or that belong to the request.
+    """Refuses parameters of a tensor that request unsupported features, or that belong to the request.
 
     Args:
         parameters: The parameters.
@@ -102,7 +102,7 @@ def check_tensor_parameters(parameters: Mapping[str, Any], subject: str) -> None
     Raises:
         FieldError: If there is one.
     """
-    refuse_unknown_ways(parameters)
+    refuse_unsupported(parameters)
     for name in _OF_REQUESTS:
         if parameters.get(name) is not None:
             raise FieldError(name, f"{name} is a parameter of the request, not of {subject} (move it there)")

@@ -48,7 +48,7 @@ class InferInput(Struct):
 
 
 class InferOutput(Struct):
-    """An output that a request asks for."""
+    """A requested output."""
 
     name: str
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -137,7 +137,7 @@ def _read(text: bytes, binary: memoryview, version: str | None) -> InferRequest:
         tensor, binary = _read_input(item, binary)
         add_input(inputs, tensor)
     if binary:
-        raise FieldError("inputs", f"after the binary data of all inputs there is {counted(len(binary), 'byte')} more")
+        raise FieldError("inputs", f"the binary data is {counted(len(binary), 'byte')} longer than the inputs")
     binary_output = read_parameter(asked.parameters, "binary_data_output", bool) or False
     outputs = {item.name: _is_binary(item, default=binary_output) for item in asked.outputs} or None
     bf16_output = read_output_datatype(asked.parameters) is Datatype.BF16

@@ -64,7 +64,7 @@ def refuse_unknown_outputs(asked: Mapping[str, bool], there: Mapping[str, object
         FieldError: If a requested one is not among them.
     """
     if unknown := [name for name in asked if name not in there]:
-        raise FieldError("outputs", f"there is no output {shown(unknown[0])}; there are {', '.join(there)}")
+        raise FieldError("outputs", f"there is no output {shown(unknown[0])}; the outputs are {', '.join(there)}")
 
 
 def add_input(inputs: dict[str, WireTensor], tensor: WireTensor) -> None:

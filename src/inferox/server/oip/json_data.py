@@ -70,17 +70,17 @@ async def write_json(tensor: WireTensor) -> bytes:
     subject = f"output {tensor.name!r}"
     if tensor.datatype in _BINARY_ALONE:
         raise FieldError(
-            "outputs", f"{subject} is {tensor.datatype}, which JSON cannot represent", hint="ask for it as binary data"
+            "outputs", f"{subject} is {tensor.datatype}, which JSON cannot represent", hint="request it as binary data"
         )
     flat = tensor.array.reshape(-1)
     if tensor.datatype is Datatype.BYTES:
         try:
             return json.encode([element.decode() for element in flat])
         except UnicodeDecodeError:
-            raise FieldError("outputs", f"{subject} is not text", hint="ask for it as binary data") from None
+            raise FieldError("outputs", f"{subject} is not text", hint="request it as binary data") from None
     if tensor.datatype.is_floating and not np.isfinite(flat).all():
         raise ExecutionError(
-            f"{subject} has NaN or infinite numbers, which JSON cannot represent", hint="ask for it as binary data"
+            f"{subject} has NaN or infinite numbers, which JSON cannot represent", hint="request it as binary data"
         )
     parts = []
     for start in range(0, flat.size, _AT_ONCE):
@@ -123,11 +123,11 @@ def _to_array(datatype: Datatype, values: Any, depth: int, subject: str) -> npt.
         with np.errstate(over="ignore"):
             array = np.array(values, datatype.numpy_dtype)
     except OverflowError as error:
-        raise FieldError("data", f"{subject} is {datatype}, and has a number out of its range") from error
+        raise FieldError("data", f"{subject} is {datatype}, but has a number outside its range") from error
     except ValueError as error:
         raise FieldError("data", f"{subject} has nested lists of different lengths") from error
     if datatype.is_floating and not np.isfinite(array).all():
-        raise FieldError("data", f"{subject} is {datatype}, and has a number out of its range")
+        raise FieldError("data", f"{subject} is {datatype}, but has a number outside its range")
     return array
 
 

@@ -27,7 +27,7 @@ def describe_model(info: ModelInfo, exposure: Exposure) -> dict[str, Any]:
 
 
 def configure_model(info: ModelInfo, exposure: Exposure) -> dict[str, Any]:
-    """Returns the configuration of a model, which Triton's clients and load generators ask for.
+    """Returns the configuration of a model, which Triton's clients and load generators request.
 
     Args:
         info: The model.

@@ -1,4 +1,4 @@
-"""Paths below ``/v2/models/``: a model, perhaps a version of it, and what is requested of it."""
+"""Paths below ``/v2/models/``: a model, perhaps its version, and an action."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inference statistics, as Triton's clients and load generators ask for them."""
+"""Inference statistics in the form that Triton's clients and load generators read."""
 
 from __future__ import annotations
 

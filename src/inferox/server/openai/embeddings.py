@@ -116,7 +116,7 @@ class EmbeddingsRoute:
             return None
         if len(said) > 1:
             raise FieldError(
-                said[1], f"{' and '.join(said)} mean the same, and only one may be given", hint="leave one out"
+                said[1], f"{' and '.join(said)} mean the same, so only one may be given", hint="leave one out"
             )
         info = self._service.find(asked.model, "embed")
         choose = check_prompt if said[0] == "prompt_name" else choose_prompt

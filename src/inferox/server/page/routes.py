@@ -68,7 +68,7 @@ class PageRoutes:
         self.protocol = Protocol(OPENAI_ERRORS, routes, name="Page")
 
     def at_home(self, protocol: Protocol) -> Protocol:
-        """Returns a protocol that answers ``/`` with the page if HTML is accepted, as by browsers, and else as before.
+        """Returns a protocol that answers ``/`` with the page if the client accepts HTML, and otherwise as before.
 
         Args:
             protocol: The protocol; without a route ``/``, it is returned unchanged.

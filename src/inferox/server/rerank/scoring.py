@@ -118,7 +118,7 @@ def _read_pairs(asked: ScoreRequest) -> list[tuple[str, str]]:
     ]
     given = [form for form in forms if form[1] is not None and form[2] is not None]
     if len(given) != 1:
-        raise FieldError(None, "a request has either text_1 and text_2, or queries and documents (or items)")
+        raise FieldError(None, "a request must have either text_1 and text_2, or queries and documents (or items)")
     name, first, second = given[0]
     lefts, rights = ([side] if isinstance(side, str) else side for side in (first, second))
     check_count(name, lefts)
@@ -127,6 +127,7 @@ def _read_pairs(asked: ScoreRequest) -> list[tuple[str, str]]:
         lefts = lefts * len(rights)
     if len(lefts) != len(rights):
         raise FieldError(
-            None, f"{name} must have one length, or the first only one text, but have {len(lefts)} and {len(rights)}"
+            None,
+            f"{name} must have the same length, unless the first is one text, but have {len(lefts)} and {len(rights)}",
         )
     return list(zip(lefts, rights, strict=True))

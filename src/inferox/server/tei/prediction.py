@@ -22,7 +22,7 @@ from inferox.tasks.labels import LabelScore
 _PAIR = 2
 
 _ONLY_LABEL = "LABEL_0"
-"""transformers' name for the label of a model that has a single one."""
+"""transformers' name for the label of a model that has only one."""
 
 
 class PredictParameters(Struct):
