@@ -98,7 +98,7 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(READY)  ## Write docs/cli.md from what --help says, and build the documentation into build/site
+docs: $(READY)  ## Write docs/cli.md from the output of --help, and build the documentation into build/site
 	$(BIN)/python docs/render_cli.py
 	$(MAKE) site
 

@@ -1,4 +1,4 @@
-"""Writes ``docs/cli.md`` from what ``--help`` says. ``make docs`` runs it, and a test compares."""
+"""Writes ``docs/cli.md`` from the output of ``--help``. ``make docs`` runs it, and a test compares."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _WIDTH = 100
 
 HEADING = """# The command line
 
-What `--help` says, command by command. This page is written by `make docs`.
+The output of `--help` for each command. `make docs` writes this page.
 """
 
 
 def render() -> str:
-    """The page, with the help of the program and of each of its commands."""
+    """Returns the page, with the help of the program and of each of its commands."""
     context = cli.make_context("inferox", [], resilient_parsing=True, terminal_width=_WIDTH)
     parts = [HEADING, f"```text\n{cli.get_help(context)}\n```\n"]
     parts += _render_commands(cli, context)

@@ -69,7 +69,7 @@ def test_unanswered_requests_are_limited() -> None:
     with ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(keys.admit(KEYS["alice"]))
-        with pytest.raises(OverloadedError, match="the API key 'alice' has 2 requests"):
+        with pytest.raises(OverloadedError, match="the API key 'alice' already has 2 unanswered requests"):
             stack.enter_context(keys.admit(KEYS["alice"]))
     with keys.admit(KEYS["alice"]):
         pass

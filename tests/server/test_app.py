@@ -103,7 +103,7 @@ def test_too_many_tokens_are_answered_with_429() -> None:
     ("config", "what"),
     [
         (ServerConfig(request_limit=1), "the server already has 1 unanswered request"),
-        (ServerConfig(held_limit_bytes=60), "no more than 60"),
+        (ServerConfig(held_limit_bytes=60), "would exceed the limit of 60"),
     ],
     ids=["requests", "bytes"],
 )

@@ -63,7 +63,7 @@ class LoadReport:
         url: The address of the server; ``None`` for an engine in this process.
         api: The protocol of the requests; ``None`` for an engine in this process.
         rows: The items of each request.
-        fault: The reason why less was measured than asked for, or nothing was answered; ``None`` if all is well.
+        fault: The reason why less was measured than requested, or nothing was answered; ``None`` if all is well.
         ending: Whether all loads were measured, or the user stopped the benchmark (``KeyboardInterrupt``) before.
     """
 

@@ -59,8 +59,8 @@ def bench_server(
         model: The name of the model in requests; ``None`` for the only one that OpenAI's ``/v1/models`` lists.
         api_key: The key to send as ``authorization: Bearer``; ``None`` for none.
         rows: The number of texts of each request.
-        callers: The numbers of concurrent callers, each with a connection of its own, which send their next request
-            once they have their answer.
+        callers: The numbers of concurrent callers, each with a connection of its own (at most 512 in all), which send
+            their next request once they have their answer.
         rates_per_s: The rates at which requests are sent, per second, whether those before are answered or not;
             ``None`` for shares of the highest throughput of the callers. Latency counts from when a request is due.
         seconds: The duration of the whole benchmark.

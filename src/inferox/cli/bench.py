@@ -41,7 +41,7 @@ Examples:
     metavar="NUMBER,…",
     default=_CALLERS,
     show_default=True,
-    help="The numbers of concurrent callers, each asking again once it has its answer; none to leave this out.",
+    help="The numbers of concurrent callers, each sending its next request once it has its answer; none to skip this.",
 )
 @click.option(
     "--rates",

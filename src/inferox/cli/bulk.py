@@ -96,7 +96,7 @@ class BulkArguments:
     part_rows: int | None = None
 
     def is_meant(self, inputs: tuple[str, ...], output: str | None, *, are_pairs: bool) -> bool:
-        """Returns True if the command line asks for a bulk run.
+        """Returns True if the command line requests a bulk run.
 
         Args:
             inputs: The values of ``--input``.

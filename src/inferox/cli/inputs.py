@@ -55,7 +55,7 @@ def read_items(
         )
     if bool(arguments) == (source is not None):
         raise RequestError(
-            "expected items either on the command line or from --input" + ("" if arguments else ", got none"),
+            f"expected items either on the command line or from --input, but got {'both' if arguments else 'none'}",
             hint="give texts or paths, --input FILE, or - for standard input",
         )
     if source is None:

@@ -55,11 +55,11 @@ class _UnreadError(Exception):
 
 _SECTIONS = {
     "Make and run": (pack, run, serve),
-    "What a package is, and whether it is right": (inspect, verify, sign),
-    "What is fastest": (tune, compare, bench, explain),
+    "Inspect, check and sign": (inspect, verify, sign),
+    "Find the fastest": (tune, compare, bench, explain),
     "This machine": (doctor, store),
 }
-"""The commands, in the order in which people meet them."""
+"""The commands, in the order in which users need them."""
 
 
 class _Commands(click.Group):

@@ -69,8 +69,7 @@ def tolerance_option(command: Command) -> Command:
         metavar="NAME=NUMBER,…",
         callback=_parse_tolerance,
         help="The limits for every artifact, such as cosine_min=0.97,max_rel=0.2; also cosine_mean, order_min, tie. "
-        "Limits that are not named stay the defaults of the artifact's precision, or those that were stated when it "
-        "was packed.",
+        "The other limits are the defaults of the artifact's precision, or those stated when it was packed.",
     )(command)
 
 

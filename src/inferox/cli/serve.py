@@ -294,7 +294,7 @@ def _check_sources(repository: ModelRepository) -> None:
     if repository.folder is not None and not found:
         raise ConfigError(
             f"there are no packages in the repository {repository.folder}",
-            hint="pack into it: pack … -o FOLDER/NAME.mlpkg",
+            hint="pack a model into it: inferox pack … -o FOLDER/NAME.mlpkg",
         )
     names = [source.name for source in (*repository.named, *found) if source.name is not None]
     if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -71,7 +71,7 @@ def prune(*, limit: str | None, everything: bool, dry_run: bool, as_json: bool) 
     kept = Store()
     limit_bytes = 0 if everything else kept.limit_bytes if limit is None else parse_size(limit, "--limit")
     if limit_bytes is None:
-        raise click.UsageError("the store has no limit (INFEROX_STORE_LIMIT): state one with --limit, or --all")
+        raise click.UsageError("the store has no limit (INFEROX_STORE_LIMIT): give one with --limit, or use --all")
     done = kept.prune(limit_bytes, dry_run=dry_run)
     if as_json:
         import json

@@ -49,7 +49,7 @@ def trial_options(command: Command) -> Command:
         click.option(
             "--offer-artifacts",
             metavar="BACKEND[:PRECISION],…",
-            help="Other artifacts that a request may ask for, with the header Inferox-Artifact. Each takes memory.",
+            help="Other artifacts that a request may choose with the header Inferox-Artifact. Each takes memory.",
         ),
     )
     for option in reversed(options):  # the order in which decorators apply

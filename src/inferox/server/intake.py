@@ -93,7 +93,7 @@ class Intake:
         if self._held_bytes + size_bytes <= self._held_limit_bytes:
             return None
         return OverloadedError(
-            f"the unanswered requests take {counted(self._held_bytes, 'byte')}; with this one, they would take more "
-            f"than the {self._held_limit_bytes:,} that they may",
+            f"the unanswered requests take {counted(self._held_bytes, 'byte')}, and with this one would exceed the "
+            f"limit of {self._held_limit_bytes:,}",
             retry_after_s=_RETRY_AFTER_S,
         )
