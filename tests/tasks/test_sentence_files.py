@@ -285,7 +285,7 @@ def test_a_config_that_did_not_come_along_is_named(directory: Path, folder: str)
 def test_weights_that_did_not_come_along_are_named(directory: Path) -> None:
     (directory / "2_Dense" / "model.safetensors").unlink()
 
-    with pytest.raises(PackageError, match=r"2_Dense/model\.safetensors is missing"):
+    with pytest.raises(PackageError, match=r"2_Dense/model\.safetensors, with the weights of the Dense, is missing"):
         choose_task(directory, CONFIG, None)
 
 
