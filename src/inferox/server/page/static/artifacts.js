@@ -1,4 +1,4 @@
-// The artifacts of a model that a request may ask for, and how far the answers of two of them are apart.
+// The artifacts of a model that a request may choose, and how far the answers of two of them are apart.
 
 import { element, find } from "./elements.js";
 

@@ -1,4 +1,4 @@
-// The page: asks the server every two seconds what it does, and shows that.
+// The page: fetches the state of the server every two seconds, and shows it.
 
 import { showChoices } from "./artifacts.js";
 import { drawCharts, measure } from "./charts.js";
@@ -32,7 +32,7 @@ function parity(model, found) {
       "div", { class: "scroll" },
       element(
         "table", {},
-        element("caption", {}, "How far each artifact agreed with the original when it was packed"),
+        element("caption", {}, "Agreement of each artifact with the original when it was packed"),
         element("thead", {}, element("tr", {}, ...head)),
         element("tbody", {}, ...rows),
       ),

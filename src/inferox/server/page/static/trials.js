@@ -1,4 +1,4 @@
-// What is tried beside the artifacts that serve: shadows and canaries, in the cards of their models.
+// The trials beside the serving artifacts: shadows and canaries, in the cards of their models.
 
 import { breakable, digits, element } from "./elements.js";
 
