@@ -100,7 +100,7 @@ class InputProof:
         return "takes tensors: proven from tensors alone"
 
     def notes(self) -> tuple[str, ...]:
-        """Sentences that tell whoever makes a package what is not proven; empty if everything is."""
+        """Sentences about the parts that are not proven, for the maker of the package; empty if all are proven."""
         notes = [str(self)] if self.status is ProofStatus.NOT_PROVEN else []
         if self.refused_inputs:
             listed = ", ".join(self.refused_inputs[:_LISTED]) + (", …" if self.refused > _LISTED else "")
