@@ -134,4 +134,4 @@ def _read_contents(datatype: Datatype, shape: Sequence[int], contents: Any, subj
     try:
         return np.array(list(elements), datatype.numpy_dtype).reshape(shape)
     except OverflowError as error:
-        raise FieldError("contents", f"{subject} is {datatype}, but has a number outside its range") from error
+        raise FieldError("contents", f"{subject} is {datatype}, but has a number out of its range") from error

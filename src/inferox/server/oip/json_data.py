@@ -123,11 +123,11 @@ def _to_array(datatype: Datatype, values: Any, depth: int, subject: str) -> npt.
         with np.errstate(over="ignore"):
             array = np.array(values, datatype.numpy_dtype)
     except OverflowError as error:
-        raise FieldError("data", f"{subject} is {datatype}, but has a number outside its range") from error
+        raise FieldError("data", f"{subject} is {datatype}, but has a number out of its range") from error
     except ValueError as error:
         raise FieldError("data", f"{subject} has nested lists of different lengths") from error
     if datatype.is_floating and not np.isfinite(array).all():
-        raise FieldError("data", f"{subject} is {datatype}, but has a number outside its range")
+        raise FieldError("data", f"{subject} is {datatype}, but has a number out of its range")
     return array
 
 
