@@ -133,7 +133,7 @@ def test_quality(requirements: dict[str, Any], allowed: set[str]) -> None:
         for item in select(package, Requirements.parse(trust_code=True, **requirements))
     }
     assert {item.value for item, each in artifacts.items() if found[each.name] is None} == allowed
-    assert str(found[artifacts[ParityClass.FAIL].name]).startswith("its parity is fail, and ")
+    assert str(found[artifacts[ParityClass.FAIL].name]).startswith("its parity is fail, but ")
 
 
 @pytest.mark.parametrize("quality", ["exact", "close", "quantized"])

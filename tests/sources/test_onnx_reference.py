@@ -231,7 +231,7 @@ def test_graphs_are_labelled_as_what_they_are(tmp_path: Path, model: ModelProto,
             assert loaded.forward(floats(2, 4))["y"].shape[0] == 2
     if precision != "fp32":
         report = inferox.pack(tmp_path / "graph.onnx", tmp_path / "more", precisions=("fp32", "int8"))
-        assert [f"in {precision} already" in reason for reason in report.refused.values()] == [True]
+        assert [f"already a graph in {precision}" in reason for reason in report.refused.values()] == [True]
 
 
 def test_losing_its_own_runtime_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

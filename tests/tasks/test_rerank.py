@@ -241,7 +241,7 @@ def test_layers_of_its_own_equal_cross_encoder(
             lambda: [Pooling(16)],
             "modules.json lists Transformer, Pooling; the last must be a Dense that computes the scores",
         ),
-        (lambda: [Pooling(16), score_layer(16), Normalize()], "lists Transformer, Pooling, Dense, Normalize, of which"),
+        (lambda: [Pooling(16), score_layer(16), Normalize()], "Pooling, Dense, Normalize; the last must be a Dense"),
         (lambda: [Pooling(16), score_layer(16, output="sentence_embedding")], "'module_output_name' to 'sentence_emb"),
         (lambda: [score_layer(16)], "modules.json lists Transformer, Dense; it must list one Transformer, one"),
     ],

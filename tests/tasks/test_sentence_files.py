@@ -301,7 +301,7 @@ def test_nothing_is_made_up_where_modules_json_did_not_come_along(tmp_path: Path
     path.parent.mkdir(exist_ok=True)
     path.write_text("{}")
 
-    with pytest.raises(PackageError, match=rf"{kept}.* lies in .*, and modules\.json, .*does not"):
+    with pytest.raises(PackageError, match=rf"{kept}.* is in .*, but modules\.json, .* is missing"):
         choose_task(tmp_path, CONFIG, None, task="embed")
 
 

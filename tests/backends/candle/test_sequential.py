@@ -171,7 +171,7 @@ def test_rows_that_cannot_fit(tmp_path: Path) -> None:
         ([{"type": "linear", "weight": 3}], "the name of a weight"),
         ([{"type": "linear", "weight": "nope"}], "nope is missing"),
         ([{"type": "layer_norm", "width": 0, "eps": 1e-5}], "must state its width"),
-        ([{"type": "layer_norm", "width": 3, "eps": 1e-5, "weight": "0.weight"}], "must be"),
+        ([{"type": "layer_norm", "width": 3, "eps": 1e-5, "weight": "0.weight"}], "must have the shape"),
         ([], "no place for [68] weights"),
     ],
 )

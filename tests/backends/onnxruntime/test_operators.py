@@ -79,7 +79,7 @@ def test_a_graph_whose_operators_a_plug_in_brings(tmp_path: Path, monkeypatch: p
     (taken,) = explain(package, trust_code=True).verdicts
     assert taken.taken
     assert taken.reason.endswith(
-        f"loading it runs the library of operators for '{DOMAIN}' that {MODULE}:locate_library gives"
+        f"loading it runs the library of operators for '{DOMAIN}' that {MODULE}:locate_library returns"
     )
     assert MODULE not in sys.modules  # explaining loads nothing
     x = np.linspace(-1, 1, 20, dtype=np.float32).reshape(5, 4)
