@@ -228,7 +228,7 @@ def _edit_weights(directory: Path, name: str, value: torch.Tensor | None) -> Non
         ("encoder.layer.1.output.dense.weight", torch.zeros(3, 4), r"must have the shape \[16, 24\], but has \[3, 4\]"),
         ("encoder.layer.1.output.dense.weight", torch.zeros(16, 24, dtype=torch.float64), "is f64"),
         ("encoder.layer.2.output.dense.weight", torch.zeros(16, 24), "no place for 1 weight"),
-        ("embeddings.word_embeddings.weight", torch.zeros(59, 16), r"must be \[60, 16\]"),
+        ("embeddings.word_embeddings.weight", torch.zeros(59, 16), r"must have the shape \[60, 16\]"),
         ("bert.embeddings.LayerNorm.bias", torch.zeros(16), "twice"),
         ("flags", torch.zeros(3, dtype=torch.bool), "candle failed while reading model.safetensors"),
     ],
