@@ -322,7 +322,7 @@ def test_a_closed_model_computes_no_more(package: Path) -> None:
 
 def test_another_task_is_refused(package: Path) -> None:
     with inferox.load(package) as model:
-        with pytest.raises(RequestError, match="packed for the task embed, and classify was requested"):
+        with pytest.raises(RequestError, match="packed for the task embed, but classify was requested"):
             model.classify(["x"])
         with pytest.raises(RequestError, match="prompt"):
             model.embed(["x"], prompt="nope")

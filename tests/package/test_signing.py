@@ -102,7 +102,7 @@ def test_another_package_is_refused(signed: Path, tmp_path: Path, keys: tuple[Pa
     other = write_package(tmp_path / f"other{signed.suffix}", weights=b"other weights")
     shutil.copy(signed.with_name(f"{signed.name}.sig"), other.with_name(f"{other.name}.sig"))
     with pytest.raises(
-        SignatureError, match=r"is not the package that was signed: metadata\.json and \d others? differs"
+        SignatureError, match=r"is not the package that was signed: metadata\.json and \d others? differ"
     ):
         open_package(other, require_signature=keys[1])
 
