@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer, processors
 from transformers import AutoTokenizer
 
 from inferox.core import BATCH, SEQUENCE, DataType, ManifestError, PackageError, RequestError, Signature, TensorSpec
 from inferox.tasks import TextTokenizer
+from inferox.tasks.text_cuts import CutEncoding
 
 from .models import text_signature
 from .test_embed import varied_texts
@@ -72,6 +75,47 @@ def test_offsets_are_those_of_characters(minilm_directory: Path) -> None:
     assert row["offsets"].tolist() == [[0, 0], [0, 5], [6, 7], [8, 9], [9, 10], [0, 0]]
     assert row["special_tokens_mask"].tolist() == [True, *[False] * 4, True]
     assert row["offsets"].dtype == np.int64
+
+
+@pytest.mark.parametrize("offsets", [False, True])
+def test_many_texts_are_tokenised_as_each_alone(tokenizer_directory: Path, offsets: bool) -> None:
+    tokenizer, texts = open_tokenizer(tokenizer_directory), varied_texts(300)
+
+    rows = tokenizer.encode(texts, offsets=offsets)
+
+    for text, row in zip(texts, rows, strict=True):
+        (alone,) = tokenizer.encode([text], offsets=offsets)
+        assert {name: array.tolist() for name, array in row.items()} == {
+            name: array.tolist() for name, array in alone.items()
+        }
+
+
+def test_the_encodings_of_many_texts_are_never_held_at_once(
+    tokenizer_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    encode = TextTokenizer._encode
+
+    def encode_and_count(tokenizer: TextTokenizer, texts: Sequence[Any]) -> list[Encoding]:
+        encodings = encode(tokenizer, texts)
+        gc.collect()
+        held.append(sum(isinstance(item, CutEncoding) for item in gc.get_objects()) + len(encodings))
+        return encodings
+
+    monkeypatch.setattr(TextTokenizer, "_encode", encode_and_count)
+    assert len(open_tokenizer(tokenizer_directory).encode(["some words"] * 500)) == 500
+    assert max(held) <= 128
+
+
+def test_a_text_without_tokens_is_named_by_its_own_place(tmp_path: Path, tokenizer_directory: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tokenizer_directory / "tokenizer.json"))
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    texts = ["word"] * 300
+    texts[290] = ""
+
+    with pytest.raises(RequestError, match="text 290 has no tokens"):
+        open_tokenizer(tmp_path).encode(texts)
 
 
 def test_only_the_inputs_of_the_model_are_made(tokenizer_directory: Path) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from inferox.tasks.texts import Text
@@ -255,3 +257,18 @@ def _has_space(content: str, tokenizer: Tokenizer) -> bool:
     normalizer: Any = tokenizer.normalizer
     normalized = content if normalizer is None else normalizer.normalize_str(content)
     return any(character.isspace() for character in content + normalized)
+
+
+def shift_offsets(offsets: npt.NDArray[Any], items: Sequence[CutEncoding], lengths: npt.NDArray[np.int64]) -> None:
+    """Shifts the offsets of texts that were cut at their front, so that they count from the start of the whole text.
+
+    Args:
+        offsets: The start and end of each token of all rows; shape ``[tokens, 2]``. It is changed in place.
+        items: The encoding of each row.
+        lengths: The number of tokens of each row; shape ``[rows]``.
+    """
+    ends = np.cumsum(lengths)
+    for index, item in enumerate(items):
+        if item.shift:
+            of_row = offsets[ends[index] - lengths[index] : ends[index]]
+            of_row[[owner == item.cut_sequence for owner in item.encoding.sequence_ids]] += item.shift

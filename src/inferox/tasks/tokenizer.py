@@ -25,7 +25,7 @@ from inferox.core import (
     to_cu_seqlens,
 )
 from inferox.tasks.options import optional, optional_count
-from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable, may_be_cut
+from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable, may_be_cut, shift_offsets
 from inferox.tasks.texts import Text, check_texts_or_pairs
 from inferox.tasks.token_id_rows import make_token_id_rows
 from inferox.tasks.token_inputs import choose_pad_values, is_token, shorter, shortest
@@ -47,6 +47,10 @@ _MEND = "the vocabulary may lack its unknown token, or the file may be damaged; 
 
 _FEW_CHARACTERS = 256
 """The most characters in total up to which texts are tokenised one by one: waking other threads takes longer."""
+
+_MOST_AT_ONCE = 128
+"""The most texts that are tokenised at once. The library's encoding of a text takes about ten times the memory of the
+text's row, and the allocator keeps that memory for the thread that had it."""
 
 T = TypeVar("T", bound=Text)
 
@@ -228,13 +232,19 @@ class TextTokenizer:
         if prompt:
             given = [prompt + text if isinstance(text, str) else (prompt + text[0], text[1]) for text in given]
             check(given)
+        starts = range(0, max(1, len(given)), _MOST_AT_ONCE)
+        return Batch.concatenate(
+            [self._encode_some(given[start : start + _MOST_AT_ONCE], start, offsets=offsets) for start in starts]
+        )
+
+    def _encode_some(self, given: Sequence[Text], start: int, *, offsets: bool) -> Batch:
         encode = self._tokenizer.encode_batch if offsets else self._encode
         with translated_tokenizer("tokenizing the texts with the package's tokenizer.json", hint=_MEND):
             if self._max_length is not None and self._is_cuttable and may_be_cut(given):
                 encodings = encode_cut(encode, given, self._max_length, self._truncation_side)
             else:
                 encodings = [CutEncoding(encoding) for encoding in encode(given)]
-        return self._to_batch(encodings, offsets=offsets)
+        return self._to_batch(encodings, start, offsets=offsets)
 
     def encode_token_ids(self, rows: Sequence[Sequence[int]]) -> Batch:
         """Makes rows of token ids; see ``make_token_id_rows``."""
@@ -283,11 +293,11 @@ class TextTokenizer:
         encode = self._tokenizer.encode
         return [encode(text) if isinstance(text, str) else encode(*text) for text in texts]
 
-    def _to_batch(self, items: Sequence[CutEncoding], *, offsets: bool) -> Batch:
+    def _to_batch(self, items: Sequence[CutEncoding], start: int, *, offsets: bool) -> Batch:
         encodings = [item.encoding for item in items]
         counts = [len(encoding) for encoding in encodings]
         if 0 in counts:
-            index = counts.index(0)
+            index = start + counts.index(0)
             raise RequestError(
                 f"text {index} has no tokens, but the model needs at least one",
                 hint="its tokenizer adds none of its own: leave the text out",
@@ -297,7 +307,7 @@ class TextTokenizer:
         if offsets:
             ragged[OFFSETS] = _join(encodings, lambda item: chain.from_iterable(item.offsets), np.int64).reshape(-1, 2)
             ragged[SPECIAL_TOKENS] = _join(encodings, lambda item: item.special_tokens_mask, np.bool_)
-            _shift_offsets(ragged[OFFSETS], items, lengths)
+            shift_offsets(ragged[OFFSETS], items, lengths)
         whole = lengths
         if self._max_length is not None and max(counts, default=0) > self._max_length:
             kept = [self._select(item, self._max_length) for item in items]
@@ -318,15 +328,6 @@ class TextTokenizer:
         if len(item.encoding) <= most:
             return np.ones(len(item.encoding), dtype=np.bool_)
         return select_tokens(item.encoding.sequence_ids, most, self._truncation_side)
-
-
-def _shift_offsets(offsets: npt.NDArray[Any], items: Sequence[CutEncoding], lengths: npt.NDArray[np.int64]) -> None:
-    """Shifts the offsets of texts that were cut at their front, so that they count from the start of the whole text."""
-    ends = np.cumsum(lengths)
-    for index, item in enumerate(items):
-        if item.shift:
-            of_row = offsets[ends[index] - lengths[index] : ends[index]]
-            of_row[[owner == item.cut_sequence for owner in item.encoding.sequence_ids]] += item.shift
 
 
 def _join(
