@@ -9,15 +9,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from inferox.core import Batch
+from inferox.core import Batch, Outputs
 from inferox.loading import TaskModel
 from inferox.tasks import tokenizer_file
 from tests.engine.models import DoublingModel, SumTask, load_doubling
 
-CRASH, HANG, SLOW, STUCK = 13, 14, 15, 16
-"""Numbers that end the process, never come to an end, take a while, and of which no row is ever made."""
+CRASH, HANG, SLOW, STUCK, BOMB = 13, 14, 15, 16, 17
+"""Numbers that end the process, never come to an end, take a while, of which no row is ever made, and that take more
+memory than there is."""
 
 SLOW_S = 0.3
 
@@ -62,6 +64,11 @@ class DangerousTask(SumTask):
         if any(STUCK in item for item in items if not isinstance(item, str)):
             time.sleep(60)
         return super().encode(items)
+
+    def decode(self, items: Sequence[Sequence[int] | str], batch: Batch, outputs: Outputs) -> list[int]:
+        if any(BOMB in item for item in items if not isinstance(item, str)):
+            np.empty(1 << 60, np.uint8)
+        return super().decode(items, batch, outputs)
 
 
 def make_dangerous() -> TaskModel:

@@ -24,6 +24,7 @@ from inferox.core import (
     InferoxError,
     LoadError,
     ModelNotFoundError,
+    OutOfMemoryError,
     PackageError,
     RequestError,
     UntrustedCodeError,
@@ -35,7 +36,7 @@ from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.sandbox import Death, Sandbox
 from tests.engine.models import POISON, double
-from tests.engine.workers.factories import CRASH, FATAL_FILE, HANG, HERE, SLOW, SLOW_S, STUCK
+from tests.engine.workers.factories import BOMB, CRASH, FATAL_FILE, HANG, HERE, SLOW, SLOW_S, STUCK
 
 DANGEROUS = f"{HERE}make_dangerous"
 
@@ -109,6 +110,22 @@ def test_an_error_is_its_own(engine: Engine) -> None:
         engine.infer("model", "text")
     with pytest.raises(ModelNotFoundError):
         engine.infer("other", [[1]])
+
+
+def test_an_item_that_takes_all_memory_fails_alone(engine: Engine) -> None:
+    wait_for_both(engine)
+    alive = pids(engine)
+    requests = [make_items(3, seed=index) for index in range(20)]
+    requests[7] = [[1], [2, BOMB], [3]]
+    with ThreadPoolExecutor(20) as pool:
+        futures = [pool.submit(engine.infer, "model", items) for items in requests]
+        for index, (future, items) in enumerate(zip(futures, requests, strict=True)):
+            if index != 7:
+                assert future.result(30).results == double(items)
+        with pytest.raises(OutOfMemoryError, match=r"^item 1: computing 'model' failed: Unable to allocate") as caught:
+            futures[7].result(30)
+    assert caught.value.item == 1
+    assert pids(engine) == alive
 
 
 def test_no_request_is_lost_when_workers_are_killed(engine: Engine) -> None:
