@@ -21,7 +21,7 @@ from inferox.machine.processor import processor_facts
 from inferox.package import Store, read_json, write_json
 from inferox.parity import ParityClass
 
-_VERSION = 4
+_VERSION = 5
 
 _DEFAULT = "default"
 

@@ -45,7 +45,7 @@ from inferox.machine import resolve_threads
 from inferox.measuring.time_budget import Ending, TimeBudget
 from inferox.measuring.timing import Spread, take_turns, time_calls
 from inferox.measuring.tuning_models import Progress, open_models
-from inferox.measuring.tuning_shapes import Shape, make_batch, plan_shapes
+from inferox.measuring.tuning_shapes import Shape, count_tokens, make_batch, plan_shapes
 from inferox.package import Store, open_package
 from inferox.parity import ParityClass
 from inferox.tasks import RawTask
@@ -206,6 +206,7 @@ class _Grid:
     rounds: int = 0
     _failed: dict[str, list[Shape]] = field(default_factory=lambda: defaultdict(list))
     _round_s: dict[Shape, float] = field(default_factory=dict)
+    _tokens: dict[Shape, int] = field(default_factory=dict)
 
     def measure(self, context: PackageContext, progress: Progress, budget: TimeBudget) -> Ending:
         """Measures until everything is measured, the time is over, or the user stops it once there is a figure to keep.
@@ -226,7 +227,9 @@ class _Grid:
                         return Ending.OUT_OF_TIME
                     what = f"round {number + 1} of {_ROUNDS}: {shape[0]} x {shape[1]}"
                     progress(what, number * len(self.shapes) + index, _ROUNDS * len(self.shapes))
-                    self._measure_once(shape, make_batch(signature, samples, shape), number)
+                    batch = make_batch(signature, samples, shape)
+                    self._tokens[shape] = count_tokens(batch, shape)
+                    self._measure_once(shape, batch, number)
                 self.rounds += 1
         except KeyboardInterrupt:
             if not any(self.seconds.values()):
@@ -238,7 +241,9 @@ class _Grid:
         """Returns the median time of each artifact at each shape; artifacts that always failed are left out."""
         found = {
             name: tuple(
-                Cell(*shape, Spread.of(times[name]).median) for shape, times in self.seconds.items() if name in times
+                Cell(*shape, Spread.of(times[name]).median, self._tokens[shape])
+                for shape, times in self.seconds.items()
+                if name in times
             )
             for name in self.models
         }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import MAX_TOKENS
-from inferox.core import BATCH, MASK, SEQUENCE, Signature
+from inferox.core import BATCH, MASK, SEQUENCE, Signature, can_be_packed
 from inferox.loading.context import PackageContext
 from inferox.parity import Samples
 from inferox.tasks import Task
@@ -18,7 +19,15 @@ _ROWS = (1, 4, 16, 64)
 _LENGTHS = (8, 32, 128, 512)
 
 Shape = tuple[int, int]
-"""A batch shape: the number of rows, and their length in tokens."""
+"""A batch shape: the number of rows, and the length of the longest in tokens."""
+
+_SHORTEST = 2 / 3
+"""The length of the shortest row of a measured batch, as a share of the longest.
+
+Lengths in between are evenly spread, so that tokens fill 5/6 of the places. In the padded batches that are planned for
+4, 16 and 64 texts of mixed lengths (log-normal, 30 tokens on average), they fill 0.79, 0.85 and 0.89. Measured without
+padding, a padded artifact seemed as fast as a packed one that computes such texts in 10 to 20% less time.
+"""
 
 
 def plan_shapes(context: PackageContext, samples: Samples, task: Task) -> list[Shape]:
@@ -61,12 +70,14 @@ def _longest(context: PackageContext, samples: Samples) -> int:
 
 
 def make_batch(signature: Signature, samples: Samples, shape: Shape) -> dict[str, npt.NDArray[Any]]:
-    """Makes a padded batch without any padding: the numbers of a stored sample, repeated to the shape.
+    """Makes a padded batch from the numbers of a stored sample, repeated to the shape.
+
+    Where rows may have different lengths, they are spread as in batches of mixed texts, the longest first.
 
     Args:
         signature: The model's inputs, with the dims for rows and length.
         samples: The package's samples.
-        shape: The number of rows, and their length in tokens.
+        shape: The number of rows, and the length of the longest in tokens.
 
     Returns:
         The array of each input, by its name.
@@ -83,4 +94,18 @@ def make_batch(signature: Signature, samples: Samples, shape: Shape) -> dict[str
         batch[spec.name] = np.asarray(array, order="C")
     if MASK in batch:
         batch[MASK] = np.ones_like(batch[MASK])
+        if can_be_packed(signature):
+            lengths = np.linspace(length, np.ceil(_SHORTEST * length), rows).round()
+            batch[MASK] *= np.arange(length) < lengths[:, None]
     return batch
+
+
+def count_tokens(batch: Mapping[str, npt.NDArray[Any]], shape: Shape) -> int:
+    """Counts the tokens of a batch without padding; without a mask, every place is a token.
+
+    Args:
+        batch: The array of each input.
+        shape: The shape for which it was made.
+    """
+    rows, length = shape
+    return int(batch[MASK].sum()) if MASK in batch else rows * length
