@@ -108,5 +108,5 @@ def test_the_answer_names_what_is_loaded_from_now_on() -> None:
     assert said.startswith("The measurement is noisy: the middle half of the times spans 62% of the median (b).")
     answer = _answer(found)
     assert answer.startswith(
-        "openvino/onnx/bf16/padded is the fastest here over all 3 shapes of batch, and for 1 of them individually;"
+        "openvino/onnx/bf16/padded is the fastest here over all 3 sizes of call, and for 1 of them individually;"
     )

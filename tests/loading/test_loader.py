@@ -212,7 +212,7 @@ def test_one_artifact_computes_batches_of_every_shape(echo: EchoBackend) -> None
     loaded = load(make_package(small, large), make_profile(cells))
     assert [model.metadata.format for model in echo.models] == ["openvino-ir"]
     assert loaded.model is echo.models[0]
-    assert loaded.metadata.rejected == {small.name: "it was measured slower over all shapes of batches"}
+    assert loaded.metadata.rejected == {small.name: "it was measured slower over calls of all sizes"}
     loaded.close()
     assert echo.models[0].closed
 

@@ -41,8 +41,8 @@ def test_the_first_is_the_best_over_all_shapes_alike() -> None:
     # Its total time is the larger: a single long call would outweigh three short ones.
     ranking = ranking_of((LARGE, [3.0, 3.0, 3.0, 150.0]), (SMALL, [1.0, 1.0, 1.0, 200.0]))
     assert ranking.order == (SMALL, LARGE)
-    assert ranking.why_taken(SMALL) == "measured fastest here over all shapes of batches"
-    assert ranking.why_not(LARGE, SMALL) == "it was measured slower over all shapes of batches"
+    assert ranking.why_taken(SMALL) == "measured fastest here over calls of all sizes"
+    assert ranking.why_not(LARGE, SMALL) == "it was measured slower over calls of all sizes"
 
 
 @given(order=st.permutations([SMALL, LARGE]))

@@ -21,12 +21,14 @@ import inferox
 from inferox.batching import MAX_TOKENS
 from inferox.core import (
     SEQUENCE,
+    Batch,
     ConfigError,
     DataType,
     DeviceId,
     ExecutionError,
     IntegrityError,
     NoUsableBackendError,
+    Outputs,
     Signature,
     Tensor,
     TensorLike,
@@ -496,3 +498,16 @@ def test_batches_have_no_more_rows_than_the_task_forms(
     monkeypatch.setattr("inferox.tasks.RawTask.max_rows", 9)
     (shapes,) = shapes_of(tune_texts({}))
     assert {rows for rows, _ in shapes} == {1, 4, 9}
+
+
+def test_rows_of_different_lengths_share_batches(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[list[int]] = []
+    compute = core_model.Model.compute
+
+    def note(self: core_model.Model, batch: Batch) -> Outputs:
+        lengths.append(batch.lengths.tolist())
+        return compute(self, batch)
+
+    monkeypatch.setattr(core_model.Model, "compute", note)
+    tune(package, "onnxruntime", threads=1)
+    assert any(len(rows) == 16 and max(rows) > 2 * min(rows) for rows in lengths)

@@ -22,20 +22,21 @@ def make_samples(signature: Signature) -> Samples:
 
 
 @given(st.integers(1, 64), st.integers(1, 512))
-def test_rows_are_as_full_as_mixed_texts_make_them(rows: int, length: int) -> None:
+def test_the_logarithms_of_lengths_are_evenly_spread(rows: int, length: int) -> None:
     batch = make_batch(MASKED, make_samples(MASKED), (rows, length))
     lengths = batch["attention_mask"].sum(1)
     assert batch["input_ids"].shape == batch["attention_mask"].shape == (rows, length)
-    assert lengths.max() == length
-    assert lengths.min() >= 2 / 3 * length
     assert (np.diff(batch["attention_mask"], axis=1) <= 0).all()  # padding only follows the tokens
-    assert count_tokens(batch, (rows, length)) == lengths.sum()
-    if rows > 1:
-        assert abs(lengths.mean() / length - 5 / 6) <= 1 / length
+    assert lengths[0] == length
+    assert (np.diff(lengths) <= 0).all()
+    assert lengths[-1] == (np.ceil(length / 8) if rows > 1 else length)
+    assert count_tokens(batch, (rows, length)) == (lengths.sum(), (lengths**2).sum())
+    if rows % 2 and rows > 2:
+        assert abs(lengths[rows // 2] - length / 8**0.5) <= 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 8)])
 def test_rows_without_a_mask_are_full(shape: tuple[int, int]) -> None:
     batch = make_batch(UNMASKED, make_samples(UNMASKED), shape)
     assert list(batch) == ["input_ids"]
-    assert count_tokens(batch, shape) == shape[0] * shape[1]
+    assert count_tokens(batch, shape) == (shape[0] * shape[1], shape[0] * shape[1] ** 2)

@@ -173,7 +173,7 @@ def test_bf16_of_openvino_comes_by_itself(source: Path, tmp_path: Path) -> None:
     verdict = next(item for item in explain(tmp_path / "p", threads=1).verdicts if item.taken)
     assert (verdict.artifact, verdict.reason) == (
         BF16,
-        "measured fastest here over all shapes of batches, and its parity here is close",
+        "measured fastest here over calls of all sizes, and its parity here is close",
     )
     with inferox.load(tmp_path / "p", threads=1, quality="exact") as model:
         assert model.metadata.precision is Precision.FP32

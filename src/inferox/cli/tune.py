@@ -40,7 +40,7 @@ def tune(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Measure every artifact of a package over batches of different shapes, and keep what is fastest for each.
+    """Measure every artifact of a package over calls of different sizes, and keep what is fastest for each.
 
     The result is kept in the local store, and is used whenever the package is loaded on this machine with the same
     number of threads. Every batch is measured once before any is measured again. When the time is over, or Ctrl-C
@@ -49,7 +49,7 @@ def tune(
     from inferox.measuring import Ending
     from inferox.measuring import tune as measure
 
-    plan = f"tuning {package}: every artifact over batches of different shapes, within {seconds:g} s (--seconds)"
+    plan = f"tuning {package}: every artifact over calls of different sizes, within {seconds:g} s (--seconds)"
     with showing_progress("opening the package", plan=plan) as show:
         found = measure(
             package,
@@ -102,7 +102,7 @@ def _answer(found: Tuning) -> str:
     ratios = profile.ratios(profile.cells)
     fastest = min(ratios, key=lambda name: sum(ratios[name]))
     won = sum(ratio == 1 for ratio in ratios[fastest])
-    answer = f"{fastest} is the fastest here over all {len(shapes)} shapes of batch, and for {won} of them individually"
+    answer = f"{fastest} is the fastest here over all {len(shapes)} sizes of call, and for {won} of them individually"
     reached = found.classes.get(fastest)
     exact = "its exactness was not measured" if reached is None else f"its outputs are {reached.value}"
     torch = [name for name in times if name.startswith("torch/") and "/fp32/" in name]

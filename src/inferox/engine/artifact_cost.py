@@ -151,8 +151,7 @@ class CostBook:
         seconds = LearnedCost(_to_parts(shape), known.seconds)
         if known.seconds is None and self._profile is not None:
             for cell in self._profile.cells.get(artifact, ()):
-                # As if the rows were of equal length: then they have hardly fewer pairs of tokens.
-                seconds.learn(Workload(cell.rows, cell.tokens, cell.tokens**2 // cell.rows), cell.seconds)
+                seconds.learn(Workload(cell.rows, cell.tokens, cell.squares), cell.seconds)
         return ArtifactCost(artifact, seconds, memory_shape, known.memory_scale, self._store)
 
 

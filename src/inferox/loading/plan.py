@@ -45,7 +45,7 @@ class Plan:
             return "it was not measured, and nothing that was measured can be loaded"
         here = self.profile.classes.get(artifact.name)
         agrees = "" if here is None else f", and its parity here is {here.value}"
-        return f"measured fastest here over all shapes of batches{agrees}"
+        return f"measured fastest here over calls of all sizes{agrees}"
 
     def why_not(self, artifact: Artifact, taken: Artifact) -> str:
         """Returns the reason why an artifact that could have been loaded was not.
@@ -63,7 +63,7 @@ class Plan:
             return f"it comes after {taken.backend} in the default order, as nothing was measured"
         if artifact.name not in self.ratios:
             return "it was not measured when the package was tuned"
-        return "it was measured slower over all shapes of batches"
+        return "it was measured slower over calls of all sizes"
 
 
 def make_plan(package: Package, requirements: Requirements, found: FoundProfile) -> Plan:

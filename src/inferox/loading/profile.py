@@ -1,4 +1,4 @@
-"""Profiles: the time that each artifact of a package takes on this machine, for batches of different shapes."""
+"""Profiles: the time that each artifact of a package takes on this machine, for calls of different sizes."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Profile:
         return _interpolate(length, [float(known) for known in lengths], by_length)
 
     def ratios(self, artifacts: Iterable[str]) -> dict[str, list[float]]:
-        """Computes the time of each artifact relative to the fastest one, for every batch shape.
+        """Computes the time of each artifact relative to the fastest one, for every measured size of call.
 
         The artifact with the smallest sum is the fastest over all shapes. Every shape counts the same in it, whereas a
         total time would be dominated by the largest.

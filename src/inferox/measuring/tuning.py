@@ -1,8 +1,7 @@
-"""The measurement of a package's artifacts over a grid of batch shapes, so that the fastest can be chosen."""
+"""The measurement of a package's artifacts over a grid of sizes of call, so that the fastest can be chosen."""
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -206,7 +205,7 @@ class _Grid:
     rounds: int = 0
     _failed: dict[str, list[Shape]] = field(default_factory=lambda: defaultdict(list))
     _round_s: dict[Shape, float] = field(default_factory=dict)
-    _tokens: dict[Shape, int] = field(default_factory=dict)
+    _tokens: dict[Shape, tuple[int, int]] = field(default_factory=dict)
 
     def measure(self, context: PackageContext, progress: Progress, budget: TimeBudget) -> Ending:
         """Measures until everything is measured, the time is over, or the user stops it once there is a figure to keep.
@@ -241,7 +240,7 @@ class _Grid:
         """Returns the median time of each artifact at each shape; artifacts that always failed are left out."""
         found = {
             name: tuple(
-                Cell(*shape, Spread.of(times[name]).median, self._tokens[shape])
+                Cell(*shape, Spread.of(times[name]).median, *self._tokens[shape])
                 for shape, times in self.seconds.items()
                 if name in times
             )
@@ -301,10 +300,13 @@ def _turn(call: Callable[[], object]) -> Callable[[], list[float]]:
 
 
 def _call(model: TaskModel, batch: Mapping[str, npt.NDArray[Any]]) -> Callable[[], object]:
-    """Returns a call that computes an encoded batch as the model's task does: lays out rows, computes, and splits."""
+    """Returns a call that computes encoded rows as the model's task does: in the batches that it plans for them."""
     task = model.task
     if isinstance(task, RawTask):
         return lambda: task.run(model.model, [batch])
-    count = len(next(iter(batch.values())))
-    rows = read_padded(batch, model.signature)[0] if can_be_packed(model.signature) else Batch.of_rows(batch)
-    return lambda: list(run_batches(model.model, rows, max_tokens=sys.maxsize, max_rows=count))
+    if not can_be_packed(model.signature):
+        rows = Batch.of_rows(batch)
+    else:
+        tokens = read_padded(batch, model.signature)[0]
+        rows = replace(tokens, pad_values=dict.fromkeys(tokens.ragged, 0))  # without which rows share none to be padded
+    return lambda: list(run_batches(model.model, rows))
