@@ -130,7 +130,7 @@ def test_the_profile_decides_what_is_loaded(package: Path, tuned: Tuning) -> Non
     slow, fast = "openvino/onnx/fp32/packed", "onnxruntime/onnx/fp32/padded"
     data = tuned.profile.to_json()
     data["cells"] = {
-        name: [[rows, length, 0.001 if name == fast else 1.0] for rows, length, _ in cells]
+        name: [[rows, length, 0.001 if name == fast else 1.0, *work] for rows, length, _, *work in cells]
         for name, cells in data["cells"].items()
     }
     tuned.path.write_text(json.dumps(data))
