@@ -193,7 +193,8 @@ class Profile:
         """
         fields = Fields(data, "a profile")
         if fields.required("version", int) != _VERSION:
-            raise ManifestError(f"a profile must be of version {_VERSION}, but is of {shown(data['version'])}")
+            found = shown(data["version"])
+            raise ManifestError(f"a profile must be of version {_VERSION}, but is of {found}; run 'inferox tune' again")
         measured = Fields(fields.required("cells", dict), "'cells' of a profile")
         cells = {name: measured.map(name, Cell.from_json) for name in data["cells"]}
         placements = {}
