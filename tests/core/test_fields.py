@@ -76,14 +76,14 @@ EVIDENCE = {
 }
 BATCH = {"rows": 1, "inherent": False, "max_rel": 0, "cosine_min": 1, "limits": {"max_rel": 1, "cosine_min": 1}}
 PROFILE = {
-    "version": 4,
+    "version": 5,
     "digest": "d",
     "machine": "m",
     "threads": 1,
     "device": "default",
     "versions": {},
     "created_at": "",
-    "cells": {"a": [[1, 1, 0.5]]},
+    "cells": {"a": [[1, 1, 0.5, 1, 1]]},
     "placements": {},
     "classes": {},
 }
@@ -125,10 +125,10 @@ WRONG: dict[str, Callable[[], Any]] = {
     "a name with a line break": lambda: Signature.from_json(
         {"inputs": [{"name": "x\ninferox: fine", "dtype": "f32", "dims": []}], "outputs": []}
     ),
-    "rows of a cell as text": lambda: Profile.from_json(changed(PROFILE, cells={"a": [["1", 1, 0.5]]})),
-    "rows of a cell that are true": lambda: Profile.from_json(changed(PROFILE, cells={"a": [[True, 1, 0.5]]})),
-    "rows of a cell with a fraction": lambda: Profile.from_json(changed(PROFILE, cells={"a": [[1.5, 1, 0.5]]})),
-    "seconds of 0": lambda: Profile.from_json(changed(PROFILE, cells={"a": [[1, 1, 0]]})),
+    "rows of a cell as text": lambda: Profile.from_json(changed(PROFILE, cells={"a": [["1", 1, 0.5, 1, 1]]})),
+    "rows of a cell that are true": lambda: Profile.from_json(changed(PROFILE, cells={"a": [[True, 1, 0.5, 1, 1]]})),
+    "rows of a cell with a fraction": lambda: Profile.from_json(changed(PROFILE, cells={"a": [[1.5, 1, 0.5, 1, 1]]})),
+    "seconds of 0": lambda: Profile.from_json(changed(PROFILE, cells={"a": [[1, 1, 0, 1, 1]]})),
     "cells as a number": lambda: Profile.from_json(changed(PROFILE, cells={"a": 3})),
     "negative threads": lambda: Profile.from_json(changed(PROFILE, threads=-1)),
     "versions of numbers": lambda: Profile.from_json(changed(PROFILE, versions={"a": 1})),

@@ -94,9 +94,6 @@ class BatchExecutor:
             outputs=output_shape(loaded.signature, has_tokens=_has_tokens(loaded)),
             weights_bytes=loaded.model.memory_requirements().weights_bytes,
         )
-        self._fitting = FittingBatches(
-            name, self._answer_rows, self._work_of, limit=self._limit, memory=self._memory, recorder=recorder
-        )
         self._refuses_non_finite = config.refuse_non_finite
         self._delivery = delivery
         self._recorder = recorder
@@ -198,6 +195,18 @@ class BatchExecutor:
             again += [*deliver(), *self._blame(needed[len(answers)], short)]
             rows = needed[len(answers) + 1 :]
         return again
+
+    @property
+    def _fitting(self) -> FittingBatches:
+        """Made for each batch: kept, the two would hold each other, and with them the package's files."""
+        return FittingBatches(
+            self._name,
+            self._answer_rows,
+            self._work_of,
+            limit=self._limit,
+            memory=self._memory,
+            recorder=self._recorder,
+        )
 
     def _compute_apart(self, rows: Sequence[Row], error: Exception) -> list[Row]:
         """Computes rows that failed together, except those to blame, unless the artifact is; see ``compute``."""
