@@ -112,7 +112,7 @@ def measure_start(source: str, threads: int) -> dict[str, float]:
 
 def measure(name: str, source: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Measures the peak and the latency without load, and then multiples of the peak."""
-    requests = [_write(" ".join(text.split()[:150])) for text in make_texts(2000, "mixed")]
+    requests = [_write(" ".join(text.split()[:100])) for text in make_texts(2000, "mixed")]  # which fit the model
     server, port = start_server(source, options.threads)
     try:
         client = LeanClient(port, requests)
