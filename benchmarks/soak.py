@@ -159,7 +159,7 @@ def compare(held: Sequence[Holdings]) -> dict[str, Any]:
         statistics.median(item.memory_bytes for item in some) for some in (held[start : start + tenth], held[-tenth:])
     )
     return {
-        "memory_mb": round(last / 1e6, 1),
+        "memory_mib": round(last / 2**20, 1),
         "growth": round(last / first - 1, 4),
         "threads": held[-1].threads - held[start].threads,
         "descriptors": held[-1].descriptors - held[start].descriptors,
@@ -174,7 +174,7 @@ def format_row(row: dict[str, Any]) -> str:
         row: The run.
     """
     return (
-        f"{row['backend']:12} {row['count']:7} {row['run']:9} in {row['seconds']:7.1f} s: {row['memory_mb']:7.1f} MB, "
+        f"{row['backend']:12} {row['count']:7} {row['run']:9} in {row['seconds']:7.1f} s: {row['memory_mib']:7.1f} MiB, "
         f"{100 * row['growth']:+.1f}%; {row['threads']:+} threads, {row['descriptors']:+} descriptors, "
         f"{row['shared_files']:+} files in shared memory"
     )
