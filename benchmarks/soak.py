@@ -174,8 +174,8 @@ def format_row(row: dict[str, Any]) -> str:
         row: The run.
     """
     return (
-        f"{row['backend']:12} {row['count']:7} {row['run']:9} in {row['seconds']:7.1f} s: {row['memory_mib']:7.1f} MiB, "
-        f"{100 * row['growth']:+.1f}%; {row['threads']:+} threads, {row['descriptors']:+} descriptors, "
+        f"{row['backend']:12} {row['count']:7} {row['run']:9} in {row['seconds']:7.1f} s: "
+        f"{row['memory_mib']:7.1f} MiB, {100 * row['growth']:+.1f}%; {row['threads']:+} threads, {row['descriptors']:+} descriptors, "
         f"{row['shared_files']:+} files in shared memory"
     )
 
