@@ -175,8 +175,8 @@ def format_row(row: dict[str, Any]) -> str:
     """
     return (
         f"{row['backend']:12} {row['count']:7} {row['run']:9} in {row['seconds']:7.1f} s: "
-        f"{row['memory_mib']:7.1f} MiB, {100 * row['growth']:+.1f}%; {row['threads']:+} threads, {row['descriptors']:+} descriptors, "
-        f"{row['shared_files']:+} files in shared memory"
+        f"{row['memory_mib']:7.1f} MiB, {100 * row['growth']:+.1f}%; {row['threads']:+} threads, "
+        f"{row['descriptors']:+} descriptors, {row['shared_files']:+} files in shared memory"
     )
 
 
