@@ -3,9 +3,9 @@
     python benchmarks/overhead.py PACKAGE [--backends torch,onnxruntime,openvino] [--json]
 
 Three texts are embedded. ``files`` counts those of Inferox in which a Python function runs (comprehensions apart), and
-``moves`` the calls from one of them into another, counted with ``sys.setprofile`` after a few calls. ``overhead``
-is the median time of a call in which the model gives the outputs of the call before at once, less that of the tokenizer
-alone.
+``moves`` the calls from one of them into another, on every thread that a call waits for, counted with
+``sys.setprofile`` after a few calls. ``overhead`` is the median time of a call in which the model gives the outputs of
+the call before at once, less that of the tokenizer alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,12 +38,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rows = []
+    rows, moves_of = list[dict[str, Any]](), Moves()
+    threading.setprofile(moves_of.watch)  # for the thread on which PyTorch computes a model
     for backend in arguments.backends.split(","):
         with inferox.load(arguments.package, backend, threads=arguments.threads) as model:
             for _ in range(5):
                 model.embed(TEXTS)
-            files, moves = count_moves(lambda model=model: model.embed(TEXTS))
+            files, moves = moves_of.count(partial(model.embed, TEXTS))
             rows.append({"backend": backend, "files": files, "moves": moves, "overhead_ms": measure_overhead(model)})
     if arguments.json:
         print(json.dumps(rows))
@@ -53,34 +56,42 @@ def main() -> None:
         )
 
 
-def count_moves(call: Callable[[], Any]) -> tuple[int, int]:
-    """Counts the files of Inferox that a call passes, and the calls from one of them into another.
+class Moves:
+    """Counts the calls between files, on threads of which one at a time does something."""
 
-    Args:
-        call: What is counted.
-    """
-    files: set[str] = set()
-    stack: list[str] = []
-    moves = 0
+    def __init__(self) -> None:
+        self._is_counting = False
+        self._files: set[str] = set()
+        self._stack: list[str] = []
+        self._moves = 0
 
-    def watch(frame: FrameType, event: str, _: Any) -> None:
-        nonlocal moves
+    def count(self, call: Callable[[], Any]) -> tuple[int, int]:
+        """Counts the files of Inferox that a call passes, and the calls from one of them into another.
+
+        Args:
+            call: What is counted.
+        """
+        self._files, self._stack, self._moves = set(), [], 0
+        self._is_counting = True
+        sys.setprofile(self.watch)
+        try:
+            call()
+        finally:
+            sys.setprofile(None)
+            self._is_counting = False
+        return len(self._files), self._moves
+
+    def watch(self, frame: FrameType, event: str, _: Any) -> None:
+        """Notes a call or a return; for ``sys.setprofile`` and ``threading.setprofile``."""
         name = frame.f_code.co_filename
-        if not name.startswith(_ROOT):
+        if not self._is_counting or not name.startswith(_ROOT):
             return
         if event == "call":
-            moves += bool(stack) and stack[-1] != name
-            stack.append(name)
-            files.add(name)
-        elif event == "return" and stack:
-            stack.pop()
-
-    sys.setprofile(watch)
-    try:
-        call()
-    finally:
-        sys.setprofile(None)
-    return len(files), moves
+            self._moves += bool(self._stack) and self._stack[-1] != name
+            self._stack.append(name)
+            self._files.add(name)
+        elif event == "return" and self._stack:
+            self._stack.pop()
 
 
 def measure_overhead(model: Any) -> float:
