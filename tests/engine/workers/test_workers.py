@@ -112,18 +112,23 @@ def test_an_error_is_its_own(engine: Engine) -> None:
         engine.infer("other", [[1]])
 
 
+def infer_among_others(engine: Engine, items: list[list[int]]) -> None:
+    """Asks for a request's items while 19 others are asked for, each of which must get its own answer."""
+    requests = [make_items(3, seed=index) for index in range(20)]
+    requests[7] = items
+    with ThreadPoolExecutor(20) as pool:
+        futures = [pool.submit(engine.infer, "model", each) for each in requests]
+        for index, (future, each) in enumerate(zip(futures, requests, strict=True)):
+            if index != 7:
+                assert future.result(30).results == double(each)
+        futures[7].result(30)
+
+
 def test_an_item_that_takes_all_memory_fails_alone(engine: Engine) -> None:
     wait_for_both(engine)
     alive = pids(engine)
-    requests = [make_items(3, seed=index) for index in range(20)]
-    requests[7] = [[1], [2, BOMB], [3]]
-    with ThreadPoolExecutor(20) as pool:
-        futures = [pool.submit(engine.infer, "model", items) for items in requests]
-        for index, (future, items) in enumerate(zip(futures, requests, strict=True)):
-            if index != 7:
-                assert future.result(30).results == double(items)
-        with pytest.raises(OutOfMemoryError, match=r"^item 1: computing 'model' failed: Unable to allocate") as caught:
-            futures[7].result(30)
+    with pytest.raises(OutOfMemoryError, match=r"^item 1: computing 'model' failed: Unable to allocate") as caught:
+        infer_among_others(engine, [[1], [2, BOMB], [3]])
     assert caught.value.item == 1
     assert pids(engine) == alive
 
@@ -162,16 +167,9 @@ def test_no_request_is_lost_when_workers_are_killed(engine: Engine) -> None:
 def test_an_item_that_ends_workers_fails_alone(engine: Engine, number: int, how: str) -> None:
     wait_for_both(engine)
     quarantined, restarts = engine.stats("model").quarantined_rows, engine.restarts()
-    requests = [make_items(3, seed=index) for index in range(20)]
-    requests[7] = [[1], [2, number], [3]]
-    with ThreadPoolExecutor(20) as pool:
-        engine.infer("model", [[1]])
-        futures = [pool.submit(engine.infer, "model", items) for items in requests]
-        for index, (future, items) in enumerate(zip(futures, requests, strict=True)):
-            if index != 7:
-                assert future.result(30).results == double(items)
-        with pytest.raises(RequestError, match=rf"^item 1: two worker processes died of it; .*{how}") as caught:
-            futures[7].result(30)
+    engine.infer("model", [[1]])
+    with pytest.raises(RequestError, match=rf"^item 1: two worker processes died of it; .*{how}") as caught:
+        infer_among_others(engine, [[1], [2, number], [3]])
     assert caught.value.item == 1
     wait_for_both(engine)
     assert engine.stats("model").quarantined_rows == quarantined + 1
