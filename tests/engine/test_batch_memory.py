@@ -129,8 +129,23 @@ def test_calls_of_several_rows_are_not_taken_for_one_long_row() -> None:
             (answer,) = engine.infer("doubling", [{"input_ids": ids, "attention_mask": ids}]).results
             assert answer["doubled"].shape == (rows, 300)
         ids = np.ones((20, 300), dtype=np.int64)
-        with pytest.raises(InputTooLargeError, match=r"^item 0: "):
+        with pytest.raises(InputTooLargeError, match=r"^item 0: the call needs about [\d,]+ bytes"):
             engine.infer("doubling", [{"input_ids": ids, "attention_mask": ids}])
+
+
+def test_a_row_without_tokens_is_not_said_to_have_some() -> None:
+    class NumbersTask(SumTask):
+        def encode(self, items: Sequence[Any]) -> Batch:
+            return Batch.of_rows({"numbers": np.array(items, dtype=np.int64)})
+
+    model = DoublingModel()
+    inputs = (TensorSpec("numbers", DataType.I64, (BATCH, 3)),)
+    outputs = (TensorSpec("doubled", DataType.I64, (BATCH, 10_000_000)),)
+    model.signature = model.layout_signature = Signature(inputs, outputs)
+    with Engine(EngineConfig(memory_limit_bytes=LIMIT_BYTES)) as engine:
+        engine.register(load_doubling(model, NumbersTask()))
+        with pytest.raises(InputTooLargeError, match=r"^item 0: the row needs about 80,000,000 bytes"):
+            engine.infer("doubling", [[1, 2, 3]])
 
 
 def test_nothing_is_divided_where_nothing_limits_the_memory(hungry: HungryModel) -> None:

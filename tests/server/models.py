@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from inferox import TaskModel
-from inferox.core import Batch, Outputs
-from tests.engine.models import DoublingModel, SumTask, load_doubling
+from inferox.core import BATCH, SEQUENCE, Batch, DataType, Outputs, Signature, TensorSpec
+from tests.engine.models import SIGNATURE, DoublingModel, SumTask, load_doubling
 
 HERE = f"python:{__name__}:make_held"
 SUMS = f"python:{__name__}:make_sums"
 PROMPTED = f"python:{__name__}:make_prompted"
+WIDE = f"python:{__name__}:make_wide"
+
+WIDTH = 100_000
+"""The numbers of 8 bytes that the wide model gives for each character."""
 
 
 class VectorTask(SumTask):
@@ -47,6 +52,19 @@ class PromptedTask(VectorTask):
         return super().decode([self._prompt + item for item in items], batch, outputs)
 
 
+class WideModel(DoublingModel):
+    """Gives so much for each number that its outputs alone decide whether a row has room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        outputs = (TensorSpec("doubled", DataType.I64, (BATCH, SEQUENCE, WIDTH)),)
+        self.signature = self.layout_signature = Signature(SIGNATURE.inputs, outputs)
+
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        doubled = super()._compute(inputs)["doubled"]
+        return {"doubled": np.repeat(doubled[..., None], WIDTH, axis=2)}
+
+
 made: list[DoublingModel] = []
 """What was made, the last at the end."""
 
@@ -66,3 +84,8 @@ def make_prompted() -> TaskModel:
     """Makes a model that has a prompt, and remembers it."""
     made.append(DoublingModel())
     return load_doubling(made[-1], PromptedTask())
+
+
+def make_wide() -> TaskModel:
+    """Makes a model of whose rows long ones never have room."""
+    return load_doubling(WideModel(), VectorTask())

@@ -56,6 +56,11 @@ Examples:
     help="The number of worker processes that share the threads and the requests.",
 )
 @runtime_options
+@click.option(
+    "--memory-limit",
+    metavar="SIZE",
+    help="The most memory of all models and their batches on CPUs, which the worker processes share evenly.",
+)
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the models just in time, where possible.")
 @click.option(
     "--api-key-file",
@@ -176,6 +181,7 @@ def serve(
     precision: str | None,
     quality: str | None,
     threads: int | None,
+    memory_limit: str | None,
     compile_model: bool,
     api_key_file: Path | None,
     api_key: tuple[str, ...],
@@ -232,6 +238,7 @@ def serve(
         grpc_port=grpc_port,
         workers=workers,
         threads=threads,
+        memory_limit_bytes=None if memory_limit is None else parse_size(memory_limit, "--memory-limit"),
         timeout_s=timeout,
         drain_delay_s=drain_delay,
         body_limit_bytes=parse_size(body_limit, "--body-limit"),

@@ -298,7 +298,7 @@ class InputTooLargeError(RequestError):
         super().__init__(
             f"{subject} needs about {needed_bytes:,} bytes of memory beside the weights, but can have "
             f"{limit_bytes:,} at most",
-            hint="send less in a row, or raise memory_limit_bytes or the container's limit",
+            hint="send less in one item, or raise memory_limit_bytes (--memory-limit) or the container's limit",
         )
         self.needed_bytes = needed_bytes
         self.limit_bytes = limit_bytes

@@ -42,15 +42,24 @@ class BatchMemory:
         device: The device of the artifact.
         outputs: The memory of a batch's outputs in bytes, or less.
         weights_bytes: The memory of the artifact's weights.
+        subject: The name of one row in errors, such as ``the call``; ``None`` to name it by its tokens.
     """
 
     def __init__(
-        self, cost: ArtifactCost, budget: MemoryBudget, device: DeviceId, *, outputs: CostParts, weights_bytes: int
+        self,
+        cost: ArtifactCost,
+        budget: MemoryBudget,
+        device: DeviceId,
+        *,
+        outputs: CostParts,
+        weights_bytes: int,
+        subject: str | None = None,
     ) -> None:
         self._cost = cost
         self._budget = budget
         self._outputs = outputs
         self._weights_bytes = weights_bytes
+        self._subject = subject
         self._is_host = device == DeviceId.cpu()
         self._kept_bytes = 0
         self._largest_bytes = 0.0
@@ -74,7 +83,7 @@ class BatchMemory:
             return
         most = self._budget.most_for_batch(self._weights_bytes)
         if most is not None and needed > most:
-            raise InputTooLargeError(_describe(work), needed_bytes=needed, limit_bytes=max(0, most))
+            raise InputTooLargeError(self._describe(work), needed_bytes=needed, limit_bytes=max(0, most))
 
     @contextmanager
     def use(self, rows: int, work_of: Callable[[int], Workload]) -> Iterator[int]:
@@ -104,11 +113,11 @@ class BatchMemory:
             count = rows if room is None or needed <= room else self._count_fitting(rows, work_of, room)
             if not count:
                 raise OutOfMemoryError(
-                    f"{_describe(work_of(1))} needs about {first:,} bytes of memory beside the weights, but "
+                    f"{self._describe(work_of(1))} needs about {first:,} bytes of memory beside the weights, but "
                     f"{max(0, room or 0):,} are free",
                     requested_bytes=first,
                     free_bytes=max(0, room or 0),
-                    hint="unload other models, or raise memory_limit_bytes or the container's limit",
+                    hint="unload other models, or raise memory_limit_bytes (--memory-limit) or the container's limit",
                 )
             work = work_of(count)
             with self._measuring(self._cost.estimate_bytes(work), work):
@@ -141,6 +150,9 @@ class BatchMemory:
             self._cost.learn_bytes(work, growth + self._kept_bytes)
         self._largest_bytes = max(self._largest_bytes, needed)
         self._kept_bytes = max(0, self._kept_bytes + stays)
+
+    def _describe(self, work: Workload) -> str:
+        return self._subject or f"a row of {counted(work.tokens, 'token')}"
 
     def _is_due(self, needed: int) -> bool:
         self._skipped += 1
@@ -183,7 +195,3 @@ def output_shape(signature: Signature, *, has_tokens: bool) -> CostParts:
         per_token += size_bytes if has_tokens and tokens == 1 else 0
         per_square += size_bytes if has_tokens and tokens > 1 else 0
     return CostParts(0, per_row, per_token, per_square)
-
-
-def _describe(work: Workload) -> str:
-    return f"a row of {counted(work.tokens, 'token')}"

@@ -93,6 +93,7 @@ class BatchExecutor:
             self.shift.metadata.device,
             outputs=output_shape(loaded.signature, has_tokens=_has_tokens(loaded)),
             weights_bytes=loaded.model.memory_requirements().weights_bytes,
+            subject=_subject_of(loaded),
         )
         self._refuses_non_finite = config.refuse_non_finite
         self._delivery = delivery
@@ -333,6 +334,13 @@ def _has_tokens(loaded: TaskModel) -> bool:
     """Returns whether the tokens that work is counted in are those of rows, and not what something else counts as."""
     has_ragged = any(SEQUENCE in spec.dims for spec in loaded.signature.inputs)
     return has_ragged and not isinstance(loaded.task, RawTask)
+
+
+def _subject_of(loaded: TaskModel) -> str | None:
+    """Returns what errors call one row, unless it is named by its tokens."""
+    if isinstance(loaded.task, RawTask):
+        return "the call"
+    return None if _has_tokens(loaded) else "the row"
 
 
 def _check_samples(check: Callable[[TaskModel], None], watch: Watch, loaded: TaskModel) -> None:

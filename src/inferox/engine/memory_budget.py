@@ -226,7 +226,7 @@ class MemoryBudget:
             beside = f" beside {pinned_bytes:,} of models that cannot be loaded again" if pinned_bytes else ""
             raise ConfigError(
                 f"the model needs about {size_bytes:,} bytes{beside}, but memory_limit_bytes is {self._limit_bytes:,}",
-                hint="raise memory_limit_bytes, or load a smaller model or precision",
+                hint="raise memory_limit_bytes (--memory-limit), or load a smaller model or precision",
             )
 
     def _count_pinned(self) -> int:

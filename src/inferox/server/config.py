@@ -58,6 +58,8 @@ class ServerConfig:
         grpc_port: The port for gRPC; 0 for a free one, ``None`` for no gRPC.
         workers: The number of worker processes that share the threads and the requests.
         threads: The number of CPU threads of all of them together; ``None`` for one per core.
+        memory_limit_bytes: The memory limit of all models and their batches, in all worker processes together; ``None``
+            for no limit.
         timeout_s: The time after which a request is given up.
         drain_delay_s: The time for which new connections are still accepted after ``SIGTERM``.
         body_limit_bytes: The largest body of a request.
@@ -88,6 +90,7 @@ class ServerConfig:
     grpc_port: int | None = None
     workers: int = 1
     threads: int | None = None
+    memory_limit_bytes: int | None = None
     timeout_s: float = 60.0
     drain_delay_s: float = 5.0
     body_limit_bytes: int = 16 * 2**20
@@ -151,9 +154,10 @@ class ServerConfig:
                 raise ConfigError(f"{name} must be a positive number of seconds, but is {getattr(self, name)!r}")
         if not 0 <= self.drain_delay_s < math.inf:
             raise ConfigError(f"drain_delay_s must be 0 seconds or more, but is {self.drain_delay_s!r}")
-        for name in ("body_limit_bytes", "held_limit_bytes", "request_limit"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be a positive integer, but is {getattr(self, name)!r}")
+        for name in ("memory_limit_bytes", "body_limit_bytes", "held_limit_bytes", "request_limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be a positive integer, but is {value!r}")
 
 
 def is_loopback(host: str) -> bool:

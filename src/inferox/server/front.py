@@ -58,7 +58,11 @@ def serve(config: ServerConfig, repository: ModelRepository, announce: Callable[
             admin_listener = closing.enter_context(listen(config.admin_host, config.admin_port, option="--admin-port"))
         sources = [*repository.named, *repository.list_folder()]
         settings = EngineConfig(
-            isolation="process", workers=config.workers, threads=config.threads, refuse_non_finite=True
+            isolation="process",
+            workers=config.workers,
+            threads=config.threads,
+            memory_limit_bytes=config.memory_limit_bytes,
+            refuse_non_finite=True,
         )
         with (
             Engine(settings) as engine,
