@@ -1,6 +1,6 @@
 """BERT-base at full size, packed from safetensors and from TorchScript, and compared with PyTorch itself.
 
-The weights are random but seeded: what is shown, that numbers agree, does not depend on training. Run it with
+The weights are random, from a fixed seed: whether numbers agree does not depend on training. Run it with
 
     python examples/bert_torch/bert_torch.py
 
@@ -29,7 +29,7 @@ SEQUENCE_LENGTH = 12
 
 
 def make_inputs(rows: int, length: int) -> dict[str, np.ndarray]:
-    """Random token ids; shape ``[rows, length]``, int64. The last row is half padding."""
+    """Makes inputs with random token ids; shape ``[rows, length]``, int64. The last row is half padding."""
     random = np.random.default_rng(0)
     mask = np.ones((rows, length), dtype=np.int64)
     mask[-1, length // 2 :] = 0
@@ -41,7 +41,7 @@ def make_inputs(rows: int, length: int) -> dict[str, np.ndarray]:
 
 
 class TracedBert(torch.nn.Module):
-    """BERT with tensors in and one tensor out, as tracing wants it."""
+    """BERT with tensors as inputs and one tensor as output, as tracing requires."""
 
     def __init__(self, bert: BertModel) -> None:
         super().__init__()
@@ -65,14 +65,14 @@ def save_sources(folder: Path) -> BertModel:
     save_file(inputs, folder / "inputs.safetensors")
     example = tuple(torch.from_numpy(value) for value in inputs.values())
     with warnings.catch_warnings():
-        # Tracing warns of every condition on a shape; that the trace holds for other shapes is checked below.
+        # Tracing warns about every condition on a shape; other shapes are checked below.
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.trace(TracedBert(bert), example), folder / "bert-base.pt")
     return bert
 
 
 def pack_sources(folder: Path) -> dict[str, Path]:
-    """Packs both sources; returns the packages by what they were made from."""
+    """Packs both sources, and returns the packages by the kind of their source."""
     packages = {"safetensors": folder / "bert-safetensors.mlpkg", "TorchScript": folder / "bert-torchscript.mlpkg"}
     inferox.pack(folder / "bert-base", packages["safetensors"], task="raw")
     inferox.pack(
@@ -80,15 +80,18 @@ def pack_sources(folder: Path) -> dict[str, Path]:
         packages["TorchScript"],
         samples=folder / "inputs.safetensors",
         dims=dict.fromkeys(make_inputs(1, 1), ("batch", "seq")),
-        trust_code=True,  # TorchScript is code: this file was made a moment ago, by us
+        trust_code=True,  # TorchScript is code, but this program has just written the file itself
     )
     return packages
 
 
 def compare(package: Path, bert: BertModel, inputs: dict[str, np.ndarray]) -> tuple[list[int], float, float]:
-    """Runs a package and PyTorch on the same inputs: the output's shape, the largest difference, and seconds.
+    """Runs a package and PyTorch on the same inputs.
 
-    Tokens are compared, not padding: what a model computes for that is never used, and a packed artifact leaves it out.
+    Only tokens are compared: outputs at padding are never used, and a packed artifact does not compute them.
+
+    Returns:
+        The output's shape, the largest difference, and the seconds that the package took.
     """
     with torch.inference_mode():
         expected = bert(**{name: torch.from_numpy(value) for name, value in inputs.items()}).last_hidden_state.numpy()
@@ -104,7 +107,7 @@ def compare(package: Path, bert: BertModel, inputs: dict[str, np.ndarray]) -> tu
 
 
 def main() -> None:
-    """Packs, loads, runs and compares; ends with an error where a difference is too large."""
+    """Packs, loads, runs and compares; fails if a difference is too large."""
     console = Console()
     table = Table("made from", "rows", "output", "largest difference", "seconds", title="BERT-base against PyTorch")
     with tempfile.TemporaryDirectory() as name:

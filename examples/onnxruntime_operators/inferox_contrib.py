@@ -1,4 +1,4 @@
-"""Says where the library lies that computes the operators of the domain ``ai.onnx.contrib``."""
+"""Locates the library that computes the operators of the domain ``ai.onnx.contrib``."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from onnxruntime_extensions import get_library_path
 
 
 def locate_library() -> Path:
-    """The library's file, which ONNX Runtime loads."""
+    """Returns the path of the library that ONNX Runtime loads."""
     return Path(get_library_path())

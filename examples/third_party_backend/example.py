@@ -1,4 +1,4 @@
-"""A perceptron of which nine weights in ten are zero, as pruning leaves them."""
+"""A perceptron with nine of ten weights zero, as pruning leaves it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def make_pruned_mlp() -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
-    """Makes the module, and an example of what it takes."""
+    """Makes the module and example inputs."""
     torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Linear(16, 256), torch.nn.ReLU(), torch.nn.Linear(256, 4), torch.nn.Tanh())
     with torch.no_grad():

@@ -7,12 +7,12 @@ import torch
 
 @torch.library.custom_op("shrink::soft", mutates_args=())
 def soft(x: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Takes a threshold off the size of each number; those below it become zero."""
+    """Moves each number towards zero by the threshold; smaller ones become zero."""
     return torch.sign(x) * torch.clamp(torch.abs(x) - threshold, min=0.0)
 
 
 @soft.register_fake
-def _(x: torch.Tensor, threshold: float) -> torch.Tensor:  # noqa: ARG001 - the operator has it
+def _(x: torch.Tensor, threshold: float) -> torch.Tensor:  # noqa: ARG001 - the signature is the operator's
     return torch.empty_like(x)
 
 
@@ -24,6 +24,6 @@ class Shrink(torch.nn.Module):
         self.layer = torch.nn.Linear(8, 4)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """What the layer gives, shrunk."""
+        """Computes the layer, and shrinks its outputs."""
         shrunk: torch.Tensor = torch.ops.shrink.soft(self.layer(x), 0.25)
         return shrunk

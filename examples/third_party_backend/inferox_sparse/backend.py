@@ -28,7 +28,7 @@ class SparseBackend(HostBackend):
         return "sparse"
 
     def probe(self) -> Availability:
-        """Asks whether SciPy can be imported. Never raises."""
+        """Checks whether SciPy can be imported. Never raises."""
         try:
             import scipy  # type: ignore[import-untyped]
         except ModuleNotFoundError as error:
@@ -47,11 +47,11 @@ class SparseBackend(HostBackend):
         return product
 
     def can_load(self, artifact: Artifact) -> bool:
-        """Whether the artifact is one of this backend's, in the format that it reads."""
+        """Returns whether the artifact is for this backend, in the format that it reads."""
         return artifact.backend == self.name and artifact.format == "safetensors"
 
     def exporter(self) -> Exporter:
-        """What writes artifacts at pack time, when PyTorch is there."""
+        """Returns the exporter that writes artifacts at pack time; it needs PyTorch."""
         try:
             from .export import SparseExporter
         except ModuleNotFoundError as error:
@@ -61,7 +61,7 @@ class SparseBackend(HostBackend):
         return SparseExporter()
 
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
-        self.tensor_builder(device)  # refuses a device that is not there
+        self.tensor_builder(device)  # refuses a device that does not exist
         from .model import open_model
 
         return open_model(artifact, device, options)

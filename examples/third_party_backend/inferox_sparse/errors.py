@@ -1,4 +1,4 @@
-"""The one border at which foreign exceptions become Inferox's."""
+"""The border at which SciPy's exceptions become Inferox's."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ def _read_fault(error: BaseException) -> Fault:
 
 
 translated = ErrorBorder("scipy", _read_fault)
-"""Translates what SciPy raises inside a block."""
+"""Translates exceptions that SciPy raises inside a block."""

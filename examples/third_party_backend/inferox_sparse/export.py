@@ -1,4 +1,4 @@
-"""Writing artifacts at pack time: which steps the module takes, and where its weights are."""
+"""The export of artifacts at pack time: the steps of the module, and the names of their weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SparseExporter(Exporter):
 def _list_steps(source: SourceModel) -> list[dict[str, str]]:
     if not isinstance(source.module, torch.nn.Sequential):
         raise LoadError(
-            f"sparse runs a torch.nn.Sequential, and {source.facts.name} is a {type(source.module).__name__}"
+            f"sparse runs a torch.nn.Sequential, but {source.facts.name} is a {type(source.module).__name__}"
         )
     return [_describe(name, layer) for name, layer in source.module.named_children()]
 

@@ -1,4 +1,4 @@
-"""A perceptron that SciPy computes."""
+"""A perceptron computed by SciPy."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": lambda values: 1 / (1 + np.exp(-values)),
     "tanh": np.tanh,
 }
-"""What may stand between layers."""
+"""The activations that may follow a layer, by name."""
 
 
 class Linear:
-    """A layer of which only the weights that are not zero are kept.
+    """A layer that only keeps the weights that are not zero.
 
     Args:
-        weight: ``[out, in]``.
-        bias: ``[out]``.
+        weight: Shape ``[out, in]``.
+        bias: Shape ``[out]``.
     """
 
     def __init__(self, weight: Array, bias: Array) -> None:
@@ -49,13 +49,13 @@ class Linear:
         self.size_bytes = sum(array.nbytes for array in kept)
 
     def __call__(self, values: Array) -> Array:
-        """Computes ``[batch, in]`` to ``[batch, out]``."""
+        """Computes the layer's outputs ``[batch, out]`` from its inputs ``[batch, in]``."""
         found: Array = (self._weight @ values.T).T + self._bias
         return found
 
 
 class SparseModel(Model):
-    """Steps that are computed one after the other. Nothing changes in between, so that threads may share it."""
+    """Steps that are computed one after the other. Calls change nothing, so threads may share the model."""
 
     takes_arrays: ClassVar[bool] = True
 
@@ -68,7 +68,7 @@ class SparseModel(Model):
         self._steps: Sequence[Callable[..., Array]] | None = steps
 
     def close(self) -> None:
-        """Releases the weights. A ``forward`` under way in another thread still completes."""
+        """Releases the weights. A ``forward`` in progress in another thread still completes."""
         self._steps = None
 
     def _compute(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -82,8 +82,8 @@ class SparseModel(Model):
 
 
 def open_model(artifact: Artifact, device: DeviceId, options: LoadOptions) -> SparseModel:
-    """Reads the steps, and the weights that they name out of the package's one weights file."""
-    resolve_threads(options.threads)  # refuses a number below 1; SciPy's products take a single thread
+    """Reads the steps, and the weights that they name from the package's weights file."""
+    resolve_threads(options.threads)  # refuses a number below 1; SciPy's products use a single thread
     with translated(f"loading {options.package}", default=LoadError):
         listed = json.loads(artifact.path("steps").read_text(encoding="utf-8"))
         weights = load_file(artifact.path("weights"))

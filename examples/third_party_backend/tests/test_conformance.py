@@ -1,4 +1,4 @@
-"""The backend keeps the contract."""
+"""The backend meets the contract."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEPS = [{"linear": "0"}, {"activation": "relu"}, {"linear": "2"}, {"activation"
 
 
 class TestSparseBackend(BackendConformance):
-    """What is particular to this backend: its data types, its runtime, and how it stores the suite's model."""
+    """The suite, told this backend's data types, its runtime, and how it stores the suite's model."""
 
     dtypes = frozenset(DataType) - {DataType.BF16}
     runtime = "scipy"

@@ -1,4 +1,4 @@
-"""Packing writes artifacts for the backend, measures them, and refuses what it lacks."""
+"""Packing writes artifacts for the backend, measures them, and refuses what the backend lacks."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ def test_a_layer_that_it_lacks(tmp_path: Path) -> None:
 
 
 def test_a_module_of_another_kind(tmp_path: Path) -> None:
-    """Nothing else can be packed for it alone."""
+    """The error says which modules it can run."""
     with pytest.raises(inferox.InferoxError, match="Sequential"):
         inferox.pack(lambda: (torch.nn.Linear(2, 2), {"input": torch.ones(1, 2)}), tmp_path / "p", backends=["sparse"])
