@@ -1,14 +1,14 @@
-"""Files of many rows: the rate beside that of one call, memory over the run, and whether kills change the output.
+"""Files of many rows: the rate against that of one call, memory over the run, and whether kills change the output.
 
     python benchmarks/bulk.py PACKAGE [--rows 1000000] [--kills 10] [--part-rows 32768] [--backend …]
         [--threads 2] [--folder DIR] [--json]
 
-Short texts are written into a file of Parquet. ``inferox run`` makes vectors of them, into parts of Parquet, twice:
-once from front to end, and once with ``--resume``, killed (SIGKILL) again and again at moments drawn at random. Both
-must leave the same bytes. Between these runs a process of its own embeds some of the same texts in one call, which is
-the rate that the files are compared with. The rate of a run is that from its first finished part on: until then it
-loads the package. What its processes hold in memory is read twice a second; it has grown by the median of the last
-tenth of the run over that of the tenth which begins after a twentieth of it.
+Short texts are written to a Parquet file. ``inferox run`` embeds them into Parquet parts twice: once without
+interruption, and once with ``--resume``, killed (SIGKILL) again and again at random moments. Both must leave the same
+bytes. Between these runs, a separate process embeds some of the same texts in one call; the rate of the files is
+compared with its rate. The rate of a run counts from its first finished part on, since it loads the package before
+that. The memory of its processes is read twice a second. Its growth is the median of the last tenth of the run, less
+the median of the tenth that begins after a twentieth of it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 from offline import make_texts
 
 _GROUP_ROWS = 50_000
-"""How many rows are made and written at a time."""
+"""The number of rows that are made and written at a time."""
 
 _ONE_CALL_TEXTS = 4000
 _EVERY_S = 0.5
@@ -43,12 +43,12 @@ _MEBIBYTE = 2**20
 
 @dataclass(frozen=True)
 class Run:
-    """One run from front to end.
+    """One uninterrupted run.
 
     Attributes:
-        seconds: What it took, with loading.
-        rows_per_second: From its first finished part on.
-        memory_bytes: What its processes held, twice a second.
+        seconds: The duration, loading included.
+        rows_per_second: The rate from its first finished part on.
+        memory_bytes: The memory of its processes, read twice a second.
     """
 
     seconds: float
@@ -56,7 +56,7 @@ class Run:
     memory_bytes: list[int]
 
     def growth_bytes(self) -> int:
-        """How much more they held in the last tenth than in the tenth after the first twentieth."""
+        """Returns how much more memory was held in the last tenth than in the tenth after the first twentieth."""
         samples = self.memory_bytes
         tenth, begin = max(1, len(samples) // 10), len(samples) // 20
         last, first = statistics.median(samples[-tenth:]), statistics.median(samples[begin : begin + tenth])
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--backend", default="onnxruntime")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--folder", type=Path, help="where files are written; one that is removed if not given")
+    parser.add_argument("--folder", type=Path, help="a folder for the files (default: a temporary one)")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--one-call", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Runs everything, and gives the figures."""
+    """Runs everything, and returns the figures."""
     texts = folder / "texts.parquet"
     write_texts(texts, options.rows)
     program = Path(sys.executable).with_name("inferox")
@@ -118,7 +118,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def write_texts(path: Path, rows: int) -> None:
-    """Writes short texts, some of which are equal, into a file of Parquet."""
+    """Writes short texts, some of which are equal, to a Parquet file."""
     schema = pa.schema([("id", pa.int64()), ("text", pa.string())])
     with pq.ParquetWriter(path, schema) as writer:
         for begin in range(0, rows, _GROUP_ROWS):
@@ -128,7 +128,7 @@ def write_texts(path: Path, rows: int) -> None:
 
 
 def run_once(command: list[str], output: Path, options: argparse.Namespace) -> Run:
-    """Runs from front to end, and reads the memory."""
+    """Runs without interruption, and reads the memory."""
     begin, first_part, memory = time.perf_counter(), None, []
     process = psutil.Popen(command, stdout=subprocess.DEVNULL)
     while process.poll() is None:
@@ -147,7 +147,7 @@ def run_once(command: list[str], output: Path, options: argparse.Namespace) -> R
 
 
 def run_killed(command: list[str], output: Path, options: argparse.Namespace) -> list[int]:
-    """Runs until it is complete, killed at random moments; gives the parts that were finished at each kill."""
+    """Runs until the output is complete, killed at random moments; returns the finished parts at each kill."""
     draw, total = random.Random(0), -(-options.rows // options.part_rows)  # noqa: S311 - varied, not secret
     kills = []
     for place in sorted(draw.randrange(total) for _ in range(options.kills)):
@@ -165,7 +165,7 @@ def run_killed(command: list[str], output: Path, options: argparse.Namespace) ->
 
 
 def ask_one_call(options: argparse.Namespace) -> float:
-    """The rate of one call, from a process of its own."""
+    """Returns the rate of one call, measured in a separate process."""
     words = ["--one-call", "--rows", options.rows, "--threads", options.threads]
     words += ["--backend", options.backend, "--precision", options.precision]
     command = [sys.executable, __file__, options.package, *map(str, words)]
@@ -173,7 +173,7 @@ def ask_one_call(options: argparse.Namespace) -> float:
 
 
 def measure_one_call(options: argparse.Namespace) -> float:
-    """Texts a second of ``embed`` with some of the first texts of the file."""
+    """Returns the texts per second of ``embed`` with some of the first texts of the file."""
     import inferox
 
     texts = make_texts(min(_GROUP_ROWS, options.rows), "mixed", seed=0)[:_ONE_CALL_TEXTS]
@@ -185,18 +185,18 @@ def measure_one_call(options: argparse.Namespace) -> float:
 
 
 def count_parts(output: Path) -> int:
-    """How many parts of an output are finished."""
+    """Counts the finished parts of an output."""
     return sum(1 for _ in output.glob("part-*.parquet"))
 
 
 def read_digests(output: Path) -> dict[str, str]:
-    """The SHA-256 of each file of an output."""
+    """Returns the SHA-256 of each file of an output."""
     files = (path for path in sorted(output.iterdir()) if not path.name.endswith(".lock"))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def _read_memory(process: psutil.Process) -> Iterator[int]:
-    """The resident memory of a process and of its children."""
+    """Returns the resident memory of a process and its children."""
     try:
         for each in (process, *process.children(recursive=True)):
             yield each.memory_info().rss
@@ -205,7 +205,7 @@ def _read_memory(process: psutil.Process) -> Iterator[int]:
 
 
 def describe(report: dict[str, Any]) -> str:
-    """What was measured, in sentences."""
+    """Describes the measurements in sentences."""
     rates = ", ".join(f"{rate:.0f}" for rate in report["one_call_per_second"])
     kills = ", ".join(map(str, report["kills_at_parts"]))
     peak, growth = (report[name] / _MEBIBYTE for name in ("peak_bytes", "growth_bytes"))

@@ -1,10 +1,11 @@
-"""Draws what a benchmark has measured as horizontal bars, for the documentation.
+"""Draws the results of a benchmark as horizontal bars, for the documentation.
 
     python benchmarks/offline.py MODEL --json > offline.json
     python benchmarks/draw.py offline.json docs/drawings/offline.svg
 
-The file is of ``offline.py``, ``engine.py`` or ``serving.py``, whose shapes differ. A bar is as long as the median, the
-line across it goes from the least to the most of all rounds, and what stands behind it is the ratio to the peer.
+The file comes from ``offline.py``, ``engine.py`` or ``serving.py``, whose formats differ. A bar is as long as the
+median, the line across it goes from the minimum to the maximum of all rounds, and the text after it gives the ratio to
+the peer.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ class Bar:
     Attributes:
         name: What was measured.
         median: The median of all rounds.
-        least: The least of them.
-        most: The most of them.
-        says: What stands behind it.
-        is_peer: Whether it is what the others are compared to.
+        least: The minimum of all rounds.
+        most: The maximum of all rounds.
+        says: The text after the bar.
+        is_peer: Whether the others are compared with it.
     """
 
     name: str
@@ -51,17 +52,17 @@ class Bar:
 
 
 def main() -> None:
-    """Draws a file into another."""
+    """Draws the results in one file into another."""
     source, output = map(Path, sys.argv[1:])
     bars = sorted(read_bars(json.loads(source.read_text(encoding="utf-8"))), key=lambda bar: -bar.median)
     output.write_text(f"{draw(bars)}\n", encoding="utf-8")
 
 
 def read_bars(report: Any) -> Iterator[Bar]:
-    """The bars of what a benchmark wrote.
+    """Reads the bars from the output of a benchmark.
 
     Args:
-        report: The JSON that it wrote.
+        report: Its JSON.
     """
     if isinstance(report, list):
         most = max(row["connections"] for row in report)
@@ -84,7 +85,7 @@ def read_bars(report: Any) -> Iterator[Bar]:
 
 
 def draw(bars: list[Bar]) -> Markup:
-    """An image of bars, one below the other.
+    """Draws an image of bars, one below the other.
 
     Args:
         bars: The bars, from the top.

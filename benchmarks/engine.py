@@ -1,13 +1,13 @@
-"""Many callers of one text each through the engine, against one call with all texts and sentence-transformers.
+"""Many callers with one text each through the engine, against one call with all texts, and sentence-transformers.
 
     python benchmarks/engine.py MODEL_DIRECTORY [--callers 64] [--texts 2000] [--rounds 5] [--threads 2]
         [--isolation process] [--workers 1] [--json]
 
-The model is packed for several backends. For each artifact, one process embeds all texts in one call and another has as
-many coroutines as there are callers, each with one request of one text at a time (``Engine.ainfer``), until all are
+The model is packed for several backends. For each artifact, one process embeds all texts in one call. Another has a
+coroutine for each caller, each with one request of one text at a time (``Engine.ainfer``), until all texts are
 answered. They take turns with sentence-transformers, which embeds all texts in one call, and with large matrix
-products, which give the machine's limit as in ``offline.py``. Besides, the time that a lone caller's request of 16
-tokens takes beyond the model's own computation is measured, from a thread and from a coroutine.
+products, which give the machine's limit as in ``offline.py``. A lone caller's request of 16 tokens is measured too,
+from a thread and from a coroutine: the time that it takes beyond the model's own computation.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from inferox.core import Batch
 from inferox.measuring.timing import Spread, time_call, time_in_turns
 
 ENGINE = "engine "
-"""What the names of runners begin with that go through the engine."""
+"""The prefix of the names of runners that go through the engine."""
 
 _MORE = ("callers", "isolation", "workers")
-"""The options that are for runners of the engine alone."""
+"""The options that only apply to runners of the engine."""
 
 _CALLS = 200
-"""How often a lone caller asks."""
+"""The number of requests of a lone caller."""
 
 
 def main() -> None:
@@ -61,11 +61,11 @@ def main() -> None:
     parser.add_argument("--mix", default="mixed", help="english or mixed")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="those to pack for")
+    parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="the backends, separated by commas")
     parser.add_argument("--precisions", default="fp32,bf16,int8")
-    parser.add_argument("--only", default="", help="a part of the names of the artifacts that are measured")
+    parser.add_argument("--only", default="", help="only measure artifacts whose name contains this")
     parser.add_argument("--isolation", default="thread", help="thread, or process for worker processes")
-    parser.add_argument("--workers", type=int, default=1, help="how many worker processes there are")
+    parser.add_argument("--workers", type=int, default=1, help="the number of worker processes")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -86,11 +86,11 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace, package: str, artifacts: Sequence[str]) -> dict[str, Any]:
-    """Runs everything in turns.
+    """Runs everything in turn.
 
     Returns:
-        For each artifact texts a second in one call and through the engine, their ratio, the ratio of the engine to
-        sentence-transformers, its share of the machine's limit, the agreement of the two, and the milliseconds of a
+        For each artifact, the texts per second in one call and through the engine, their ratio, the ratio of the engine
+        to sentence-transformers, its share of the machine's limit, the agreement of the two, and the milliseconds of a
         lone caller beyond the computation.
     """
     names = [PEER, *artifacts, *(ENGINE + name for name in artifacts), *(LIMIT + name for name in PRECISIONS)]
@@ -122,7 +122,7 @@ def compare(options: argparse.Namespace, package: str, artifacts: Sequence[str])
 
 
 def serve(options: argparse.Namespace) -> None:
-    """The other side of a ``Runner``."""
+    """Runs the other side of a ``Runner``."""
     if options.serve.startswith(LIMIT):
         serve_limit(options)
         return
@@ -143,14 +143,14 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def open_engine(options: argparse.Namespace) -> tuple[Embed, dict[str, float]]:
-    """Callers of an engine, and what a lone one of them waits for."""
+    """Opens an engine; returns a function that has its callers embed texts, and the figures of a lone caller."""
     config = EngineConfig(threads=options.threads, isolation=options.isolation, workers=options.workers)
     engine, loaded = Engine(config), open_artifact(options)
     if options.isolation == "process":
         backend, _, precision, layout = options.serve.split("/")
         info = engine.load(options.model, name="model", backend=backend, precision=precision)
         if not info.artifact.endswith(f"{precision}/{layout}"):
-            sys.exit(f"{options.serve} was to be measured, and the engine has loaded {info.artifact}")
+            sys.exit(f"{options.serve} was to be measured, but the engine has loaded {info.artifact}")
     else:
         engine.register(loaded, name="model")
 
@@ -173,7 +173,7 @@ _SHORT = "the weather in the city is fine today, they say, and no rain comes"
 
 
 async def measure_lone_caller(engine: Engine, batch: Batch, compute: Callable[[Batch], Any]) -> dict[str, float]:
-    """The milliseconds of a request of one short text beyond the model's own computation of it, as medians."""
+    """Returns the median milliseconds of a request of one short text beyond the model's own computation of it."""
     times: dict[str, list[float]] = {"bare": [], "infer": [], "ainfer": []}
     for _ in range(_CALLS):
         times["bare"].append(time_call(lambda: compute(batch)))
@@ -187,7 +187,7 @@ async def measure_lone_caller(engine: Engine, batch: Batch, compute: Callable[[B
 
 
 def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
-    """Prints what was measured, the fastest first."""
+    """Prints the results, the fastest first."""
     from rich.console import Console
     from rich.table import Table
 

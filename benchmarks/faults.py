@@ -1,14 +1,14 @@
-"""Requests to worker processes while these are killed, and while rows crash them, hang, fail or take all memory.
+"""Requests to worker processes that are killed, and whose rows crash them, hang, fail or take all memory.
 
     python benchmarks/faults.py PACKAGE [--backend onnxruntime] [--requests 2000] [--callers 64] [--workers 2]
         [--threads 2] [--poison 100] [--kills 60] [--only crash] [--json]
 
-The package is one of a text encoder of the BERT family. Each run answers requests of one to four texts of mixed
-lengths: undisturbed; with rows that crash the worker, hang, raise, give NaN, raise the error of an allocator, take
-memory until there is none, or have the worker killed as the kernel does when memory is short; with one row that crashes
-again and again; and while workers are killed. A worker may take 384 MiB beside its model. It says how many ordinary
-requests were answered, by how much at most their vectors differ from those of each text alone, how many rows were
-refused that had to be, how long ordinary requests took, and how many workers were seen.
+The package is of a text encoder of the BERT family. Each run answers requests of one to four texts of mixed lengths:
+undisturbed; with rows that crash the worker, hang, raise, give NaN, raise the error of an allocator, take all memory,
+or have the worker killed as the kernel does when memory is short; with one row that crashes again and again; and while
+workers are killed. A worker may take 384 MiB beside its model. The report has the number of ordinary requests that were
+answered, the largest difference of their vectors from those of each text alone, the number of bad rows that were
+refused, the latency of ordinary requests, and the number of workers seen.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ RUNS = ("undisturbed", *MARKS, "same crash", "kills")
 
 @dataclass
 class Outcome:
-    """What became of the requests of one run.
+    """The outcome of the requests of one run.
 
     Attributes:
-        seconds: How long each ordinary request took.
-        difference: By how much a number differs at most from the text's own vector.
-        refused: How many requests with a bad row got an error that names it.
-        wrong: What should not have happened.
+        seconds: The duration of each ordinary request.
+        difference: The largest difference of a number from that in the text's own vector.
+        refused: The number of requests with a bad row that got an error that names it.
+        wrong: Everything that should not have happened.
         pids: Every worker that was seen.
     """
 
@@ -64,8 +64,8 @@ class Asked:
 
     Attributes:
         texts: Its texts.
-        places: Where their vectors stand; empty where it is to fail.
-        bad: The index of its bad text; ``None`` where it has none.
+        places: The indices of their vectors; empty if it is to fail.
+        bad: The index of its bad text; ``None`` if it has none.
     """
 
     texts: list[str]
@@ -82,9 +82,9 @@ def main() -> None:
     parser.add_argument("--callers", type=int, default=64)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--poison", type=int, default=100, help="how many requests have a bad row")
+    parser.add_argument("--poison", type=int, default=100, help="the number of requests with a bad row")
     parser.add_argument("--kills", type=int, default=60)
-    parser.add_argument("--only", default="", help=f"a part of the name of a run: {', '.join(RUNS)}")
+    parser.add_argument("--only", default="", help=f"only make runs whose name contains this: {', '.join(RUNS)}")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.CRITICAL)
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def run(name: str, texts: list[str], vectors: npt.NDArray[np.float32], options: argparse.Namespace) -> dict[str, Any]:
-    """One run, with workers of its own."""
+    """Makes one run, with workers of its own."""
     print(name, file=sys.stderr)
     requests = make_requests(name, texts, options)
     config = EngineConfig(
@@ -138,7 +138,7 @@ def run(name: str, texts: list[str], vectors: npt.NDArray[np.float32], options: 
 
 
 def make_requests(name: str, texts: list[str], options: argparse.Namespace) -> list[Asked]:
-    """The requests of a run: those with a bad row stand anywhere among the others."""
+    """Makes the requests of a run: those with a bad row are at random places among the others."""
     numbers = random.Random(0)  # noqa: S311 - no secret
     requests = []
     for _ in range(options.requests):
@@ -158,7 +158,7 @@ def make_requests(name: str, texts: list[str], options: argparse.Namespace) -> l
 async def ask_all(
     engine: Engine, requests: list[Asked], vectors: npt.NDArray[np.float32], *, callers: int, kills: int
 ) -> Outcome:
-    """Answers requests from some callers, and kills workers meanwhile."""
+    """Has callers make the requests, and kills workers meanwhile."""
     outcome, left, done = Outcome(), iter(requests), 0
 
     async def call() -> None:
@@ -176,7 +176,7 @@ async def ask_all(
 
 
 async def ask(engine: Engine, asked: Asked, vectors: npt.NDArray[np.float32], outcome: Outcome) -> None:
-    """Asks once, and notes what comes of it."""
+    """Makes one request, and records the outcome."""
     began = time.perf_counter()
     try:
         answer = await engine.ainfer("model", asked.texts, truncate="cut")
@@ -194,7 +194,7 @@ async def ask(engine: Engine, asked: Asked, vectors: npt.NDArray[np.float32], ou
 
 
 def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
-    """Prints what became of the requests."""
+    """Prints the outcomes."""
     from rich.console import Console
     from rich.table import Table
 

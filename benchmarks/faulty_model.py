@@ -1,4 +1,4 @@
-"""A model that fails in a way of its own on certain texts, as ``faults.py`` loads it into worker processes."""
+"""A model that fails on certain texts, each in its own way. ``faults.py`` loads it into worker processes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ import inferox
 from inferox.core import Batch, ExecutionError, OutOfMemoryError, Outputs
 
 PACKAGE, BACKEND, THREADS = "INFEROX_FAULTS_PACKAGE", "INFEROX_FAULTS_BACKEND", "INFEROX_FAULTS_THREADS"
-"""The variables of the environment that say what is loaded."""
+"""The environment variables that say what is loaded."""
 
 MARKS = {"crash": "♥", "hang": "♦", "raise": "♣", "nan": "♠", "out of memory": "♭", "bomb": "♯", "oom kill": "★"}
-"""What a text contains that does each; one token in the vocabulary of BERT."""
+"""The word in a text that triggers each fault; one token in BERT's vocabulary."""
 
 _ROOM_BYTES = 384 << 20
 """The memory that a worker may take beside what it has once the model is loaded."""
@@ -30,7 +30,7 @@ _CHUNK_BYTES = 8 << 20
 
 
 def make() -> Any:
-    """The model of the package, with its faults."""
+    """Makes the model of the package, with its faults."""
     loaded = inferox.load(os.environ[PACKAGE], os.environ[BACKEND], threads=int(os.environ[THREADS]))
     tokens = {name: int(loaded.task.encode([mark]).ragged["input_ids"][1]) for name, mark in MARKS.items()}
     loaded.model.compute = _with_faults(loaded.model.compute, tokens)  # type: ignore[method-assign]
@@ -68,15 +68,15 @@ def _with_faults(compute: Callable[[Batch], Any], tokens: dict[str, int]) -> Cal
 
 
 def _take_all_memory() -> None:
-    """Takes memory until there is no more, and leaves the error to whoever computes."""
+    """Takes memory until there is no more, and leaves the error to the computation."""
     taken = [np.ones(_CHUNK_BYTES, np.uint8) for _ in range(2 * _ROOM_BYTES // _CHUNK_BYTES)]
     raise AssertionError(f"{len(taken)} pieces were taken, although the memory is limited")
 
 
 def _spoil(outputs: Outputs, batch: Batch, marked: npt.NDArray[np.bool_]) -> Outputs:
-    """Makes the outputs of rows with a marked token NaN."""
+    """Sets the outputs of rows with a marked token to NaN."""
     for row, (first, after) in enumerate(zip(batch.cu_seqlens[:-1], batch.cu_seqlens[1:], strict=True)):
         if marked[first:after].any():
-            for array in outputs[row].values():  # views of the outputs
+            for array in outputs[row].values():  # these are views of the outputs
                 array[...] = np.nan
     return outputs

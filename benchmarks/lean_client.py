@@ -1,7 +1,7 @@
-"""A client of HTTP/1.1 in one loop of ``epoll``, which costs a few hundredths of a millisecond a request.
+"""An HTTP/1.1 client in one ``epoll`` loop, which takes a few hundredths of a millisecond per request.
 
-Whoever asks a server on the same cores takes them away from it: what asyncio and a parser cost a request is as much as
-the server needs to refuse one.
+A client on the server's cores takes them away from it: asyncio and a parser would cost as much per request as the
+server needs to refuse one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from http import HTTPStatus
 from time import perf_counter, process_time
 
 MOST_CONNECTIONS = 512
-"""How many connections there are at a time. Requests at a rate wait for one where all are in use, and that counts."""
+"""The number of connections at a time. If all are in use, requests at a rate wait for one, and the wait counts."""
 
 _COMES_SHARE = 0.8
-"""The share of the time in which requests come; in the rest they may still be answered."""
+"""The share of the time in which requests are sent; in the rest they may still be answered."""
 
 _PROBES_EVERY_S = 0.05
 _PROBE = b"GET /health/live HTTP/1.1\r\nhost: model\r\n\r\n"
@@ -29,18 +29,18 @@ _HEAD_ENDS, _LENGTH, _RETRY_AFTER = b"\r\n\r\n", b"\r\ncontent-length: ", b"\r\n
 
 @dataclass
 class Observed:
-    """What became of the requests of a load.
+    """The outcome of the requests of a load.
 
     Attributes:
-        began_s: When it began, on the clock of ``perf_counter``.
-        ended_s: When the last answer came.
-        latencies_s: How long each answer took, from when its request was due.
-        refused_s: How long each 429 took, from when its request was sent.
-        late_s: How much later than it was due each request was sent: what the client itself was late.
-        probed_s: How long the server took to say that it lives.
-        unsaid: How many refusals had no ``Retry-After``.
-        failed: How many requests got another status, or no answer.
-        own_cores: How many cores the client took.
+        began_s: The start, on the clock of ``perf_counter``.
+        ended_s: The time of the last answer.
+        latencies_s: The time of each answer, from when its request was due.
+        refused_s: The time of each 429, from when its request was sent.
+        late_s: The time from when each request was due until it was sent: the client's own delay.
+        probed_s: The time of each answer of the server's liveness probe.
+        unsaid: The number of refusals without ``Retry-After``.
+        failed: The number of requests that got another status, or no answer.
+        own_cores: The number of cores that the client used.
     """
 
     began_s: float = 0.0
@@ -55,12 +55,12 @@ class Observed:
 
     @property
     def rate_per_s(self) -> float:
-        """How many requests a second were answered."""
+        """Returns the answered requests per second."""
         return len(self.latencies_s) / (self.ended_s - self.began_s) if self.latencies_s else 0.0
 
 
 class _Connection:
-    """A connection with at most one request under way."""
+    """A connection with at most one request in progress."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -75,7 +75,7 @@ class _Connection:
             raise SystemExit("a request does not fit into what a connection takes at once")
 
     def read(self) -> tuple[int, bytes] | None:
-        """The status and the head of the answer; ``None`` until all of it has come."""
+        """Reads the status and the head of the answer; ``None`` until all of it has arrived."""
         data = self.socket.recv(_READ_BYTES)
         if not data:
             raise SystemExit("the server closed a connection that was in use")
@@ -93,11 +93,11 @@ class _Connection:
 
 
 class LeanClient:
-    """Asks one server, and notes how long answers, refusals and probes took.
+    """Sends requests to one server, and records the times of answers, refusals and probes.
 
     Args:
-        port: Where it listens on loopback.
-        requests: What is asked, in turns: whole requests of HTTP.
+        port: Its port on loopback.
+        requests: The HTTP requests to send in turn, as bytes.
     """
 
     def __init__(self, port: int, requests: Sequence[bytes]) -> None:
@@ -105,23 +105,23 @@ class LeanClient:
         self._requests = requests
 
     def ask_by_callers(self, callers: int, seconds: float) -> Observed:
-        """Lets callers ask again and again, each as soon as it has its answer.
+        """Has callers send requests, each as soon as its previous one is answered.
 
         Args:
-            callers: How many there are.
-            seconds: How long it takes.
+            callers: Their number.
+            seconds: The duration.
         """
         return _Load(self._port, self._requests, seconds).run([0.0] * callers, again=True)
 
     def ask_at_rate(self, rate_per_s: float, seconds: float) -> Observed:
-        """Lets requests come at random times, whether those before are answered or not.
+        """Sends requests at random times, whether the previous ones are answered or not.
 
         Args:
-            rate_per_s: How many come in a second on average.
-            seconds: How long it takes.
+            rate_per_s: The average number of requests per second.
+            seconds: The duration.
         """
         draw, comes_s = random.Random(0), seconds * _COMES_SHARE  # noqa: S311 - varied, not secret
-        # Arrivals of a Poisson process of which the number is known: exactly as many as the rate says.
+        # The arrivals of a Poisson process, given their number: exactly as many as the rate says.
         times_s = sorted(draw.uniform(0, comes_s) for _ in range(max(1, round(rate_per_s * comes_s))))
         return _Load(self._port, self._requests, seconds).run(times_s, again=False)
 
@@ -138,7 +138,7 @@ class _Load:
         self._observed = Observed()
 
     def run(self, due_after_s: Sequence[float], *, again: bool) -> Observed:
-        """Sends requests when they are due; where ``again``, another one after each answer."""
+        """Sends requests when they are due; with ``again``, another one after each answer."""
         observed, prober = self._observed, self._connect()
         began_s, began_cpu_s = perf_counter(), process_time()
         observed.began_s, comes_until_s = began_s, began_s + self._seconds * _COMES_SHARE
@@ -188,7 +188,7 @@ class _Load:
             observed.unsaid += _RETRY_AFTER not in head
 
     def _wait(self, until_s: float) -> list[_Connection]:
-        """The connections that can be read, once there are some; none where the time has come first."""
+        """Waits for connections that can be read; returns none if the time is up first."""
         # epoll counts in milliseconds, select in microseconds.
         select.select([self._epoll], [], [], min(max(0.0, until_s - perf_counter()), 0.05))
         return [self._connections[number] for number, _ in self._epoll.poll(0)]

@@ -1,15 +1,15 @@
-"""What ``inferox serve`` owes to those who come when it ends, and what it keeps of those who go.
+"""What ``inferox serve`` answers while it shuts down, and what it keeps of clients that leave.
 
     python benchmarks/leaving.py MODEL_DIRECTORY [--signals 50] [--waves 5] [--resets 10000] [--slow 1000] [--json]
 
-Signals: the server gets SIGTERM while three loads are under way: connections of HTTP that are kept, a new connection
-for each request, and gRPC. Every request on a connection that was accepted must be answered with 200.
+Signals: the server gets SIGTERM under three loads: kept HTTP connections, a new connection for each request, and gRPC.
+Every request on a connection that was accepted must be answered with 200.
 
-Waves: behind a request that takes seconds wait a thousand, whose clients then close their connections (even waves) or
-have said that they wait no longer (odd waves). None of their rows may be computed.
+Waves: a thousand requests wait behind one that takes seconds. Their clients then close their connections (even waves)
+or had set a deadline that passes (odd waves). None of their rows may be computed.
 
-Resets and slow bodies: connections that are reset in the middle of a request, and bodies that do not come. Descriptors,
-threads and memory of the front are compared before and after.
+Resets and slow bodies: connections are reset in the middle of a request, and bodies never arrive. The front's
+descriptors, threads and memory are compared before and after.
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ def main() -> None:
 
 
 def write_request(port: int, text: str, *headers: str) -> bytes:
-    """A request for the vector of a text."""
+    """Writes a request for the vector of a text."""
     body = json.dumps({"model": "model", "input": [text]}).encode()
     lines = ["POST /v1/embeddings HTTP/1.1", f"host: 127.0.0.1:{port}", "content-type: application/json", *headers]
     return "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode() + body
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """The status of an answer, and whether the server closes the connection after it."""
+    """Reads the status of an answer, and whether the server closes the connection after it."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     size = next(int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
     await reader.readexactly(size)
@@ -110,14 +110,14 @@ def measure_signals(source: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 class Loads:
-    """Three loads of one server, and what becomes of their requests. One event loop uses it.
+    """Three loads on one server, and the outcomes of their requests. To be used from one event loop.
 
     Args:
-        port: Where it speaks HTTP.
-        grpc_port: Where it speaks gRPC.
+        port: Its port for HTTP.
+        grpc_port: Its port for gRPC.
 
     Attributes:
-        outcomes: How many requests of each load ended how.
+        outcomes: The number of requests of each load by outcome.
     """
 
     def __init__(self, port: int, grpc_port: int) -> None:
@@ -126,7 +126,7 @@ class Loads:
         self.outcomes = Counter[str]()
 
     async def keep(self) -> None:
-        """Uses connections until the server closes them, and ends where none can be made."""
+        """Uses connections until the server closes them; stops once none can be made."""
         with contextlib.suppress(ConnectionRefusedError):
             for number in count():
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -137,7 +137,7 @@ class Loads:
                         closes = await self._note("kept", reader)
 
     async def renew(self) -> None:
-        """Makes a connection for each request, and ends where none can be made."""
+        """Makes a connection for each request; stops once none can be made."""
         with contextlib.suppress(ConnectionRefusedError):
             for number in count():
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -147,7 +147,7 @@ class Loads:
                     await self._note("new", reader)
 
     async def call(self) -> None:
-        """Speaks gRPC until no connection can be made."""
+        """Calls over gRPC until no connection can be made."""
         request = self._messages.of("ModelInferRequest")(model_name="model")
         tensor = request.inputs.add(name="text", datatype="BYTES", shape=[1])
         tensor.contents.bytes_contents.append(b"a text")
@@ -157,13 +157,13 @@ class Loads:
                 try:
                     await infer(request.SerializeToString())
                 except aio.AioRpcError as error:
-                    if "connect" not in str(error.details()).lower():  # those that were never sent
+                    if "connect" not in str(error.details()).lower():  # requests that were never sent
                         self.outcomes[f"grpc {error.code().name}: {str(error.details())[:60]}"] += 1
                     return
                 self.outcomes["grpc OK"] += 1
 
     async def _note(self, kind: str, reader: asyncio.StreamReader) -> bool:
-        """Notes an answer. Returns whether the connection is over with it."""
+        """Records an answer. Returns whether the connection is finished."""
         try:
             status, closes = await read_answer(reader)
         except (OSError, asyncio.IncompleteReadError) as error:
@@ -174,10 +174,10 @@ class Loads:
 
 
 async def end_under_load(pid: int, port: int, grpc_port: int, seed: int) -> tuple[Counter[str], float]:
-    """Signals a server in the middle of its load.
+    """Signals a server under load.
 
     Returns:
-        What became of the requests, and after how many seconds the server was not ready.
+        The outcomes of the requests, and the seconds until the server was no longer ready.
     """
     loads = Loads(port, grpc_port)
     running = [asyncio.create_task(load()) for load in (loads.keep, loads.renew, loads.call) for _ in range(_CALLERS)]
@@ -192,7 +192,7 @@ async def end_under_load(pid: int, port: int, grpc_port: int, seed: int) -> tupl
 
 
 async def is_ready(port: int) -> bool:
-    """Whether a server says that it is ready."""
+    """Returns whether a server says that it is ready."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except ConnectionRefusedError:
@@ -203,7 +203,7 @@ async def is_ready(port: int) -> bool:
 
 
 def measure_waves(options: argparse.Namespace) -> dict[str, int]:
-    """Has requests wait behind a long one, and go before it is answered."""
+    """Has requests wait behind a long one, and leave before it is answered."""
     server, port = start_server(sleeping_model.SOURCE, options.threads)
     try:
         before = read_rows(port)
@@ -214,10 +214,10 @@ def measure_waves(options: argparse.Namespace) -> dict[str, int]:
 
 
 async def run_wave(port: int, *, expire: bool) -> int:
-    """One wave.
+    """Makes one wave.
 
     Returns:
-        The rows of the request behind which the others wait.
+        The number of rows of the request behind which the others wait.
     """
     blocker = [f"text {number} of the request that takes long" for number in range(100)]
     body = json.dumps({"model": "model", "input": blocker}).encode()
@@ -231,12 +231,12 @@ async def run_wave(port: int, *, expire: bool) -> int:
     writer.close()
     if status != HTTPStatus.OK:
         raise SystemExit(f"the request that takes long got {status}")
-    await asyncio.sleep(1.0)  # what might still be computed
+    await asyncio.sleep(1.0)  # for rows that might still be computed
     return len(blocker)
 
 
 async def leave(port: int, text: str, *, expire: bool) -> None:
-    """Asks, and goes: without a word, or after a deadline of its own."""
+    """Sends a request, and leaves: by closing the connection, or by a deadline."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     if expire:
         tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "data": [text]}
@@ -254,7 +254,7 @@ async def leave(port: int, text: str, *, expire: bool) -> None:
 
 
 def read_rows(port: int) -> int:
-    """How many rows the model has computed."""
+    """Returns the number of rows that the model has computed."""
 
     async def read() -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -272,7 +272,7 @@ def measure_connections(source: str, options: argparse.Namespace) -> dict[str, A
     server, port = start_server(source, options.threads, "--body-timeout", str(_BODY_TIMEOUT_S))
     try:
         front = psutil.Process(server.pid)
-        asyncio.run(reset_many(port, 500))  # what grows at first and never again
+        asyncio.run(reset_many(port, 500))  # some things grow at first and never again
         asyncio.run(send_slowly(port, 100))
         before = describe(front)
         asyncio.run(reset_many(port, options.resets))
@@ -284,7 +284,7 @@ def measure_connections(source: str, options: argparse.Namespace) -> dict[str, A
 
 
 def describe(front: psutil.Process) -> dict[str, float]:
-    """What a process holds."""
+    """Describes what a process holds."""
     return {
         "descriptors": front.num_fds(),
         "threads": front.num_threads(),
@@ -311,7 +311,7 @@ async def send_slowly(port: int, count: int) -> dict[str, int]:
     """Sends the beginnings of bodies, a byte at a time.
 
     Returns:
-        How many got each status.
+        The number of answers by status.
     """
     statuses: Counter[str] = Counter()
 
@@ -335,7 +335,7 @@ async def send_slowly(port: int, count: int) -> dict[str, int]:
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Prints what was measured."""
+    """Prints the results."""
     from rich.console import Console
 
     console = Console()

@@ -1,18 +1,18 @@
-"""Embedding many texts of mixed lengths in one call: Inferox and sentence-transformers, side by side in one run.
+"""Embedding many texts of mixed lengths in one call, with Inferox and sentence-transformers side by side.
 
     python benchmarks/offline.py MODEL_DIRECTORY [--texts 2000] [--mix mixed] [--rounds 5] [--threads 2] [--json]
         [--fastembed GRAPH_DIRECTORY]
 
-The model is packed for several backends, in fp32, bf16 and int8. Each artifact and sentence-transformers (in PyTorch,
-with its own sorting and its own batches of 32), every one in a process of its own, then embed the same texts in turns,
-round after round, with the same number of threads. What counts is the ratio of the medians; agreement is printed too.
+The model is packed for several backends, in fp32, bf16 and int8. Each artifact, and sentence-transformers (in PyTorch,
+with its own sorting and its own batches of 32), runs in a process of its own. They embed the same texts in turn, round
+after round, with the same number of threads. The result is the ratio of the medians; agreement is printed too.
 
-Large matrix products take part as well, in each precision. Texts a second are then also given as a share of the
-machine's limit: what it could embed if it did nothing but the model's matrix products, as fast as it multiplies large
-matrices in that precision.
+Large matrix products take part as well, in each precision. Texts per second are then also given as a share of the
+machine's limit: the texts that it could embed if it computed nothing but the model's matrix products, as fast as it
+multiplies large matrices in that precision.
 
 With ``--fastembed`` and a folder of model.onnx and tokenizer.json, such as Optimum exports, fastembed takes part as
-well, if it is installed, with its own batches of 256. It knows models by name, so that the model is all-MiniLM-L6-v2.
+well, if it is installed, with its own batches of 256. It knows models by name, so the model must be all-MiniLM-L6-v2.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ PEER = "sentence-transformers"
 FASTEMBED = "fastembed"
 
 LIMIT = "limit "
-"""What the names of runners begin with that multiply large matrices."""
+"""The prefix of the names of runners that multiply large matrices."""
 
 _PRODUCTS = 5
-"""How many large products a turn is."""
+"""The number of large products in a turn."""
 
 _PHRASES = {
     "english": (
@@ -65,19 +65,20 @@ _PHRASES = {
         "où est la gare", "Übergröße", "¿dónde está?", "🙂👍🏽", "naïveté", "čtvrtek", "İstanbul", "Καλημέρα",
     ),
 }  # fmt: skip
-"""What texts are made of. A tokenizer makes very different numbers of tokens of phrases of the same length."""
+"""The phrases that texts are made of. A tokenizer makes very different numbers of tokens from phrases of equal
+length."""
 
 _MIXES = {"english": (1.0, 0.0, 0.0), "mixed": (0.7, 0.18, 0.12)}
-"""How much of each kind of phrase texts have."""
+"""The share of each kind of phrase."""
 
 
 def make_texts(count: int, mix: str, seed: int = 0) -> list[str]:
-    """Texts whose lengths are spread as those of search queries and short passages: most are short, few are long.
+    """Makes texts whose lengths are distributed like those of search queries and short passages: most short, few long.
 
     Args:
-        count: How many.
+        count: Their number.
         mix: ``english``, or ``mixed`` for texts with rare terms and other scripts as well.
-        seed: What they are drawn from.
+        seed: The seed of the random numbers.
     """
     draw = random.Random(seed)  # noqa: S311 - varied, not secret
     lengths = [min(80, max(1, int(draw.lognormvariate(1.55, 0.95)))) for _ in range(count)]
@@ -96,9 +97,9 @@ def main() -> None:
     parser.add_argument("--mix", choices=list(_MIXES), default="mixed")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="those to pack for")
+    parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="the backends, separated by commas")
     parser.add_argument("--precisions", default="fp32,bf16,int8")
-    parser.add_argument("--fastembed", help="a folder of all-MiniLM-L6-v2 as a graph")
+    parser.add_argument("--fastembed", help="a folder with all-MiniLM-L6-v2 as an ONNX graph")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -128,14 +129,14 @@ def main() -> None:
 
 
 class Runner:
-    """One way to embed, in a process of its own, so that no runtime's threads are in another's way.
+    """A way to embed, in a process of its own, so that runtimes' threads do not get in each other's way.
 
     Args:
         name: An artifact's name, or ``PEER``.
         model: The package, or for the peer the model directory.
-        options: The command line's.
-        script: The file that is the other side.
-        more: What else of the command line it is told.
+        options: The options of the command line.
+        script: The script that runs the other side.
+        more: Further options of the command line to pass on.
     """
 
     def __init__(
@@ -163,7 +164,7 @@ class Runner:
         self.vectors, self.facts = np.array(first["vectors"], dtype=np.float32), first["facts"]
 
     def take_turn(self) -> list[float]:
-        """Embeds all texts once; gives the seconds that it took, or of a large product the operations a second."""
+        """Embeds all texts once; returns the seconds that it took, or for large products the operations per second."""
         print(self.name, file=sys.stderr)
         self._in.write("go\n")
         self._in.flush()
@@ -182,7 +183,7 @@ class Runner:
 
 
 def serve(options: argparse.Namespace) -> None:
-    """The other side of a ``Runner``: writes the first vectors, and then the seconds of each run that is asked for."""
+    """Runs the other side of a ``Runner``: writes the first vectors, and then the seconds of each requested run."""
     if options.serve.startswith(LIMIT):
         serve_limit(options)
         return
@@ -197,7 +198,7 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def serve_limit(options: argparse.Namespace) -> None:
-    """The same of large products, which have no vectors: the best of a few is what the machine can do."""
+    """Does the same for large products, which have no vectors: the best of a few is the machine's limit."""
     multiply = open_product(options.serve.removeprefix(LIMIT), options.threads)
     print(json.dumps({"vectors": [], "facts": {}}), flush=True)
     for _ in sys.stdin:
@@ -205,7 +206,7 @@ def serve_limit(options: argparse.Namespace) -> None:
 
 
 def open_peer(model: str, threads: int) -> Embed:
-    """sentence-transformers as its users call it."""
+    """Opens sentence-transformers as its users call it."""
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -219,7 +220,7 @@ def open_peer(model: str, threads: int) -> Embed:
 
 
 def open_fastembed(folder: str, threads: int) -> Embed:
-    """Fastembed as its users call it, with a graph that lies here already."""
+    """Opens fastembed as its users call it, with a local graph."""
     from fastembed import TextEmbedding
 
     peer = TextEmbedding("sentence-transformers/all-MiniLM-L6-v2", specific_model_path=folder, threads=threads)
@@ -227,7 +228,7 @@ def open_fastembed(folder: str, threads: int) -> Embed:
 
 
 def open_artifact(options: argparse.Namespace) -> TaskModel:
-    """One artifact of a package by itself."""
+    """Opens one artifact of a package by itself."""
     from inferox.core import LoadOptions
     from inferox.loading.context import PackageContext
     from inferox.loading.loader import Loader
@@ -240,10 +241,10 @@ def open_artifact(options: argparse.Namespace) -> TaskModel:
 
 
 def compare(runners: Sequence[Runner], limits: Sequence[Runner], options: argparse.Namespace) -> dict[str, Any]:
-    """Runs everything in turns.
+    """Runs everything in turn.
 
     Returns:
-        For each runner the seconds of each round, texts a second by the median, the ratio to the first runner, the
+        For each runner, the seconds of each round, the median of texts per second, the ratio to the first runner, the
         share of the machine's limit in its precision, and the agreement with the first.
     """
     seconds = time_in_turns(
@@ -269,12 +270,12 @@ def compare(runners: Sequence[Runner], limits: Sequence[Runner], options: argpar
 
 
 def precision_of(runner: str) -> str:
-    """The precision of an artifact by its name; of the peer, fp32."""
+    """Returns the precision of an artifact by its name; fp32 for the peer."""
     return next((name for name in PRECISIONS if f"/{name}/" in runner), "fp32")
 
 
 def agreement(expected: npt.NDArray[np.float32], actual: npt.NDArray[np.float32]) -> dict[str, float]:
-    """How far vectors are from others: the largest difference, and the mean and least cosine."""
+    """Compares vectors with others: the largest difference, and the mean and minimum cosine."""
     lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(actual, axis=1)
     cosines = (expected * actual).sum(axis=1) / lengths
     return {
@@ -285,7 +286,7 @@ def agreement(expected: npt.NDArray[np.float32], actual: npt.NDArray[np.float32]
 
 
 def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
-    """Prints what was measured, the fastest first."""
+    """Prints the results, the fastest first."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,11 +1,11 @@
-"""What a call costs beside tokenising and the runtime: the files it passes, and the time if the runtime did nothing.
+"""The cost of a call beside tokenising and the runtime: the files it passes, and its time if the runtime did nothing.
 
     python benchmarks/overhead.py PACKAGE [--backends torch,onnxruntime,openvino] [--json]
 
-Three texts are embedded. ``files`` counts those of Inferox in which a Python function runs (comprehensions apart), and
-``moves`` the calls from one of them into another, on every thread that a call waits for, counted with
-``sys.setprofile`` after a few calls. ``overhead`` is the median time of a call in which the model gives the outputs of
-the call before at once, less that of the tokenizer alone.
+Three texts are embedded. ``files`` counts the files of Inferox in which a Python function runs (except comprehensions),
+and ``moves`` the calls from one of them into another, on every thread that a call waits for, both counted with
+``sys.setprofile`` after a few calls. ``overhead`` is the median time of a call in which the model returns the outputs
+of an earlier call at once, less that of the tokenizer alone.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 class Moves:
-    """Counts the calls between files, on threads of which one at a time does something."""
+    """Counts the calls between files, on threads of which only one does something at a time."""
 
     def __init__(self) -> None:
         self._is_counting = False
@@ -69,7 +69,7 @@ class Moves:
         """Counts the files of Inferox that a call passes, and the calls from one of them into another.
 
         Args:
-            call: What is counted.
+            call: The call.
         """
         self._files, self._stack, self._moves = set(), [], 0
         self._is_counting = True
@@ -82,7 +82,7 @@ class Moves:
         return len(self._files), self._moves
 
     def watch(self, frame: FrameType, event: str, _: Any) -> None:
-        """Notes a call or a return; for ``sys.setprofile`` and ``threading.setprofile``."""
+        """Records a call or a return; for ``sys.setprofile`` and ``threading.setprofile``."""
         name = frame.f_code.co_filename
         if not self._is_counting or not name.startswith(_ROOT):
             return
@@ -95,10 +95,10 @@ class Moves:
 
 
 def measure_overhead(model: Any) -> float:
-    """The median milliseconds of a call beside tokenising and the runtime.
+    """Returns the median milliseconds of a call beside tokenising and the runtime.
 
     Args:
-        model: What ``inferox.load`` gave.
+        model: A model from ``inferox.load``.
     """
     inner, tokenizer = model.model, model.task._tokenizer._tokenizer  # noqa: SLF001 - what is measured has no public name
     known: dict[str, Any] = {}

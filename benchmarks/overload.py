@@ -1,16 +1,16 @@
-"""``inferox serve`` asked for more than it can compute: what it still answers, and how soon it refuses the rest.
+"""``inferox serve`` with more requests than it can compute: what it still answers, and how soon it refuses the rest.
 
     python benchmarks/overload.py MODEL [--seconds 20] [--threads 2] [--times 2,10] [--only computes] [--json]
 
 MODEL is a sentence-transformers directory, which is packed first, or its package.
 
 Two models are served in turn: MiniLM on ONNX Runtime, which computes on the same cores as everything else, and one that
-sleeps 5 ms for each row, which leaves them to the server. Of each the peak is what 64 callers get, and a latency
-without load is the 99th percentile at a tenth of it. The server may then take twice that (``--timeout``), and requests
-come at multiples of the peak, whether those before are answered or not, each with one text of mixed length. Another
-connection asks for the server's health all the while, and afterwards a lone caller, until it is answered as
-without load. Who asks has the same cores as the server: how many of them the client, the front and the worker took is
-part of the report. How long it takes from a start until everything is ready is measured first.
+sleeps 5 ms for each row, which leaves the cores to the server. For each, the peak is the rate of 64 callers, and the
+latency without load is the 99th percentile at a tenth of that. The server's ``--timeout`` is then twice this latency
+(``--allowed``), and requests of one text of mixed length are sent at multiples of the peak, whether the previous ones
+are answered or not. Another connection probes the server's health all the while. Afterwards a lone caller sends
+requests, until it is answered as fast as without load. The client shares the server's cores: the report says how many
+the client, the front and the worker used. The time from the start until everything is ready is measured first.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _RECOVERS_WITHIN_S = 30.0
 
 
 def recover(port: int, request: bytes, within_s: float) -> float | None:
-    """How long until a lone request is answered that fast again; ``None`` where it is not within half a minute."""
+    """Returns the seconds until a lone request is answered that fast again; ``None`` after half a minute."""
 
     async def run() -> float | None:
         connections = Connections("127.0.0.1", port, None)
@@ -72,9 +72,9 @@ def main() -> None:
     parser.add_argument("model", help="a sentence-transformers model directory, or its package")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--times", default="2,10", help="multiples of the peak at which requests come")
+    parser.add_argument("--times", default="2,10", help="the rates of requests, as multiples of the peak")
     parser.add_argument(
-        "--allowed", type=float, default=2, help="the server's timeout, as a multiple of that without load"
+        "--allowed", type=float, default=2, help="the server's timeout, as a multiple of the latency without load"
     )
     parser.add_argument("--only", default="", help="computes or sleeps")
     parser.add_argument("--json", action="store_true")
@@ -99,7 +99,7 @@ def main() -> None:
 
 
 def measure_start(source: str, threads: int) -> dict[str, float]:
-    """How long a start takes until the first answer, and what the front then holds."""
+    """Measures the time from the start to the first answer, and the memory that the front then holds."""
     seconds, front_mib = [], []
     for _ in range(_STARTS):
         server, port = start_server(source, threads)
@@ -160,14 +160,14 @@ def measure(name: str, source: str, options: argparse.Namespace) -> list[dict[st
 
 
 class Cores:
-    """How many cores a server took, on average, in the time of a block.
+    """The number of cores that a server used, on average, during a block.
 
     Args:
         pid: The process of its front.
 
     Attributes:
-        front: What the front took.
-        workers: What all processes took that it has started.
+        front: The cores that the front used.
+        workers: The cores that all processes it has started used.
     """
 
     def __init__(self, pid: int) -> None:
@@ -185,7 +185,7 @@ class Cores:
         )
 
     def said(self, client: float) -> str:
-        """What is said of it, and of what the client took."""
+        """Describes these figures and the client's."""
         return f"cores: client {client:.2f}, front {self.front:.2f}, worker {self.workers:.2f}"
 
     def _read(self) -> tuple[float, float]:
@@ -199,7 +199,7 @@ def _p99(seconds: Sequence[float]) -> float:
 
 
 def print_tables(report: dict[str, Any]) -> None:
-    """Prints what was measured."""
+    """Prints the results."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,7 +1,7 @@
-"""How much memory packing takes, as a multiple of the weights, phase by phase.
+"""The memory that packing takes, as a multiple of the weights, phase by phase.
 
-It makes a seeded model of the shape of XLM-R, most of whose weights are its table of tokens, packs it in a process of
-its own, and samples what that process and its children hold. Run it on Linux:
+It makes a random model of the shape of XLM-R, most of whose weights are its token embeddings, packs it in a process of
+its own, and samples the memory of that process and its children. Run it on Linux:
 
     python benchmarks/pack_memory.py --tokens 100000 --layers 2
 """
@@ -23,13 +23,13 @@ _BASE = "import torch, transformers, onnxruntime, openvino, inferox, sys; sys.st
 
 
 def make_model(folder: Path, *, tokens: int, hidden: int, layers: int) -> int:
-    """Writes a seeded model directory.
+    """Writes the directory of a random model.
 
     Args:
-        folder: Where.
-        tokens: The rows of its table of tokens.
-        hidden: The width of each.
-        layers: How many layers it has.
+        folder: The directory.
+        tokens: The number of its token embeddings.
+        hidden: The width of each of them.
+        layers: The number of its layers.
 
     Returns:
         The size of its weights in bytes.
@@ -52,7 +52,7 @@ def make_model(folder: Path, *, tokens: int, hidden: int, layers: int) -> int:
 
 
 def read_memory(process: int) -> dict[str, int]:
-    """What a process and its children hold, in bytes: in all, anonymous, and of mapped files.
+    """Reads the memory of a process and its children, in bytes: total, anonymous, and of mapped files.
 
     Args:
         process: The id of the process.
@@ -76,7 +76,7 @@ def read_memory(process: int) -> dict[str, int]:
 
 
 def measure_base() -> dict[str, int]:
-    """What a process holds that has imported the libraries and does nothing."""
+    """Measures the memory of a process that has imported the libraries and does nothing."""
     with subprocess.Popen([sys.executable, "-c", _BASE], stdin=subprocess.PIPE) as child:  # noqa: S603
         peak = dict.fromkeys(_FIELDS.values(), 0)
         steady_since = time.monotonic()
@@ -90,7 +90,7 @@ def measure_base() -> dict[str, int]:
 
 
 def measure_pack(model: Path, package: Path, backends: str) -> dict[str, dict[str, int]]:
-    """Packs a model and gives the peaks of each phase, by what ``inferox pack`` says that it does.
+    """Packs a model, and returns the peaks of each phase, named by the progress messages of ``inferox pack``.
 
     Args:
         model: The model directory.
@@ -124,10 +124,10 @@ def measure_pack(model: Path, package: Path, backends: str) -> dict[str, dict[st
 def main() -> None:
     """Measures and prints one row per phase."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tokens", type=int, default=250002, help="rows of the table of tokens (default: XLM-R's)")
+    parser.add_argument("--tokens", type=int, default=250002, help="the number of token embeddings (default: XLM-R's)")
     parser.add_argument("--hidden", type=int, default=768, help="width of the model, a multiple of 64")
     parser.add_argument("--layers", type=int, default=12, help="layers of the model")
-    parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="with commas between them")
+    parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="the backends, separated by commas")
     chosen = parser.parse_args()
     base = measure_base()
     with tempfile.TemporaryDirectory() as scratch:

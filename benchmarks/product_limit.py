@@ -1,4 +1,4 @@
-"""How fast this machine multiplies large matrices, and how much of a model's work is that."""
+"""The speed at which this machine multiplies large matrices, and a model's share of such products."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ PRECISIONS = ("fp32", "bf16", "int8")
 _SIZE = 2048
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 _LENGTHS = (8, 64, 128)
-"""Operations grow as a polynomial of the second degree of a text's length: its products with weights, and attention."""
+"""The number of operations is a quadratic polynomial of a text's length: products with weights, and attention."""
 
 
 def open_product(precision: str, threads: int) -> Callable[[], float]:
-    """A product of two large matrices in a precision, with OpenVINO.
+    """Makes a product of two large matrices in a precision, with OpenVINO.
 
     Args:
         precision: ``fp32``, ``bf16`` or ``int8``, in which both matrices are quantised and the product is exact.
-        threads: How many threads compute.
+        threads: The number of threads that compute.
 
     Returns:
-        What computes it once and gives the operations a second.
+        A function that computes it once and returns the operations per second.
     """
     import openvino
     from openvino import opset13
@@ -61,7 +61,7 @@ def _quantized(node: Any) -> Any:
 
 
 def count_operations(model: str, texts: Sequence[str]) -> float:
-    """The additions and multiplications in the matrix products of embedding texts without padding.
+    """Counts the additions and multiplications in the matrix products of embedding texts without padding.
 
     Args:
         model: A sentence-transformers model directory.

@@ -1,10 +1,10 @@
-"""Latency at fixed rates: ``inferox serve``, infinity-emb and LitServe with sentence-transformers, in turns.
+"""Latency at fixed rates: ``inferox serve``, infinity-emb, and LitServe with sentence-transformers, in turn.
 
     python benchmarks/rates.py MODEL_DIRECTORY --peers PYTHON [--shares 0.5,0.8] [--seconds 10] [--rounds 3] [--json]
 
-Requests of one text of mixed length come at random times, whether those before are answered or not, and their times
-count from when they were due (``inferox bench``). The rates are shares of what the faster peer answers to 64 callers.
-Servers and their threads are those of ``serving.py``.
+Requests of one text of mixed length are sent at random times, whether the previous ones are answered or not, and their
+latencies count from when they were due (``inferox bench``). The rates are shares of the faster peer's rate with 64
+callers. Servers and their threads are as in ``serving.py``.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(servers: list[Server], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Finds the peak of the faster peer, and asks every server at shares of it.
+    """Finds the peak of the faster peer, and loads every server at shares of it.
 
     Returns:
         A row for each server and share: the medians of the rounds, the latencies in milliseconds.
@@ -86,7 +86,7 @@ def measure(servers: list[Server], options: argparse.Namespace) -> list[dict[str
 
 
 def ask(server: Server, seconds: float, **loads: Any) -> LoadStep:
-    """Asks a server under one load."""
+    """Puts one load on a server."""
     url = server.url.removesuffix("/v1/embeddings")
     return bench_server(url, model="model", seconds=seconds, **{"rates_per_s": [], **loads}).steps[0]
 
@@ -96,7 +96,7 @@ def _median(steps: list[LoadStep], percentile: str) -> float:
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """Prints what was measured, the best first for each rate."""
+    """Prints the results, the best first for each rate."""
     from rich.console import Console
     from rich.table import Table
 

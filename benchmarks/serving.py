@@ -1,12 +1,13 @@
-"""One text a request over loopback: ``inferox serve``, infinity-emb and LitServe with sentence-transformers, in turns.
+"""One text per request over loopback: ``inferox serve``, infinity-emb, and LitServe with sentence-transformers.
 
     python benchmarks/serving.py MODEL_DIRECTORY --peers PYTHON [--connections 1,64] [--seconds 10] [--rounds 3]
         [--threads 2] [--json]
 
 All servers answer OpenAI's ``POST /v1/embeddings`` in the same mix of lengths as ``offline.py``, each with the same
-number of threads. They are started once and wait while another is asked; ``wrk`` asks, which Debian has, so that asking
-costs little of the machine. PYTHON is that of an environment with infinity-emb and LitServe, and those that it lacks
-are left out. What counts is the ratio of the medians. The seconds of CPU are those of all processes of a server.
+number of threads. They take turns: all are started once, and wait while another is measured. The requests are sent by
+``wrk`` (a Debian package), which takes little of the machine's CPU time. PYTHON is that of an environment with
+infinity-emb and LitServe; either is left out if it is missing. The result is the ratio of the medians. CPU time is that
+of all processes of a server.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ ARTIFACTS = {
     "inferox bf16": ["--precision", "bf16"],
     "inferox int8": ["--precision", "int8"],
 }
-"""The options of ``inferox serve`` for what is measured of it."""
+"""The options of ``inferox serve`` for each of its rows in the table."""
 
 _STARTING_S = 120
 
@@ -85,10 +86,10 @@ class Server:
     """A server on loopback, in processes of its own.
 
     Args:
-        name: What it is called in the table.
-        command: What starts it.
-        port: Where it listens.
-        threads: How many threads may compute.
+        name: Its name in the table.
+        command: The command that starts it.
+        port: Its port.
+        threads: The number of threads that may compute.
     """
 
     def __init__(self, name: str, command: Sequence[str], port: int, threads: int) -> None:
@@ -112,16 +113,16 @@ class Server:
         self.ready_s = time.monotonic() - began
 
     def ask(self, script: Path, connections: int, seconds: int) -> dict[str, float]:
-        """Asks as fast as it answers.
+        """Sends requests as fast as the server answers them.
 
         Args:
-            script: What ``wrk`` sends.
-            connections: How many requests are under way at a time.
-            seconds: For how long.
+            script: The script of ``wrk``.
+            connections: The number of concurrent requests.
+            seconds: The duration.
 
         Returns:
-            Requests a second, the median and 99th percentile of latency in milliseconds, the milliseconds of CPU a
-            request, the resident MiB of its processes, and how many requests failed.
+            Requests per second, the median and 99th percentile of latency in milliseconds, the CPU milliseconds per
+            request, the resident MiB of its processes, and the number of requests that failed.
         """
         before_s = self._cpu_s()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script), self.url]
@@ -143,10 +144,10 @@ class Server:
         """Waits until the process that was started ends.
 
         Args:
-            timeout_s: For how long.
+            timeout_s: The most seconds to wait.
 
         Returns:
-            Its exit status; ``None`` where it goes on.
+            Its exit status; ``None`` if it is still running.
         """
         try:
             return self._process.wait(timeout_s)
@@ -154,7 +155,7 @@ class Server:
             return None
 
     def close(self) -> None:
-        """Ends it, with all that it has started."""
+        """Ends it, with everything that it has started."""
         started = self._processes()
         self._process.terminate()
         psutil.wait_procs(started, timeout=20)
@@ -173,7 +174,7 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process that was started."""
+        """The id of the process that was started."""
         return self._process.pid
 
     def _processes(self) -> list[psutil.Process]:
@@ -199,7 +200,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", default="", help="a part of the names of the servers that are measured")
+    parser.add_argument("--only", default="", help="only measure servers whose name contains this")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if shutil.which("wrk") is None:
@@ -214,7 +215,7 @@ def main() -> None:
         )
         bodies, script = Path(folder) / "bodies", Path(folder) / "ask.lua"
         texts = make_texts(options.texts, options.mix)
-        with inferox.load(package) as model:  # OpenAI's protocol refuses a text that a peer would cut without a word
+        with inferox.load(package) as model:  # OpenAI's protocol refuses a text that a peer would cut silently
             tokens = map(len, model.task.tokenize(texts, add_special_tokens=True))
             texts = [
                 text for text, count in zip(texts, tokens, strict=True) if count <= (model.task.max_length or count)
@@ -226,11 +227,11 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace, package: Path, script: Path) -> list[dict[str, Any]]:
-    """Asks all servers in turns.
+    """Measures all servers in turn.
 
     Returns:
-        A row for each server and number of connections: the medians of what was measured, the spread of the rate, and
-        the ratio of the rate to that of the fastest peer.
+        A row for each server and number of connections: the medians of the figures, the spread of the rate, and the
+        ratio of the rate to that of the fastest peer.
     """
     servers = open_servers(options, package)
     rows = []
@@ -291,7 +292,7 @@ def open_servers(options: argparse.Namespace, package: Path) -> list[Server]:
         servers.append(Server("infinity-emb", command, port, options.threads))
     if options.only in "LitServe" and (scripts / "litserve").exists():
         port = free_port()
-        program = package.with_name("litserve_app.py")  # its workers are spawned, and read it again
+        program = package.with_name("litserve_app.py")  # its workers are spawned, and import it again
         program.write_text(_LITSERVE)
         command = [options.peers, str(program), options.model, str(port), threads]
         servers.append(Server("LitServe", command, port, options.threads))
@@ -303,7 +304,7 @@ def start_server(source: str, threads: int, *more: str) -> tuple[Server, int]:
 
     Args:
         source: The package, or a function that makes the model.
-        threads: How many threads may compute.
+        threads: The number of threads that may compute.
         more: Further options.
 
     Returns:
@@ -316,14 +317,14 @@ def start_server(source: str, threads: int, *more: str) -> tuple[Server, int]:
 
 
 def free_port() -> int:
-    """A port of loopback on which nothing listens."""
+    """Finds a free port on loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 def print_table(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
-    """Prints what was measured, the fastest first for each number of connections."""
+    """Prints the results, the fastest first for each number of connections."""
     from rich.console import Console
     from rich.table import Table
 

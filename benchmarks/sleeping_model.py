@@ -1,4 +1,4 @@
-"""A model that waits where it would compute, as ``overload.py`` has it served: what is left is the server's work."""
+"""A model that sleeps instead of computing, served by ``overload.py``: what remains is the server's own work."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ import inferox
 from inferox.core import Batch, Outputs
 
 PACKAGE, SLEEP = "INFEROX_OVERLOAD_PACKAGE", "INFEROX_OVERLOAD_SLEEP_S"
-"""The variables of the environment that say what is loaded, and how long each row takes."""
+"""The environment variables that say what is loaded, and how long each row takes."""
 
 
 SOURCE = "python:sleeping_model:make"
-"""What a server loads."""
+"""The source that a server loads."""
 
 
 def announce(package: Path, sleep_s: float) -> None:
-    """Says to the servers that are started from now on where this is, what it loads, and how long each row takes."""
+    """Tells servers that are started from now on the location of this module, what it loads, and how long each row
+    takes.
+    """
     os.environ[PACKAGE], os.environ[SLEEP] = str(package), str(sleep_s)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 
 
 def make() -> Any:
-    """The model of the package, whose rows take a while and nothing of the processor."""
+    """Makes the model of the package, whose rows take a while but no processor time."""
     loaded = inferox.load(os.environ[PACKAGE], "onnxruntime", quality="exact")
     signature, sleep_s = loaded.model.layout_signature, float(os.environ[SLEEP])
 

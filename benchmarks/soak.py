@@ -1,12 +1,13 @@
-"""Whether an engine holds what it held: memory, threads, descriptors and shared memory over many requests and loads.
+"""Whether an engine leaks: memory, threads, descriptors and shared memory over many requests and loads.
 
     python benchmarks/soak.py PACKAGE [--backends onnxruntime,openvino,torch] [--requests 200000] [--cycles 500]
         [--callers 64] [--threads 2] [--longest 256] [--isolation thread] [--json]
 
 Requests have one text each, of 1 to ``--longest`` words in random order; every 2,000th has 2,048 texts. Cycles load the
-package, ask for one text, and unload it. What the process and its children hold is read a hundred times over each run:
-memory has grown by the median of the last tenth of a run over that of the tenth which begins after a fifth of it;
-threads, descriptors and files in shared memory are those at the end less those after that fifth.
+package, embed one text, and unload it. The holdings of the process and its children are read a hundred times over each
+run. The growth of memory is the median of the last tenth of a run, less the median of the tenth that begins after a
+fifth of it; that of threads, descriptors and files in shared memory is their number at the end, less their number after
+that fifth.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _WORD = "word "
 
 @dataclass(frozen=True)
 class Holdings:
-    """What a process and its children hold.
+    """The resources that a process and its children hold.
 
     Attributes:
         memory_bytes: Their resident memory.
@@ -50,7 +51,7 @@ class Holdings:
 
     @classmethod
     def read(cls) -> Holdings:
-        """What they hold now."""
+        """Reads the current holdings."""
         own = psutil.Process()
         processes = [own, *own.children(recursive=True)]
         shared = Path("/dev/shm")  # noqa: S108 - looked at, not written to
@@ -89,7 +90,7 @@ def main() -> None:
 
 
 def soak(engine: Engine, backend: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Asks an engine for texts of every length.
+    """Sends an engine texts of every length.
 
     Args:
         engine: The engine.
@@ -97,7 +98,7 @@ def soak(engine: Engine, backend: str, options: argparse.Namespace) -> dict[str,
         options: The options of the command line.
 
     Returns:
-        What was held.
+        The holdings.
     """
     engine.load(options.package, name="model", backend=backend)
     random_lengths = random.Random(0)  # noqa: S311 - the same at every run
@@ -134,7 +135,7 @@ def cycle(engine: Engine, backend: str, options: argparse.Namespace) -> dict[str
         options: The options of the command line.
 
     Returns:
-        How much more was held at the end.
+        The growth of the holdings.
     """
     held: list[Holdings] = []
     every = max(1, options.cycles // _SAMPLES)
@@ -149,10 +150,10 @@ def cycle(engine: Engine, backend: str, options: argparse.Namespace) -> dict[str
 
 
 def compare(held: Sequence[Holdings]) -> dict[str, Any]:
-    """How much more was held at the end of a run than after a fifth of it.
+    """Returns how much more was held at the end of a run than after a fifth of it.
 
     Args:
-        held: What was held, evenly over the run.
+        held: The holdings, at regular intervals over the run.
     """
     tenth, start = max(1, len(held) // 10), len(held) // 5
     first, last = (
@@ -168,7 +169,7 @@ def compare(held: Sequence[Holdings]) -> dict[str, Any]:
 
 
 def format_row(row: dict[str, Any]) -> str:
-    """One line for a run.
+    """Formats a run as one line.
 
     Args:
         row: The run.

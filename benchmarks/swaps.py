@@ -2,11 +2,11 @@
 
     python benchmarks/swaps.py PACKAGE [--swaps 300] [--failovers 20] [--callers 16] [--json]
 
-Callers ask all the time for a few texts each. Meanwhile versions of the package are loaded, take over, and the ones
-before them are unloaded: in turns in fp32 and in int8, whose vectors are so far apart that every row tells which
-version computed it. Then the runtime of the artifact that serves is broken, again and again, until another takes over,
-and mended until it is back. What is counted: requests, those that failed, those whose rows are of another version than
-the answer says, or wrong, and the milliseconds of a request, undisturbed and meanwhile.
+Callers send requests of a few texts each, all the time. Meanwhile versions of the package are loaded and take over, and
+their predecessors are unloaded: alternately in fp32 and in int8, whose vectors are so far apart that every row tells
+which version computed it. Then the runtime of the serving artifact is broken, again and again, until another takes
+over, and mended until it is back. The report counts requests, those that failed, and those with rows that are wrong or
+of another version than the answer says; and it gives the milliseconds of a request, undisturbed and meanwhile.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from inferox.core import Model
 TEXTS = [f"{'a text of some words, ' * (index % 7)}number {index}" for index in range(40)]
 
 _SAME = 5e-5
-"""How far the vectors of a text may lie apart on two runtimes in fp32, in any batch."""
+"""The largest distance between the vectors of a text on two runtimes in fp32, in any batch."""
 
 
 class Callers:
-    """Ask for texts all the time, and check what they get.
+    """Callers that send requests all the time, and check the answers.
 
     Args:
         engine: The engine.
-        count: How many there are.
+        count: Their number.
         check: Whether an answer to some texts is right.
     """
 
@@ -51,14 +51,14 @@ class Callers:
         self._asking: list[Future[None]] = [self._pool.submit(self._ask, index) for index in range(count)]
 
     def finish(self) -> None:
-        """Ends them, each after its answer."""
+        """Stops them, each after its answer."""
         self._stop.set()
         for asking in self._asking:
             asking.result()
         self._pool.shutdown()
 
     def report(self) -> dict[str, Any]:
-        """What was counted."""
+        """Returns the counts."""
         return {
             "answered": self.answered,
             "failed": len(self.errors),
@@ -88,8 +88,8 @@ def measure_swaps(package: str, swaps: int, callers: int) -> dict[str, Any]:
 
     Args:
         package: The package.
-        swaps: How often.
-        callers: How many ask meanwhile.
+        swaps: The number of swaps.
+        callers: The number of concurrent callers.
     """
     kinds = ("fp32", "int8")
     alone = {kind: embed(package, precision=kind) for kind in kinds}
@@ -112,12 +112,12 @@ def measure_swaps(package: str, swaps: int, callers: int) -> dict[str, Any]:
 
 
 def measure_failovers(package: str, failovers: int, callers: int) -> dict[str, Any]:
-    """Breaks the runtime that serves, and mends it, under load.
+    """Breaks the serving runtime, and mends it, under load.
 
     Args:
         package: The package.
-        failovers: How often.
-        callers: How many ask meanwhile.
+        failovers: The number of failovers.
+        callers: The number of concurrent callers.
     """
     alone = embed(package, precision="fp32")
 
@@ -144,7 +144,7 @@ def measure_failovers(package: str, failovers: int, callers: int) -> dict[str, A
 def ask_for(
     engine: inferox.Engine, callers: int, check: Callable[[Any, range], bool], work: Callable[[], None]
 ) -> dict[str, Any]:
-    """What callers get while something is done."""
+    """Returns what callers get while something is done."""
     asking = Callers(engine, callers, check)
     try:
         work()
@@ -154,13 +154,13 @@ def ask_for(
 
 
 def embed(package: str, **options: Any) -> Any:
-    """The vectors of the texts, each computed alone."""
+    """Returns the vectors of the texts, each computed alone."""
     with inferox.load(package, **options) as model:
         return np.concatenate([model.embed([text]) for text in TEXTS])
 
 
 def find_model_class(backend: str) -> type[Model]:
-    """The class of a backend's models that are loaded."""
+    """Finds the class of a backend's loaded models."""
     found, left = [], [Model]
     while left:
         kind = left.pop()
@@ -170,7 +170,7 @@ def find_model_class(backend: str) -> type[Model]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Waits for a condition, for two minutes at most."""
+    """Waits for a condition, for at most two minutes."""
     deadline_s = time.monotonic() + 120
     while not condition():
         if time.monotonic() > deadline_s:
