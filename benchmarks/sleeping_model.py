@@ -23,9 +23,7 @@ SOURCE = "python:sleeping_model:make"
 
 
 def announce(package: Path, sleep_s: float) -> None:
-    """Tells servers that are started from now on the location of this module, what it loads, and how long each row
-    takes.
-    """
+    """Tells servers that are started from now on where this module is, what it loads, and how long a row takes."""
     os.environ[PACKAGE], os.environ[SLEEP] = str(package), str(sleep_s)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 

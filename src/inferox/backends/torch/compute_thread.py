@@ -12,10 +12,10 @@ _Result = TypeVar("_Result")
 
 
 class ComputeThread:
-    """A thread that loads and computes one model on the CPU, whichever thread asks.
+    """A thread that loads and computes one model on the CPU, whichever thread calls it.
 
-    OpenMP gives each thread that computes a team of its own, and PyTorch reads the number of threads once for each of
-    them. With as many teams as callers, GNU's OpenMP counts more threads than processors and puts them to sleep after
+    OpenMP gives each thread that computes a team of its own, and PyTorch reads the number of threads once for each
+    team. With as many teams as callers, GNU's OpenMP counts more threads than processors and puts them to sleep after
     every operator: 8 callers computed 28% fewer texts than one did. On one thread, a model has one team, of the size
     with which it was loaded.
 
@@ -30,7 +30,7 @@ class ComputeThread:
     def run(self, function: Callable[[], _Result]) -> _Result:
         """Calls a function on the thread, with the caller's context, and waits for it.
 
-        Once the thread is closed, and where the system starts no more threads, the caller's own thread calls it.
+        Once the thread is closed, or if the system starts no more threads, the caller's own thread calls it.
 
         Args:
             function: The function; it must not call ``run`` of the same thread.
@@ -38,7 +38,7 @@ class ComputeThread:
         Returns:
             The function's result; whatever it raises is raised unchanged.
         """
-        if self._process != os.getpid():  # a fork copies no thread but the one that forked
+        if self._process != os.getpid():  # a fork only copies the thread that forked
             self._start()
         try:
             future = self._executor.submit(copy_context().run, function)

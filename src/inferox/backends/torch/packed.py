@@ -1,8 +1,8 @@
 """transformers' text models in the packed layout: all rows end to end, through every layer except attention.
 
 No model code is changed: transformers allows replacing attention by a registered function. Inferox's gathers queries,
-keys and values into the padded batch, attends there, and gathers the results back. It consists only of gathers, so
-that a capture of it is fast on every runtime. Tokens do not see padding: it is masked, and its results are dropped.
+keys and values into the padded batch, attends there, and gathers the results back. It consists only of gathers, so its
+captures are fast on every runtime. Tokens do not see padding: it is masked, and its results are dropped.
 """
 
 from __future__ import annotations

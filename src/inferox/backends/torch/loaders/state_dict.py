@@ -95,7 +95,7 @@ def _read_weights(path: Path) -> Mapping[str, Any]:
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise LoadError(
-            f"{path.name} holds more than tensors, or is damaged: what else a pickle holds is never loaded",
+            f"{path.name} holds more than tensors, or is damaged; anything else in a pickle is never loaded",
             hint="save only the module's state_dict(), preferably as safetensors",
         ) from error
     if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
