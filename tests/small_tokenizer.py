@@ -1,6 +1,6 @@
-"""The tokenizer of all-MiniLM-L6-v2 with the first of its tokens, for small models.
+"""The tokenizer of all-MiniLM-L6-v2 with only its first tokens, for small models.
 
-Reading 30,522 tokens takes longer than all that most tests of a small model do.
+Reading all 30,522 tokens takes longer than everything else in most tests of a small model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 
 
 def write_small_tokenizer(directory: Path, minilm: Path, names: Iterable[str] = TOKENIZER_FILES) -> None:
-    """Writes files of the tokenizer into a folder.
+    """Writes files of the tokenizer to a folder.
 
     Args:
         directory: The folder.

@@ -19,11 +19,11 @@ _HEADS = {
 
 
 def get_task_packages(folders: SharedFolders, tokenizer_of: Path) -> dict[str, Path]:
-    """A package by task, which whoever needs them first packs.
+    """Returns a package by task; the first process that needs them packs them.
 
     Args:
-        folders: Where they lie.
-        tokenizer_of: A folder of a model, whose tokenizer they have.
+        folders: The shared folders.
+        tokenizer_of: The folder of the model whose tokenizer they have.
     """
 
     def fill(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every test is run: none lies in a folder that pytest passes over."""
+"""Every test is run: none is in a folder that pytest skips."""
 
 from __future__ import annotations
 

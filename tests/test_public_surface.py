@@ -1,4 +1,4 @@
-"""What strangers see first: the names, the README's code, and how light an import is."""
+"""What users see first: the names, the README's code, and how light an import is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def loaded_after(code: str) -> set[str]:
-    """The top-level modules that a fresh interpreter has loaded after some code."""
+    """Lists the top-level modules that a fresh interpreter has loaded after running some code."""
     script = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
     return set(done.stdout.splitlines()[-1].split())
@@ -74,7 +74,7 @@ def test_running_needs_no_torch_until_a_backend_does() -> None:
 
 
 def test_the_readme_runs(tmp_path: Path, minilm_directory: Path) -> None:
-    # A model of its form, with one layer: that the real one is packed for all is what e2e/test_minilm.py shows.
+    # A model of its form with one layer stands in for the real one, whose packing e2e/test_minilm.py shows.
     model = tmp_path / "all-MiniLM-L6-v2"
     settings = {"hidden_size": 384, "num_attention_heads": 12}
     save_text_model(model, minilm_directory, "bert", "Model", **settings)

@@ -1,4 +1,4 @@
-"""The table of what the folders of the tests took."""
+"""The table of the times of the folders of tests."""
 
 from __future__ import annotations
 

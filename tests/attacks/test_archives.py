@@ -38,7 +38,7 @@ def make_zip(path: Path, members: Members, *, compression: int = zipfile.ZIP_STO
 
 
 def opens(path: Path) -> None:
-    """Opens an archive, and shows that whatever comes of it, nothing was written beside it or above the store."""
+    """Opens an archive, and checks that nothing was written beside it or above the store, whether it opens or not."""
     store = Path(os.environ["INFEROX_STORE"])
     before = {item: item.stat().st_mtime_ns for item in path.parent.rglob("*")}
     try:
@@ -119,7 +119,7 @@ def test_too_many_members(tmp_path: Path) -> None:
 
 
 def patched(change: Callable[[bytearray, int, int], None]) -> Callable[[Path], None]:
-    """An attack that changes a good package's bytes, given where its first local and central headers are."""
+    """An attack that changes a good package's bytes, given the offsets of its first local and central headers."""
 
     def attack(path: Path) -> None:
         content = bytearray(path.read_bytes())
@@ -134,7 +134,7 @@ def put(content: bytearray, offset: int, form: str, value: int) -> None:
 
 
 def resize(content: bytearray, header: int, size: int) -> None:
-    """States both sizes anew, in a local header or in one of the directory."""
+    """Writes new sizes into a local header or one of the directory."""
     begin = header + (20 if content[header : header + 4] == b"PK\x01\x02" else 18)
     put(content, begin, "<I", size)
     put(content, begin + 4, "<I", size)
@@ -168,7 +168,7 @@ def test_archives_that_lie(tmp_path: Path, lie: str) -> None:
 
 
 def test_a_member_inside_another(tmp_path: Path) -> None:
-    """Both headers of each say the same, and the last byte of all is where the directory begins."""
+    """The two headers of each member agree, and the last byte of the outer one is where the directory begins."""
     inner = make_zip(tmp_path / "inner", [member("b", b"payload")]).read_bytes()
     end = inner.index(b"PK\x01\x02")
     outer = make_zip(tmp_path / "outer", [member("a", inner[:end])]).read_bytes()
@@ -192,7 +192,7 @@ def test_an_encrypted_member_is_called_that(tmp_path: Path) -> None:
 
 
 def test_a_member_that_covers_the_next_one(tmp_path: Path) -> None:
-    """With the right checksum: only its place gives it away."""
+    """Its checksum is right: only its offset gives it away."""
     path = write_package(tmp_path / "x.mlpkg")
     with zipfile.ZipFile(path) as bundle:
         first, second = bundle.infolist()[:2]
@@ -226,7 +226,7 @@ def test_truncated_archives(tmp_path: Path, share: float) -> None:
 
 
 def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
-    """One bit of each part of an archive is turned over: it opens with the same content, or not at all."""
+    """One bit of each part of an archive is flipped: it opens with the same content, or not at all."""
     content = write_package(tmp_path / "x.mlpkg").read_bytes()
     good = open_package(tmp_path / "x.mlpkg")
     for offset in range(0, len(content), max(1, len(content) // 400)):
@@ -250,7 +250,7 @@ def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def shifted(content: bytes, at: int, inserted: bytes) -> bytes:
-    """An archive with bytes put in, whose directory is where its end says."""
+    """An archive with inserted bytes, whose directory is where its end record says."""
     offset = struct.unpack_from("<I", content, len(content) - 6)[0]
     changed = bytearray(content[:at] + inserted + content[at:])
     struct.pack_into("<I", changed, len(changed) - 6, offset + len(inserted))
@@ -289,7 +289,7 @@ def test_data_that_belongs_to_no_member(tmp_path: Path, change: Callable[[bytes]
 
 
 def test_a_second_name_in_a_unicode_field(tmp_path: Path) -> None:
-    """Later versions of Python take a member's name from that field, where its checksum fits."""
+    """Later versions of Python take a member's name from that field if its checksum matches."""
     info, content = member("harmless")
     name = b"../../inferox-escaped"
     field = struct.pack("<BL", 1, zlib.crc32(b"harmless")) + name

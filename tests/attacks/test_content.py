@@ -1,4 +1,4 @@
-"""Files whose content is not what their name says, and every place in a graph where weights can point outside it."""
+"""Files whose content does not match their name, and every place in a graph where weights can point outside it."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_places_that_onnx_does_not_know(tmp_path: Path, backend: Backend) -> Non
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A package with an IR alone."""
+    """A package with only an IR."""
     model = openvino.Core().read_model(save_affine(tmp_path / "affine.onnx"))
     (tmp_path / "ir").mkdir()
     openvino.save_model(model, tmp_path / "ir" / "model.xml", compress_to_fp16=False)
@@ -162,7 +162,7 @@ def test_a_graph_within_the_file_of_an_ir_cannot_read_memory(package: Path) -> N
     weight.CopyFrom(foreign(MEMORY))
     weight.name, weight.dims[:] = "weight", [4, 3]
     forge(package, "backends/openvino/model.xml", graph.SerializeToString())
-    # In a process of its own: a runtime that follows the address ends with it.
+    # In a separate process, as a runtime that follows the address crashes.
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", LOADING, str(package)], capture_output=True, text=True, check=False, timeout=60
     )

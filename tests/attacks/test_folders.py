@@ -39,7 +39,7 @@ def edit_metadata(package: Path, change: Callable[[Any], None]) -> None:
 
 
 def edit_model_info(package: Path, change: Callable[[Any], None]) -> None:
-    """Changes the model's description, and the manifest with it, as a forger would."""
+    """Changes the model's description, and the manifest to match, as a forger would."""
     path = package / "model_info.json"
     edit(path, change)
 
@@ -72,7 +72,7 @@ def flip(path: Path) -> None:
 
 
 def add_listed(package: Path, name: str) -> None:
-    """Adds a file, and lists it as it is."""
+    """Adds a file, and lists it with its true size and digest."""
     path = package / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"x")
@@ -205,7 +205,7 @@ def test_a_format_that_nobody_knows_is_code_and_is_not_loaded(tmp_path: Path, fo
 
 
 def test_code_in_a_package_is_not_run(tmp_path: Path) -> None:
-    """A factory that would leave a trace, and a pickle that would, beside weights that are asked for by an artifact."""
+    """Neither a factory nor a pickle that would leave a trace runs, beside weights that an artifact needs."""
     trace = tmp_path / "trace"
     package = write_package(
         tmp_path / "p",
@@ -230,7 +230,7 @@ def test_code_in_a_package_is_not_run(tmp_path: Path) -> None:
 
 
 class Trace:
-    """What leaves a file behind when it is unpickled."""
+    """Leaves a file behind when it is unpickled."""
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -52,7 +52,7 @@ def load(backend: Backend, graph: Path, format_: str = "onnx") -> None:
 
 
 def point(graph: ModelProto, **facts: str) -> ModelProto:
-    """Lets the first weight lie elsewhere."""
+    """Points the first weight elsewhere."""
     weight = graph.graph.initializer[0]
     weight.ClearField("raw_data")
     weight.data_location = TensorProto.EXTERNAL
@@ -187,7 +187,7 @@ def test_weights_at_an_address_in_memory(
         (folder / "*").write_bytes(bytes(8192))
     with pytest.raises((PackageError, LoadError)):
         open_source(tmp_path / "model.onnx")
-    # In a process of its own: a runtime that follows the address ends with it.
+    # In a separate process, as a runtime that follows the address crashes.
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", MEMORY, str(tmp_path / "model.onnx")],
         capture_output=True,
@@ -289,7 +289,7 @@ def test_files_that_are_no_graphs(tmp_path: Path, content: bytes) -> None:
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     whole = make_affine().SerializeToString()
-    # The first mention is that of the node, which then names a weight that is not there.
+    # The first mention is the node's, which then names a weight that does not exist.
     (tmp_path / "model.onnx").write_bytes(whole.replace(b"weight", b"w\x80ight", 1))
     with pytest.raises(PackageError, match=r"not a valid ONNX graph|not an ONNX file"):
         open_source(tmp_path / "model.onnx")
@@ -310,7 +310,7 @@ def test_truncated_graphs(tmp_path: Path) -> None:
 
 
 def forge(package: Path, name: str, content: bytes) -> None:
-    """Puts another file in the place of one, and lists it as it is."""
+    """Replaces a file, and lists the new one with its true size and digest."""
     path = package / name
     path.write_bytes(content)
 

@@ -1,4 +1,4 @@
-"""JSON that is made to mislead, wherever a package or a model has a JSON file: refused by name, everywhere alike."""
+"""Misleading JSON in every JSON file of a package or model: refused by name, everywhere in the same way."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HOSTILE = {
 
 
 def relist(package: Path, name: str) -> None:
-    """Makes the manifest right for a file that was changed, as a forger would."""
+    """Corrects the manifest for a file that was changed, as a forger would."""
     data = json.loads((package / "metadata.json").read_text(encoding="utf-8"))
     data["files"] = [entry for entry in data["files"] if entry["path"] != name]
     size = (package / name).stat().st_size

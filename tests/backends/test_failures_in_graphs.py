@@ -1,4 +1,4 @@
-"""Every way in which a graph can fail inside, on every runtime, with one thread, two and as many as there are cores."""
+"""Every way in which a graph can fail inside, on every runtime, with one thread, two, and one per core."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def sums(rows: int, left: int, right: int) -> Call:
 
 
 def make_slice() -> Failure:
-    """BERT's positions: as many as there are tokens are cut from a table of 8, which broadcast with no more."""
+    """BERT's positions: a slice, as long as the tokens, of a table of 8; it does not broadcast with more tokens."""
     positions = floats(1, 8)
     calls = [floats(2, length) for length in (5, 5, 7)]
     return Failure(
@@ -176,7 +176,7 @@ def test_the_first_call_fails(model: Model, failure: Failure) -> None:
 
 
 def test_one_of_many_calls_at_once_fails(model: Model, failure: Failure) -> None:
-    """Whatever is computed beside it or after it is right."""
+    """Everything that is computed beside it or after it is right."""
     pairs = failure.good * 12
     place = 2 * len(pairs) // 3
     calls = [call for call, _ in pairs]
@@ -207,7 +207,7 @@ def test_a_reference_that_failed_computes_right_again(
 def test_a_failure_is_told_by_the_error_alone(
     model: Model, failure: Failure, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Runtimes that print it too, in colours and with places in their own code, are kept from it."""
+    """Runtimes that also print it, in colours and with locations in their own code, are kept from that."""
     with pytest.raises(ExecutionError):
         model.forward(failure.bad)
     graph = tmp_path / "graph.onnx"

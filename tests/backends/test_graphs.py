@@ -1,4 +1,4 @@
-"""Graphs on the runtimes that read them: inputs of every origin, names, types, states and failures within."""
+"""Graphs on the runtimes that read them: inputs of every origin, names, types, states and failures inside."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SCALED = Signature(
 """y = tanh(x) * scale."""
 
 LOOKUP = Signature((TensorSpec("ids", I64, ("batch", "seq")),), (TensorSpec("y", F32, ("batch", "seq")),))
-"""y = table[ids] + positions: fails within the graph for more than 8 positions."""
+"""y = table[ids] + positions: fails inside the graph for more than 8 positions."""
 
 
 def save_graph(path: Path, signature: Signature, nodes: Sequence[NodeProto], **weights: npt.NDArray[Any]) -> Artifact:
@@ -89,7 +89,7 @@ def scaled(tmp_path: Path) -> Artifact:
 
 @pytest.fixture
 def lookup(tmp_path: Path) -> Artifact:
-    """BERT's way of adding positions: as many as there are tokens are cut from a table of 8."""
+    """BERT's way of adding positions: a slice, as long as the tokens, of a table of 8."""
     nodes = [
         helper.make_node("Gather", ["table", "ids"], ["words"]),
         helper.make_node("Shape", ["ids"], ["length"], start=1, end=2),

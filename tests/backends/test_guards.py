@@ -1,6 +1,6 @@
-"""What runtimes do not check while they compute: indices, axes, steps and integer divisors out of range.
+"""The checks that runtimes lack while they compute: of indices, axes, steps and integer divisors out of range.
 
-Without the checks, some of these calls end the process, so that each group runs in one of its own.
+Without the checks, some of these calls crash the process, so each group runs in one of its own.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def integers(*values: Any, kind: Any = np.int64) -> npt.NDArray[Any]:
 
 
 def gathers(operator: str, axis: int | None, good: Any, *bad: Any) -> Case:
-    """Indices that are computed, so that no signature bounds them."""
+    """Computed indices, which no signature bounds."""
     attributes: dict[str, Any] = {} if axis is None else {"axis": axis}
     nodes = [
         helper.make_node("Add", ["i", "j"], ["k"]),
@@ -163,7 +163,7 @@ def broadcasts() -> Case:
 
 
 def in_a_loop(case: Case) -> Case:
-    """The same nodes as the body of a loop that runs once, with what they take from outside it."""
+    """The same nodes as the body of a loop that runs once, with the outer values that they use."""
     kind = TensorProto.INT64 if case.nodes[-1].op_type == "Div" else TensorProto.FLOAT
     body = helper.make_graph(
         [*case.nodes, helper.make_node("Identity", ["go"], ["on"])],
@@ -237,7 +237,7 @@ def load(backend: str, path: Path, signature: Signature, threads: int) -> Any:
 
 
 def fails(compute: Callable[[], Any]) -> str:
-    """What was raised; other errors than those of a failed computation pass through."""
+    """Returns the error of a failed computation; other errors pass through."""
     try:
         return f"answered {compute()['y'].numpy().tolist()}"
     except ExecutionError:
@@ -250,7 +250,7 @@ def tell(found: list[Any]) -> None:
 
 
 def run_cases(backend: str, threads: int, folder: Path) -> None:
-    """Prints what became of each case, as a line of JSON; a line is missing where the process ended."""
+    """Prints the outcome of each case, as a line of JSON; a line is missing if the process crashed."""
     for name, make in CASES.items():
         case = make()
         proto, signature = make_model(case)
@@ -335,7 +335,7 @@ def test_operators_of_an_ir(threads: int, tmp_path: Path) -> None:
 
 
 def load_constants(backend: str, operator: str, path: Path) -> None:
-    """A graph that divides or gathers wrongly whatever it is given: it fails when it is loaded, or on each call."""
+    """A graph that divides or gathers wrongly whatever its inputs are: it fails when it is loaded, or on each call."""
     first = integers(LEAST[np.int64]) if operator == "Div" else TABLE
     second = {"Div": integers(-1), "GatherND": np.array([[FAR]]), "Gather": integers(FAR)}[operator]
     last = [helper.make_node("Cast", ["k"], ["f"], to=1), helper.make_node("Add", ["x", "f"], ["y"])]
@@ -389,7 +389,7 @@ def test_integers_that_do_not_fit_32_bits(number: int, tmp_path: Path) -> None:
 
 
 def test_checks_keep_weights_outside_the_graph(tmp_path: Path) -> None:
-    """ONNX Runtime is given the bytes of a graph with checks, and still finds the files beside it."""
+    """ONNX Runtime gets the bytes of a graph with checks, and still finds the files beside it."""
     import onnx
 
     case = divides("Div", np.int64)
@@ -405,7 +405,7 @@ def test_checks_keep_weights_outside_the_graph(tmp_path: Path) -> None:
 
 
 def test_a_quotient_of_one_is_not_multiplied_out(tmp_path: Path) -> None:
-    """ONNX Runtime (1.32) makes 7 / 2 of (1 / 2) * 7, for integers too."""
+    """ONNX Runtime (1.32) turns (1 / 2) * 7 into 7 / 2, for integers too."""
     nodes = [helper.make_node("Div", ["one", "j"], ["part"]), helper.make_node("Mul", ["part", "i"], ["y"])]
     case = Case(nodes, {"one": integers(1)}, ({"i": integers(7), "j": integers(2)}, [0]), [])
     proto, signature = make_model(case)

@@ -1,4 +1,4 @@
-"""Who joins the next batch: properties of the choice, alone and over simulated arrivals."""
+"""The choice of rows for the next batch: its properties, alone and over simulated arrivals."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ TIED_REQUESTS = st.lists(
     min_size=1,
     max_size=12,
 )
-"""Requests of which many are equally urgent but for one thing."""
+"""Requests of which many are equally urgent except for one thing."""
 
 BUDGETS = st.builds(
     BatchBudget,
@@ -67,7 +67,7 @@ BUDGETS = st.builds(
 
 
 def choose_batch(requests: list[Waiting], budget: BatchBudget, *, now_s: float) -> list[tuple[int, range]]:
-    """The chosen rows, by the index of their request."""
+    """Returns the chosen rows, by the index of their request."""
     chosen = choose_from_table(WaitingTable(requests), budget, now_s=now_s)
     return [(requests.index(request), places) for request, places in chosen]
 
@@ -168,7 +168,7 @@ def test_owners_and_requests_that_had_less_come_first_and_then_deadlines() -> No
 def test_no_request_waits_for_ever_behind_those_of_higher_priority(
     priority: int, batches_per_s: int, is_padded: bool
 ) -> None:
-    """One batch of one row is computed at a time, and a new request of the highest priority comes with each."""
+    """One batch of one row is computed at a time, and each time a new request of the highest priority arrives."""
     budget = BatchBudget(64, 1, is_padded)
     patient = Waiting([10], priority=priority, arrived_s=0.0)
     now_s = 0.0

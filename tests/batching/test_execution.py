@@ -1,4 +1,4 @@
-"""Rows through a model."""
+"""The computation of rows by a model."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def packed_model() -> FunctionModel:
 
 
 def text_rows(lengths: Sequence[int]) -> Batch:
-    """Rows of ids, each from its own index up."""
+    """Makes rows of ids, each counting up from its own index."""
     ids = [np.arange(index, index + length, dtype=np.int64) for index, length in enumerate(lengths)]
     return Batch(
         {"input_ids": np.concatenate([np.empty(0, np.int64), *ids])},
@@ -73,7 +73,7 @@ def text_rows(lengths: Sequence[int]) -> Batch:
 
 
 def run_all(model: Model, rows: Batch, **limits: Any) -> list[Arrays]:
-    """The outputs of every row in their order, each of which must come once."""
+    """Returns the outputs of every row in order, each of which must come once."""
     found: dict[int, Arrays] = {}
     for indices, batch, outputs in run_batches(model, rows, **limits):
         assert len(indices) == len(batch) == len(outputs)
@@ -103,7 +103,7 @@ def test_results_come_in_the_order_of_the_rows(lengths: list[int], max_tokens: i
 
 
 def test_a_single_batch_has_the_rows_as_they_came() -> None:
-    """Also where rising lengths alone show that one batch costs least."""
+    """Even if the order of lengths alone shows that one batch costs least."""
     model, lengths = adding_model(), [10, 41, 33, 50, 42, 45]
 
     check(lengths, run_all(model, text_rows(lengths)))
@@ -134,7 +134,7 @@ def test_a_fixed_number_of_rows_is_filled_whatever_the_limit_of_tokens(rows: int
 
 
 def test_extents_that_are_never_padded_are_no_tokens() -> None:
-    """The height and width of images may have names, and their rows have no tokens to be counted."""
+    """The height and width of images may have names, but their rows have no tokens to be counted."""
     image = TensorSpec("image", DataType.F32, (BATCH, 3, "height", "width"))
     signature = Signature((image,), (floats("total", BATCH),))
     model = FunctionModel(signature, lambda inputs: {"total": inputs["image"].sum(axis=(1, 2, 3))})
@@ -189,7 +189,7 @@ def test_many_batches_are_computed_side_by_side_in_their_order() -> None:
     together = threading.Barrier(2, timeout=30)
 
     def compute(inputs: Arrays) -> Arrays:
-        together.wait()  # each needs another beside it
+        together.wait()  # each row needs another beside it
         return add_up(inputs)
 
     model = adding_model(lanes=2)

@@ -1,4 +1,4 @@
-"""Which rows share a batch."""
+"""The plan of which rows share a batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUDGETS = st.builds(
 
 
 def price(batches: Sequence[Sequence[int]], lengths: Sequence[int], budget: BatchBudget) -> float:
-    """What batches of rows cost together."""
+    """Computes the total cost of batches of rows."""
     of_batches = [[lengths[index] for index in batch] for batch in batches]
     return sum(budget.cost.of_batch(len(batch), sum(batch), max(batch)) for batch in of_batches)
 

@@ -1,4 +1,4 @@
-"""Loops of requests: how many come, what becomes of them, and from when their time counts."""
+"""Loops of requests: their number, their outcomes, and the start of their latency."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_time_of_a_request_that_comes_late_counts_from_when_it_was_due() -> 
     async def ask(number: int) -> None:
         if number == 0:
             blocked_until_s = perf_counter() + 0.2
-            while perf_counter() < blocked_until_s:  # the loop stands still, and with it all that is due
+            while perf_counter() < blocked_until_s:  # the loop blocks, and with it everything that is due
                 pass
 
     observed = asyncio.run(run_open(ask, 200, 0.4))

@@ -1,4 +1,4 @@
-"""A server under load, from outside: what is counted, and from when."""
+"""A server under load, from outside: the counts, and the start of latency."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def openai(path: str, body: bytes) -> Reply:
 
 @contextmanager
 def serving(answer: Answer) -> Iterator[str]:
-    """A server in a thread of its own; gives its address."""
+    """Runs a server in a thread of its own; gives its address."""
     urls: list[str] = []
     loop = asyncio.new_event_loop()
     is_up, is_over = threading.Event(), asyncio.Event()
@@ -102,14 +102,14 @@ def test_time_counts_from_when_a_request_was_due() -> None:
 
     def answer(path: str, body: bytes) -> Reply:  # noqa: ARG001
         if time.monotonic() - stalls_s[-1] > 0.5:
-            time.sleep(0.25)  # the whole server stands still, and with it all that is due
+            time.sleep(0.25)  # the whole server blocks, and with it everything that is due
             stalls_s.append(time.monotonic())
         return 200, {}, b"[[1.0]]"
 
     with serving(answer) as url:
         found = bench_server(url, api="tei", callers=[], rates_per_s=[100], seconds=3)
     (step,) = found.steps
-    # A third of all requests were due while it stood still; a caller that waits would have noticed one each time.
+    # A third of all requests were due while it was blocked; a caller that waits would have noticed only one each time.
     assert step.latency_s["90"] > 0.1
 
 

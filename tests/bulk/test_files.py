@@ -1,4 +1,4 @@
-"""Every kind of file, in and out: what is written is what the rows are, and a run that was stopped ends the same."""
+"""Every kind of file, in and out: rows are written faithfully, and an interrupted run ends with the same files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The input of a bulk run is known again by its fingerprint."""
+"""The input of a bulk run is recognised by its fingerprint."""
 
 from __future__ import annotations
 

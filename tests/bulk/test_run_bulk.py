@@ -1,4 +1,4 @@
-"""A bulk run: what is written, what becomes of rows that fail, and what a run that was stopped leaves."""
+"""A bulk run: its output, its failed rows, and its state after an interruption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands called in this process, which is quick, with small packages of every task."""
+"""Commands called in this process, which is fast, with small packages of every task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inferox.cli.main import main
 
 @dataclass(frozen=True)
 class Done:
-    """What a command did."""
+    """The outcome of a command."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""``inferox pack``, ``inspect`` and ``doctor``, and what becomes of errors."""
+"""``inferox pack``, ``inspect`` and ``doctor``, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_what_the_maker_of_a_quantised_package_should_know(run: Run, tmp_path: P
     model = save_text_model(tmp_path / "bert", minilm_directory, "bert", "Model")
     with torch.no_grad():
         for weight in model.encoder.parameters():
-            weight.mul_(20)  # so that int8 is seen in its outputs
+            weight.mul_(20)  # so that int8 shows in its outputs
     model.save_pretrained(tmp_path / "bert")
     (tmp_path / "texts.txt").write_text("one text\n\nanother one\n")
     settings = ("--backends", "openvino", "--precision", "int8", "--tolerance", "cosine_mean=0,cosine_min=-1,max_rel=9")

@@ -1,4 +1,4 @@
-"""``--isolated``: a runtime that crashes ends a process of its own, and what is left is one error."""
+"""``--isolated``: a runtime that crashes only ends a separate process, which is reported as one error."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_only_what_may_have_to_fetch_something_has_the_network(
 ) -> None:
     hook = tmp_path / "hook"
     hook.mkdir()
-    # Python runs it in every process; at its end it says whether that may make sockets.
+    # Python runs it in every process; at the end it says whether that process may make sockets.
     (hook / "sitecustomize.py").write_text(
         "import atexit, socket, sys\n"
         "def say():\n"

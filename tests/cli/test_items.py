@@ -1,4 +1,4 @@
-"""What the lines, arguments and objects of ``inferox run`` become, and which of them are refused."""
+"""How ``inferox run`` reads lines, arguments and objects, and which of them it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``inferox run`` on every task: what goes in, and what comes out for programs and for people."""
+"""``inferox run`` on every task: its inputs, and its outputs for programs and for people."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_profile_of_files_of_many_rows_says_what_each_thread_does(
     for event in events:
         if event["ph"] == "X":
             done.setdefault(threads[event["tid"]], []).append(event["name"])
-    # It looks ahead, to know whether the part ends with what it has read.
+    # It reads ahead, to know whether the part ends with what it has read.
     assert done.pop("inferox-read") == ["read", "read", "tokenise"]
     assert done.pop("inferox-compute") == ["lay out", "compute", "decode"]
     assert list(done.values()) == [["write"]]

@@ -22,7 +22,7 @@ DIGEST = sha256(b"secret").hexdigest()
 
 
 class Served:
-    """What a server would have been started with."""
+    """The settings with which a server would have been started."""
 
     config: ServerConfig
     sources: Sequence[ModelSource]

@@ -1,4 +1,4 @@
-"""``inferox sign``, and commands that take only what is signed."""
+"""``inferox sign``, and commands that only take signed packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.server.running import running
 
 @pytest.fixture
 def signed(run: Run, packages: dict[str, Path], tmp_path: Path) -> tuple[Path, Path]:
-    """A package, and the public key that it is signed with."""
+    """A package, and the public key with which its signature is checked."""
     package = shutil.copy(packages["embed"], tmp_path / "embed.mlpkg")
     private, public = write_keys(tmp_path)
     done = run("sign", package, "--key", private)

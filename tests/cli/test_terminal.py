@@ -1,4 +1,4 @@
-"""What a foreign package says reaches a terminal as text: it never moves the cursor, colours it or forges a line."""
+"""Text of a foreign package reaches a terminal as text: it never moves the cursor, colours it or forges a line."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_lines_and_tables_and_logs(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_log_goes_to_standard_error_as_it_is_then(capfd: pytest.CaptureFixture[str]) -> None:
-    """A command that a program calls may leave threads behind, as those of workers, which log after it."""
+    """A command that a program calls may leave threads behind, such as those of workers, which log afterwards."""
     with contextlib.redirect_stderr(io.StringIO()) as closed:
         run("doctor", "--debug", "--nothing")
         closed.close()

@@ -28,7 +28,7 @@ def cnn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def package(cnn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package beside a store of the test's own."""
+    """A package, and a store of the test's own."""
     monkeypatch.setenv("INFEROX_STORE", str(tmp_path / "store"))
     return shutil.copytree(cnn, tmp_path / "cnn")
 
@@ -95,7 +95,7 @@ def test_nothing_that_can_run(run: Run, package: Path) -> None:
 
 
 def test_the_answer_names_what_is_loaded_from_now_on() -> None:
-    # The first is faster for most shapes, the second over all of them.
+    # The first is faster for most shapes, the second in total.
     times = {"openvino/onnx/bf16/packed": [1.0, 1.0, 9.0], "openvino/onnx/bf16/padded": [1.1, 1.1, 3.0]}
     cells = {
         name: tuple(Cell(1, length, seconds) for length, seconds in zip((8, 32, 128), listed, strict=True))

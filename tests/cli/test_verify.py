@@ -1,4 +1,4 @@
-"""``inferox verify``: what was measured when a package was made is measured again."""
+"""``inferox verify`` repeats the measurements that were made when the package was made."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def falsify(package: Path, copy: Path, *, only: tuple[int, int] | None = None) -> Path:
-    """A copy of a package whose samples say that the model once computed something else, in one row alone or in all."""
+    """Copies a package, and changes the outputs in its samples, in one row or in all."""
     shutil.copytree(package, copy)
     samples = inferox.open_package(package).samples()
     assert samples is not None
@@ -80,7 +80,7 @@ def test_a_runtime_that_fails_ends_with_3(run: Run, tmp_path: Path) -> None:
         faulty = write_faulty_package(tmp_path / "p", [None, "fails"])
         done, table = run("verify", faulty, "--json"), run("verify", faulty, "--table")
         alone = run("verify", faulty, "--table", "--precision", "fp16")
-    found = json.loads(done.out.splitlines()[-1])  # the runtime talks as well
+    found = json.loads(done.out.splitlines()[-1])  # the runtime writes as well
     assert (done.code, table.code, alone.code) == (3, 3, 3)
     assert (found["passed"], found["not_run"]) == (False, {})
     assert found["failed"] == {"faulty/safetensors/fp16/padded": "the device is gone"}

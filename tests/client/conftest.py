@@ -15,7 +15,7 @@ TASKS = ("embed", "classify", "token-classify", "rerank", "image-classify", "raw
 
 @pytest.fixture(scope="session")
 def server(packages: dict[str, Path]) -> Iterator[RunningServer]:
-    """A server of a model for each task, called by the task."""
+    """A server with one model per task, named after the task."""
     with running(*[f"{task}={packages[task]}" for task in TASKS], "--threads", "1", "--trust-code") as server:
         server.wait_until_ready()
         yield server
@@ -23,6 +23,6 @@ def server(packages: dict[str, Path]) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 def client(server: RunningServer) -> Iterator[Client]:
-    """Asks it; three rows a request at most."""
+    """A client of that server, with at most three rows per request."""
     with Client(server.url, request_rows=3) as client:
         yield client

@@ -1,4 +1,4 @@
-"""A server that answers what it is told to, and remembers what it was asked."""
+"""A server that gives prepared answers, and records the requests."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Reply = tuple[int, dict[str, str], bytes]
 """A status, headers and a body."""
 
 HANG_UP: Reply = (0, {}, b"")
-"""Closes the connection in place of an answer."""
+"""Closes the connection instead of answering."""
 
 RAW = -1
-"""The status of what is sent as it is, before the connection is closed."""
+"""The status of raw bytes, which are sent as they are before the connection is closed."""
 
 
 @dataclass
 class Scripted:
-    """What it answers: each reply once, the last for ever, or what a function makes of a path and a body.
+    """A server with scripted answers: each reply once, the last one forever, or those that a function makes.
 
     Attributes:
-        url: Where it answers.
-        script: What it answers.
-        asked: The paths and bodies that it was asked for.
+        url: Its address.
+        script: The replies, or a function from a path and a body to a reply.
+        asked: The paths and bodies of the requests.
     """
 
     script: Sequence[Reply] | Callable[[str, bytes], Reply]
@@ -77,12 +77,12 @@ async def scripted(script: Sequence[Reply] | Callable[[str, bytes], Reply]) -> A
 
 
 def raw(content: bytes) -> Reply:
-    """Bytes that need not be HTTP, after which the connection is closed."""
+    """Bytes that need not be HTTP; the connection is closed after them."""
     return RAW, {}, content
 
 
 def refusal(status: int, message: str = "no", **headers: str) -> Reply:
-    """An answer as a proxy or another server gives it."""
+    """An error as a proxy or another server writes it."""
     return (
         status,
         {name.replace("_", "-"): value for name, value in headers.items()},
@@ -91,7 +91,7 @@ def refusal(status: int, message: str = "no", **headers: str) -> Reply:
 
 
 def vector(space: str | None, *numbers: float, cut: int = 0, **more: Any) -> Reply:
-    """An answer that has a vector of one number for each row."""
+    """An answer with a vector of one number for each row."""
     import numpy as np
 
     data = np.array(numbers, "<f4").tobytes()

@@ -1,4 +1,4 @@
-"""Answers that are not what the protocol says, of any kind: only errors of Inferox may come of them."""
+"""Answers that violate the protocol in any way: they only cause errors of Inferox."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ SPAN = {"label": "x", "score": 0.5, "start": 0, "end": 1, "text": "a"}
 
 
 def spans(value: Any) -> Reply:
-    """An answer whose second text has something in place of its spans."""
+    """An answer whose second text has other JSON instead of its spans."""
     return tensors(("spans", "BYTES", [2], texts(b"[]", json.dumps(value).encode())))
 
 
@@ -231,12 +231,12 @@ RIGHT: dict[str, Any] = {
     "describe": DESCRIBED,
     "models": [{"name": "model", "version": "1", "state": "READY", "reason": ""}],
 }
-"""An answer to each call as it should be: outputs, or JSON."""
+"""A correct answer to each call: outputs, or JSON."""
 
 
 @st.composite
 def nearly_right(draw: st.DrawFn, call: str) -> Reply:
-    """An answer to a call that is right, but for a few values or a part of its bytes."""
+    """A correct answer to a call, except for a few values or some of its bytes."""
     right = RIGHT[call]
     if call in {"models", "describe", "embed nothing"}:
         return 200, {}, to_bytes(damage(draw, right))
@@ -251,7 +251,7 @@ def nearly_right(draw: st.DrawFn, call: str) -> Reply:
 
 
 def damage(draw: st.DrawFn, value: Any) -> Any:
-    """A JSON value of which one part, at any depth, is another or lacks."""
+    """A JSON value with one part, at any depth, replaced or removed."""
     if isinstance(value, dict | list) and value and draw(st.integers(0, 3)):
         key = draw(st.sampled_from(sorted(value))) if isinstance(value, dict) else draw(st.integers(0, len(value) - 1))
         copied = dict(value) if isinstance(value, dict) else list(value)
@@ -264,10 +264,10 @@ def damage(draw: st.DrawFn, value: Any) -> Any:
 
 
 def attack(replies: Callable[[str], st.SearchStrategy[Reply]]) -> None:
-    """Asks a server that answers each call with what is drawn for it."""
+    """Calls a server that gives each call the answer that is drawn for it."""
     calls = st.sampled_from(sorted(CALLS)).flatmap(lambda call: st.tuples(st.just(call), replies(call)))
 
-    # One server and one client for all, as making a client costs more than what is tested.
+    # One server and one client for all, as making a client costs more than the test itself.
     async def open_both(stack: AsyncExitStack) -> tuple[Scripted, AsyncClient]:
         server = await stack.enter_async_context(scripted([]))
         client = AsyncClient(server.url, model="model", retries=0, timeout_s=0.5)

@@ -1,4 +1,4 @@
-"""What callers give a client: each setting and argument is checked, and named where it is wrong."""
+"""The arguments of a client: each setting and argument is checked, and named if it is wrong."""
 
 from __future__ import annotations
 

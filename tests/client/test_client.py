@@ -1,4 +1,4 @@
-"""The client gives what the package itself gives: results, and errors with their fields."""
+"""The client returns what the package itself returns: results, and errors with their fields."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Load = Callable[[str], TaskModel]
 
 @pytest.fixture(scope="module")
 def opened(packages: dict[str, Path]) -> Any:
-    """Loads the package of a task, as the server has it."""
+    """Loads the package of a task, from which the server was made."""
     models: dict[str, TaskModel] = {}
 
     def get(task: str) -> TaskModel:
@@ -184,7 +184,7 @@ def test_an_error_is_the_one_that_the_server_raised(client: Client) -> None:
     with pytest.raises(InputTooLongError) as long:
         client.embed([*TEXTS, LONG], truncate="error")
     error = long.value
-    # Counted within the call, not within the request of three rows.
+    # Counted within the call, not within its request of three rows.
     assert (error.item, error.subject, error.unit) == (7, "text 7", "tokens")
     assert error.length > error.limit > 0
     assert str(error) == f"text 7 has {error.length} tokens, but the model takes {error.limit} at most"
@@ -235,7 +235,7 @@ def test_a_cut_is_told(client: Client, opened: Load) -> None:
 def test_which_texts_were_cut_is_told(client: Client, opened: Load, server: RunningServer) -> None:
     texts = [*["short"] * 5, LONG, "short", LONG]
     flags = [False] * 5 + [True, False, True]
-    with Client(server.url, request_rows=3, model="embed") as small:  # the cut ones are in the second and the third
+    with Client(server.url, request_rows=3, model="embed") as small:  # the cut texts are the second and the third
         _, truncated = small.embed(texts, truncate="cut", return_truncated=True)
         assert truncated.tolist() == flags
         assert small.embed(LONG, truncate="cut", return_truncated=True)[1] is True
@@ -279,7 +279,7 @@ def test_threads_and_coroutines_share_a_client(client: Client, server: RunningSe
             np.testing.assert_allclose(found, expected, atol=1e-6)
 
     async def ask() -> Any:
-        np.testing.assert_allclose(client.embed(TEXTS), expected, atol=1e-6)  # where a loop runs already
+        np.testing.assert_allclose(client.embed(TEXTS), expected, atol=1e-6)  # inside a running event loop
         async with AsyncClient(server.url, model="embed") as other:
             return await asyncio.gather(*map(other.embed, TEXTS))
 

@@ -1,4 +1,4 @@
-"""The event loop of callers that have none."""
+"""The event loop for callers without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client's arithmetic and its codec: against all values, and against the server's own codec."""
+"""The client's arithmetic and its codec, against all values and against the server's own codec."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_parts_are_within_the_limits_and_lose_nothing(texts: list[bytes], most_r
     for part in parts:
         assert 1 <= len(part) <= most_rows
         assert len(part) == 1 or sum(len(text) for (text,) in part) <= most_bytes
-    for part, after in itertools.pairwise(parts):  # none could have been longer
+    for part, after in itertools.pairwise(parts):  # none could be longer
         assert len(part) == most_rows or sum(len(text) for (text,) in [*part, after[0]]) > most_bytes
 
 
@@ -136,7 +136,7 @@ def test_a_wait_is_never_shorter_than_the_server_asks(tries: int, asked_s: float
         ({"retry-after": "3", "retry-after-ms": "250"}, 0.25),
         ({"retry-after": format_datetime(NOW + timedelta(seconds=30), usegmt=True)}, 30.0),
         ({"retry-after": format_datetime(NOW - timedelta(seconds=30), usegmt=True)}, 0.0),
-        ({"retry-after": "Fri, 02 Jan 2026 03:04:35"}, None),  # without a zone it says nothing
+        ({"retry-after": "Fri, 02 Jan 2026 03:04:35"}, None),  # without a time zone it is ambiguous
         ({"retry-after": "soon"}, None),
         ({"retry-after": "-1"}, None),
         ({"retry-after": "nan", "retry-after-ms": "inf"}, None),

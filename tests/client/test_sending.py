@@ -36,7 +36,7 @@ from tests.server.test_connection import Server
 from tests.server.test_connection import run as run_server
 
 LIMIT_S = 20.0
-"""How long a test may wait for what comes at once."""
+"""The longest that a test may wait for something that happens at once."""
 
 
 def run(
@@ -252,7 +252,7 @@ def test_a_server_that_does_not_say_which_texts_it_has_cut() -> None:
             await client.embed("a")
         assert caught[0].filename == __file__
         _, cut = await client.embed(["a", "b"], truncate="cut", return_truncated=True)
-        assert cut.tolist() == [True, True]  # as all were
+        assert cut.tolist() == [True, True]  # because all were
         with pytest.raises(ResponseError, match="has cut 1 of 2 texts, but does not say which"):
             await client.embed(["a", "b"], truncate="cut", return_truncated=True)
         assert (await client.embed(["a", "b"], truncate="cut")).tolist() == [[1.0], [2.0]]

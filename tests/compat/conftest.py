@@ -1,4 +1,4 @@
-"""Small models as sentence-transformers saves them, and what it computes with them."""
+"""Small models as sentence-transformers saves them, and their outputs with that library."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Fill = Callable[[Path], object]
 
 @pytest.fixture(scope="session")
 def encoder_directory(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
-    """An encoder with prompts, a limit of 24 tokens where the model takes 48, and vectors of 16 numbers."""
+    """An encoder with prompts, a limit of 24 tokens although the model takes 48, and vectors of 16 numbers."""
 
     def fill(folder: Path) -> None:
         bare = add_tokenizer(save(folder / "bare", "BertModel", transformers.BertConfig(**BERT)), minilm_directory)

@@ -1,4 +1,4 @@
-"""``inferox.compat.CrossEncoder`` against the class in whose place it stands."""
+"""``inferox.compat.CrossEncoder`` against the class that it replaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which package a name stands for, and when it is packed."""
+"""The package that a name stands for, and when it is packed."""
 
 from __future__ import annotations
 

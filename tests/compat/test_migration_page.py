@@ -1,4 +1,4 @@
-"""The script of the page on migration, with the line of its import and with the one from before."""
+"""The script of the page on migration, with the new import and with the old one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_script_gives_the_same_with_both_imports(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(local_package, "_RUNTIMES", {})  # the models are packed for PyTorch alone, which is quick
+    monkeypatch.setattr(local_package, "_RUNTIMES", {})  # the models are only packed for PyTorch, which is fast
     shutil.copytree(encoder_directory, "all-MiniLM-L6-v2")
     shutil.copytree(reranker_directory, "cross-encoder/ms-marco-MiniLM-L6-v2")
     script = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]

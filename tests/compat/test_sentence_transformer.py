@@ -1,4 +1,4 @@
-"""``inferox.compat.SentenceTransformer`` against the class in whose place it stands."""
+"""``inferox.compat.SentenceTransformer`` against the class that it replaces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXTS = [
     "two",
     "three",
 ]
-"""Texts of unsorted lengths, of which one is longer than the model takes."""
+"""Texts of unsorted lengths, one of which is longer than the model takes."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::inferox.TruncationWarning")
 
@@ -41,7 +41,7 @@ def ours(encoder_directory: Path) -> Iterator[SentenceTransformer]:
 
 
 def assert_same(actual: Any, expected: Any) -> None:
-    """The same kind, shape, data type and numbers."""
+    """Checks for the same kind, shape, data type and numbers."""
     assert type(actual) is type(expected)
     if isinstance(expected, list):
         assert len(actual) == len(expected)
@@ -110,7 +110,7 @@ def test_everything_there_is_of_a_text(ours: SentenceTransformer, theirs: Any) -
 
 @pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
 def test_similarities(ours: SentenceTransformer, theirs: Any, name: Any) -> None:
-    # PyTorch's own distances of more than 25 vectors are off by 0.002 where two are equal.
+    # PyTorch's own distances between more than 25 vectors are off by 0.002 if two are equal.
     first, second = np.random.default_rng(1).standard_normal((2, 20, 16)).astype(np.float32)
     first[3], second[5] = second[3], 0
     assert (ours.similarity_fn_name, theirs.similarity_fn_name) == ("dot", "dot")

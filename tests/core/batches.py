@@ -36,7 +36,7 @@ TEXT = Signature((IDS, ATTENDED, TYPES), (floats("vectors", BATCH, SEQUENCE, 3),
 
 
 def make_batch(lengths: Sequence[int], seed: int = 0, **changes: npt.NDArray[Any]) -> Batch:
-    """Rows of random tokens, the first of row 0 being 1, 2, 3 and so on where ``seed`` is 0."""
+    """Makes rows of random tokens; if ``seed`` is 0, row 0 begins with 1, 2, 3 and so on."""
     random, count = np.random.default_rng(seed), sum(lengths)
     ragged: Arrays = {
         "input_ids": random.integers(1, 99, count) if seed else np.arange(1, count + 1),

@@ -1,4 +1,4 @@
-"""The self-test that every backend has, and what its product must be."""
+"""The self-test that every backend has, and the required product."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CPU = DeviceId.cpu()
 
 
 def off_by_the_least(product: Array) -> Array:
-    """One number of many is its neighbour."""
+    """Replaces one of many numbers by its neighbour."""
     changed = product.copy()
     changed[7, 5] = np.nextafter(changed[7, 5], np.float32(np.inf))
     return changed

@@ -1,4 +1,4 @@
-"""The border that every backend's exceptions cross."""
+"""The border at which every backend's exceptions are translated."""
 
 from __future__ import annotations
 

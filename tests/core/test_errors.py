@@ -1,4 +1,4 @@
-"""The error tree: drawn in the docstring, and so in the code."""
+"""The error tree in the docstring is that of the code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inferox.core.errors import (
 
 
 def drawn_tree() -> dict[str, str]:
-    """Each drawn class and the one that it hangs from."""
+    """Returns each class in the drawing, with its parent."""
     parents: dict[str, str] = {}
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():

@@ -1,4 +1,4 @@
-"""Fields of foreign JSON: types, ranges and lengths, each refusal short and with the field's name."""
+"""Fields of foreign JSON: types, ranges and lengths; each refusal is short and names the field."""
 
 from __future__ import annotations
 

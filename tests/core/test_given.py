@@ -1,4 +1,4 @@
-"""What callers give in place of tensors."""
+"""Values that callers give instead of tensors."""
 
 from __future__ import annotations
 

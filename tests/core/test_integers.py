@@ -1,4 +1,4 @@
-"""Numbers that callers give as options."""
+"""Numbers as options."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The strict reader of JSON: what is refused is named, with the file and the field; honest files are read."""
+"""The strict reader of JSON: refusals name the file and the field, and honest files are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model of either layout, by batches and by padded tensors."""
+"""Models of either layout, called with batches and with padded tensors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SIGNATURE = Signature((IDS, ATTENDED), (floats("vectors", BATCH, SEQUENCE, 1), f
 
 
 def compute_padded(inputs: Arrays) -> Arrays:
-    """Doubles each token, and adds up those of a row."""
+    """Doubles each token, and adds up those of each row."""
     kept = (inputs["input_ids"] * inputs[MASK]).astype(np.float32)
     return {"vectors": 2 * kept[..., None], "total": kept.sum(axis=1)}
 
@@ -125,7 +125,7 @@ def test_tensors_of_a_backend_are_taken_and_shapes_are_checked(layout: Layout) -
 
 
 def test_the_answers_of_a_packed_model_lie_on_its_device() -> None:
-    """A third party's backend may have no tensors but those of its own accelerator."""
+    """A third-party backend may only have tensors on its own accelerator."""
     model = make_model(Layout.PACKED)
     model._builder = HostTensorBuilder("npu")
     outputs = model.forward(make_inputs([[1, 1], [1, 0]]))

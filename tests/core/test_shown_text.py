@@ -1,4 +1,4 @@
-"""Foreign text as it is shown: it neither controls a terminal nor fills it."""
+"""Foreign text as it is shown: it neither controls a terminal nor floods it."""
 
 from __future__ import annotations
 

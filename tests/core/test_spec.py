@@ -1,4 +1,4 @@
-"""Signatures: what fits, what does not, and what the error says."""
+"""Signatures: what matches, what does not, and what the error says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs as arrays, for whoever asks for one."""
+"""Outputs as arrays."""
 
 from __future__ import annotations
 

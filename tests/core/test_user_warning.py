@@ -1,4 +1,4 @@
-"""Warnings point to the line outside Inferox that led to them, whichever way the call took."""
+"""Warnings point to the line outside Inferox that caused them, whatever the path of the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``deploy/`` starts is there, and waits as long as the server takes."""
+"""The commands in ``deploy/`` exist, and wait as long as the server takes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read(name: str) -> list[Any]:
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
-    """What the command makes of arguments; those that it does not have end the test."""
+    """Parses arguments as the command does; unknown ones fail the test."""
     values, _, _ = serve.make_parser(click.Context(serve)).parse_args(list(arguments))
     return values
 
@@ -112,7 +112,7 @@ def test_kubernetes_knows_every_field() -> None:
 
 
 def test_kserve_knows_every_field() -> None:
-    """A serving runtime is a description of pods, and four fields of KServe's own."""
+    """A serving runtime is a description of pods, plus four fields of KServe's own."""
     (document,) = read("kserve.yaml")
     assert (document["apiVersion"], document["kind"]) == ("serving.kserve.io/v1alpha1", "ServingRuntime")
     spec = document["spec"]

@@ -1,4 +1,4 @@
-"""A folder as the pages take it for granted."""
+"""A folder with everything that the pages assume."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TEXTS = ["A cat sits on the mat.", "Interest rates rose again.", "Where is the k
 
 @pytest.fixture
 def folder(tmp_path: Path, bert_package: Path, packages: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with packages and files by the names that the pages give them."""
+    """The current folder, with packages and files under the names that the pages use."""
     places = {
         "all-MiniLM-L6-v2": bert_package.parent / "source",
         "minilm.mlpkg": bert_package,

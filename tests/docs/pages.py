@@ -28,8 +28,8 @@ class Block:
     Attributes:
         page: The page, as a path from the root of the repository.
         line: Its first line in the page, from 1.
-        language: What it is written in.
-        title: What stands above it, which for a file is its name; empty for none.
+        language: Its language.
+        title: Its title, which for a file is the file's name; empty if it has none.
         text: The code.
     """
 
@@ -41,10 +41,10 @@ class Block:
 
 
 def read_blocks(page: Path) -> list[Block]:
-    """The blocks of a page, in their order.
+    """Reads the blocks of a page, in order.
 
     Args:
-        page: A file in Markdown.
+        page: A Markdown file.
     """
     text = page.read_text(encoding="utf-8")
     blocks = []
@@ -58,11 +58,11 @@ def read_blocks(page: Path) -> list[Block]:
 
 
 def run_python(block: Block, names: dict[str, Any]) -> None:
-    """Runs a block as a notebook would: ``await`` may stand outside of functions.
+    """Runs a block as a notebook would: ``await`` is allowed outside of functions.
 
     Args:
         block: The block. Tracebacks show its lines as those of its page.
-        names: What the blocks before have defined, to which this one adds.
+        names: The names that earlier blocks have defined, to which this one adds.
     """
     code = "\n" * (block.line - 1) + block.text
     compiled = compile(code, str(ROOT / block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)

@@ -1,4 +1,4 @@
-"""What the pages say to type: options that there are, extras and targets that there are."""
+"""The commands on the pages: their options, extras and targets exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")
 
 
 def find_lines(block: Block) -> Iterator[str]:
-    """The lines that are typed: all of them, or in a console those with a prompt."""
+    """Returns the lines to type: all of them, or in a console those with a prompt."""
     joined = re.sub(r"\\\n\s*", "", block.text)
     for line in joined.splitlines():
         if block.language == "console" and not line.startswith("$ "):
@@ -36,7 +36,7 @@ LINES = [
 
 
 def words_of(line: str) -> Iterator[list[str]]:
-    """The commands of a line, in words, without what goes into files."""
+    """Splits the commands of a line into words, without redirections to files."""
     for part in re.split(r"\s(?:&&|\|)\s", line):
         words = shlex.split(part, comments=True)
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
@@ -48,14 +48,14 @@ def words_of(line: str) -> Iterator[list[str]]:
 
 
 def check_command(words: list[str]) -> None:
-    """Whether the command line is understood; nothing is run."""
+    """Checks that the command line is understood; nothing is run."""
     group: click.Command = cli
     rest = words
     while isinstance(group, click.Group):
         assert rest, f"{words} names no command"
         assert rest[0] in group.commands, f"there is no command {rest[0]!r}"
         group, rest = group.commands[rest[0]], rest[1:]
-    # What a value means, such as a path, is looked at when the command runs.
+    # The meaning of a value, such as a path, is only checked when the command runs.
     group.make_parser(click.Context(group)).parse_args(rest)
 
 

@@ -27,7 +27,7 @@ def test_every_cell_runs(path: Path, folder: Path) -> None:
 
 
 def test_the_code_of_one_that_exports_runs(folder: Path) -> None:
-    """In this process, as a kernel would have to import PyTorch and the exporter anew."""
+    """In this process, as a kernel would have to import PyTorch and the exporter again."""
     names: dict[str, Any] = {"__name__": "__main__"}
     for cell in nbformat.read(EXPORTING, as_version=4).cells:  # type: ignore[no-untyped-call]
         if cell.cell_type == "code":

@@ -1,4 +1,4 @@
-"""The Python of the pages runs as it stands there, page by page, each block after those before it."""
+"""The Python on the pages runs as it is written, page by page and block by block."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ELSEWHERE = {
     "scale.md": "tests/integrations/test_ray.py",
     "serving.md": "tests/server/test_serving_page.py",
 }
-"""Pages whose Python other tests run: it needs a server, a cluster, or a distribution."""
+"""Pages whose Python is run by other tests: it needs a server, a cluster, or a distribution."""
 
 PAGES = sorted(
     page.name for page in DOCS.glob("*.md") if any(block.language == "python" for block in read_blocks(page))
@@ -30,7 +30,7 @@ PAGES = sorted(
 
 @pytest.fixture
 def names() -> Iterator[dict[str, Any]]:
-    """What the blocks of a page define; what they leave open is closed."""
+    """The names that the blocks of a page define; whatever they leave open is closed."""
     found: dict[str, Any] = {"__name__": "page"}
     sys.modules.pop("my_model", None)
     yield found

@@ -1,4 +1,4 @@
-"""Every message of the page on troubleshooting is provoked, and compared with its heading."""
+"""Every message on the page on troubleshooting is provoked, and compared with its heading."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ HEADINGS = re.findall(r"^### `(.*)`$", (DOCS / "troubleshooting.md").read_text(e
 Case = Callable[[pytest.MonkeyPatch], object]
 
 CASES: dict[str, Case] = {}
-"""What provokes a message, by its heading. It is called in a folder with the packages that the pages name."""
+"""The functions that provoke the messages, by heading. They are called in a folder with the packages that the pages
+name."""
 
 
 def provoking(heading: str) -> Callable[[Case], Case]:
-    """Notes what provokes a message."""
+    """Registers a function that provokes a message."""
 
     def note(case: Case) -> Case:
         CASES[heading] = case
@@ -36,7 +37,7 @@ def provoking(heading: str) -> Callable[[Case], Case]:
 
 
 def on_minilm(ask: Callable[[inferox.TaskModel], object]) -> Case:
-    """Asks a model that makes vectors."""
+    """Calls a model that makes vectors."""
 
     def case(_: pytest.MonkeyPatch) -> object:
         with inferox.load("minilm.mlpkg", backend="onnxruntime") as model:
@@ -64,7 +65,7 @@ class Linear(torch.nn.Module):
 
 
 def on_linear(ask: Callable[[inferox.TaskModel], object]) -> Case:
-    """Asks that module's model."""
+    """Calls that module's model."""
 
     def case(_: pytest.MonkeyPatch) -> object:
         make_linear()
@@ -75,7 +76,7 @@ def on_linear(ask: Callable[[inferox.TaskModel], object]) -> Case:
 
 
 def on_changed(change: Callable[[Path], object]) -> Case:
-    """Loads a package of which something was changed."""
+    """Loads a package in which something was changed."""
 
     def case(_: pytest.MonkeyPatch) -> object:
         make_linear()
@@ -86,7 +87,7 @@ def on_changed(change: Callable[[Path], object]) -> Case:
 
 
 def in_engine(ask: Callable[[inferox.Engine], object], **settings: Any) -> Case:
-    """Asks an engine."""
+    """Calls an engine."""
 
     def case(_: pytest.MonkeyPatch) -> object:
         with inferox.Engine(inferox.EngineConfig(**settings)) as engine:

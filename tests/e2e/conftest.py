@@ -1,4 +1,4 @@
-"""A small model as one file, for what does not depend on the weights."""
+"""A small model as one file, for tests that do not depend on the weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.shared import SharedFolders
 
 @pytest.fixture(scope="session")
 def small_package(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
-    """A small text model with MiniLM's tokenizer as one file, where the weights do not matter."""
+    """A small text model with MiniLM's tokenizer, as one file."""
 
     def fill(folder: Path) -> None:
         save_text_model(folder / "source", minilm_directory, "bert", "Model")

@@ -1,6 +1,6 @@
 """Bad input at the command line: one clear line, the right exit code, and no traceback.
 
-Commands are called in this process, but where what a process does is the subject.
+Commands are called in this process, unless the test is about the behaviour of a process.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def test_a_reader_that_has_seen_enough(small_package: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=120, check=False)  # noqa: S603, S607
     line, code = done.stdout.splitlines()
     assert json.loads(line)["text"] == "hello"
-    assert code == b"141"  # what a shell says of any program in that place
+    assert code == b"141"  # as a shell reports any program in that situation
     assert done.stderr == b""
 
 
@@ -166,14 +166,14 @@ def test_what_is_said_goes_nowhere_where_standard_error_is_closed(small_package:
 
 @pytest.fixture
 def _hears_interrupts() -> Iterator[None]:
-    """A shell has its background jobs ignore interrupts, and these tests with everything that they start."""
+    """Shells make their background jobs ignore interrupts, and so these tests and everything that they start."""
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, previous)
 
 
 def assert_interruptible(process: subprocess.Popen[bytes], *, once: Callable[[], bool]) -> None:
-    """Interrupts a command once it has come so far, and expects it to say so and end."""
+    """Interrupts a command once it has reached some output, and expects it to say so and end."""
     deadline = time.monotonic() + 60
     while not once() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -186,7 +186,7 @@ def assert_interruptible(process: subprocess.Popen[bytes], *, once: Callable[[],
 
 @pytest.mark.usefixtures("_hears_interrupts")
 def test_an_interrupt_that_a_library_swallows_is_heard_at_the_next_step(tmp_path: Path) -> None:
-    """In a process of its own, as a user's is: PyTorch does not always outlive an interrupt in the tests'."""
+    """In a separate process, as a user's command is: PyTorch does not always survive an interrupt within the tests."""
     (tmp_path / "deaf.py").write_text(
         "import time, torch\n"
         "def make():\n"

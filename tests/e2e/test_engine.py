@@ -14,7 +14,8 @@ from inferox.backends.openvino.model import OpenVinoModel
 from inferox.tasks.text_samples import sample_texts
 
 _SAME = 2e-6
-"""How far the vectors of a text in another batch may lie apart: rounding, as parity measures it for ``exact``."""
+"""The largest distance between the vectors of a text in different batches: rounding, as parity measures it for
+``exact``."""
 
 
 _BACKENDS = ["torch", "onnxruntime", "openvino", "candle"]

@@ -1,4 +1,4 @@
-"""The promise of the README: a real model, packed and run at the command line, computes what it computes elsewhere."""
+"""The promise of the README: a real model, packed and run at the command line, computes the same as elsewhere."""
 
 from __future__ import annotations
 

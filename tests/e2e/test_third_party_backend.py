@@ -1,4 +1,4 @@
-"""A backend that lies outside of Inferox: installed, found, tested, packed for and run, as its users do."""
+"""A backend outside Inferox: installed, found, tested, packed for and run, as its users do."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Runs a program in the example's folder, where the example's distribution is installed."""
     folder, example = tmp_path_factory.mktemp("installed"), tmp_path_factory.mktemp("source") / "example"
-    # Its own settings hold, not those of the tests that it lies among.
+    # Its own settings apply, not those of the tests around it.
     shutil.copyfile(ROOT / "pyproject.toml", example.parent / "pyproject.toml")
     shutil.copytree(ROOT / "examples" / "third_party_backend", example, ignore=shutil.ignore_patterns("__pycache__"))
-    # The build backend comes from the package index where it is not installed here.
+    # The build backend comes from the package index if it is not installed here.
     isolation = ["--no-build-isolation"] if importlib.util.find_spec("hatchling") else []
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"]
     subprocess.run([*command, *isolation, "--target", folder, example], check=True, timeout=120)  # noqa: S603
@@ -37,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONSAFEPATH": "1",  # what is tested is what was installed, not the folder
+        "PYTHONSAFEPATH": "1",  # the installed distribution is tested, not the folder
         "INFEROX_STORE": str(tmp_path_factory.mktemp("store")),
     }
 
@@ -70,7 +70,7 @@ def test_doctor_shows_it(run: Run) -> None:
     assert (found["device"], found["passed"], found["reason"]) == ("cpu", True, None)
 
 
-@pytest.mark.slow  # testing/test_guide.py and test_numpy_backend.py hold it of a backend in this process
+@pytest.mark.slow  # testing/test_guide.py and test_numpy_backend.py check the same for a backend in this process
 def test_it_is_packed_for_and_run(run: Run, tmp_path: Path) -> None:
     package, source = tmp_path / "pruned.mlpkg", "python:example.py:make_pruned_mlp"
     done = run(INFEROX, "pack", source, "-o", package, "--backends", "torch,sparse", "--json")

@@ -82,7 +82,7 @@ def fuzz(
 
 
 def _shown(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
-    """The outcomes, with their progress shown: a bar on a terminal, and a line from time to time elsewhere."""
+    """Shows the progress of the outcomes: a bar on a terminal, and elsewhere a line from time to time."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     violations = 0

@@ -12,11 +12,11 @@ _LOCAL_HEADER_BYTES = 30
 
 
 def change_archive(archive: Path, choice: random.Random) -> bytes:
-    """The bytes of an archive with something changed in its local headers, its directory or its end.
+    """Returns an archive with something changed in its local headers, its directory or its end record.
 
     Args:
         archive: The archive.
-        choice: What decides.
+        choice: The random generator.
     """
     content = archive.read_bytes()
     with zipfile.ZipFile(archive) as bundle:
@@ -28,6 +28,6 @@ def change_archive(archive: Path, choice: random.Random) -> bytes:
             member.header_offset, member.header_offset + _LOCAL_HEADER_BYTES + len(member.filename) + len(member.extra)
         )
     ]
-    # The directory decides about everything, and its end about the directory.
+    # The directory determines everything, and the end record determines the directory.
     place = choice.choice((spots, range(directory, len(content)), range(len(content) - 22, len(content))))
     return change_bytes(content, place, choice)

@@ -1,4 +1,4 @@
-"""Bytes with a few of them changed, as a seeded random generator says."""
+"""Bytes of which a seeded random generator changes a few."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def change_bytes(content: bytes, spots: Sequence[int], choice: random.Random) ->
 
     Args:
         content: The file.
-        spots: The offsets at which it is changed.
-        choice: What decides.
+        spots: The offsets of the changes.
+        choice: The random generator.
     """
     changed = bytearray(content)
     for _ in range(choice.choice((1, 1, 1, 2, 4))):

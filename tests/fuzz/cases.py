@@ -1,4 +1,4 @@
-"""What is tried: cases that a name describes in full, so that a name is all that it takes to repeat one."""
+"""The cases. The name of a case describes it fully, so a name is enough to repeat it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.fuzz.documents import Document, Place, changes_at, field_of, places
 from tests.fuzz.images import IMAGE_KINDS
 
 ANSWERED = "answered"
-"""How a case ends that Inferox answers."""
+"""The ending of a case that Inferox answers."""
 
 ARCHIVE = "archive"
 IMAGE = "image"
 PROFILES = "profiles"
-"""The folder of a corpus with what the store keeps of each package: ``profiles/embed/profile.json``."""
+"""The folder of a corpus with the files that the store keeps for each package: ``profiles/embed/profile.json``."""
 
 _SHARE = 0.1
-"""How much of a run each of the two kinds has whose cases have no end."""
+"""The share of a run for each of the two kinds whose cases never run out."""
 
 DOCUMENT_SUFFIXES = (".json", ".safetensors")
 
@@ -30,15 +30,15 @@ class Case:
     """One case.
 
     Attributes:
-        name: Its whole description: ``embed/config.json#/num_labels=negative``, ``archive/raw#17`` or
-            ``image/png#17``, where the number seeds what is damaged.
+        name: Its whole description: ``embed/config.json#/num_labels=negative``, ``archive/raw#17`` or ``image/png#17``,
+            where the number seeds the damage.
     """
 
     name: str
 
     @property
     def subject(self) -> str:
-        """What is changed: a file of a package or of the store, or the kind of archive or image."""
+        """The subject of the change: a file of a package or of the store, or the kind of archive or image."""
         return self.name.partition("#")[0]
 
     @property
@@ -62,7 +62,7 @@ class Case:
 
     @cached_property
     def choice(self) -> random.Random:
-        """What decides all that the name leaves open."""
+        """The random generator for everything that the name leaves open."""
         return random.Random(self.name)  # noqa: S311 - repeatable is what it must be
 
     def place(self, document: Document) -> Place:
@@ -89,11 +89,11 @@ class Selection:
 
     Attributes:
         cases: The cases.
-        fields: How many fields there are, and changes to them: places of all packages, with what differs in the index
-            of a list or the package counted once.
-        fields_tried: How many of those changes are among the cases.
-        places: How many changes to places there are.
-        places_tried: How many of those are among the cases.
+        fields: The number of changes to fields: to the places of all packages, where places that only differ in the
+            index of a list or in the package count once.
+        fields_tried: The number of those among the cases.
+        places: The number of changes to places.
+        places_tried: The number of those among the cases.
     """
 
     cases: tuple[Case, ...]
@@ -108,9 +108,9 @@ def select_cases(corpus: Path, count: int, *, seed: int, only: str | None = None
 
     Args:
         corpus: The folder with the packages.
-        count: How many.
-        seed: What decides which.
-        only: The file, or ``archive`` or ``image``, that all are of: ``config.json`` or ``embed/config.json``.
+        count: Their number.
+        seed: The seed of the choice.
+        only: The only file to change, such as ``config.json`` or ``embed/config.json``, or ``archive`` or ``image``.
     """
     choice = random.Random(seed)  # noqa: S311 - repeatable is what it must be
     documents = [item for item in _document_cases(corpus) if _is_wanted(item[0], only)]
@@ -133,7 +133,7 @@ def _is_wanted(case: Case, only: str | None) -> bool:
 
 
 def _document_cases(corpus: Path) -> list[tuple[Case, tuple[str, Place, str]]]:
-    """Every change to every place, with the field that it changes."""
+    """Yields every change to every place, with the field that it changes."""
     found = []
     for path in sorted(corpus.glob("*/**/*")):
         if path.suffix not in DOCUMENT_SUFFIXES or path.parent.name == "weights":

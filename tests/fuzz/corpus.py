@@ -21,7 +21,7 @@ from tests.fuzz.cases import PROFILES
 _ALL = ("torch", "onnxruntime", "openvino", "candle")
 
 Models = Mapping[str, Sequence[str]]
-"""For each task, what its model is packed for."""
+"""The backends for which each task's model is packed."""
 
 CORPUS: Models = {
     "embed": _ALL,
@@ -31,7 +31,7 @@ CORPUS: Models = {
     "image-classify": ("torch", "onnxruntime", "openvino"),
     "raw": ("onnxruntime",),
 }
-"""A model of every task, for every runtime that has it."""
+"""A model of every task, for every runtime that supports it."""
 
 _WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##s", "boat", "goat", "river", "the")
 _TEXT: dict[str, Any] = {
@@ -55,10 +55,10 @@ _IMAGE: dict[str, Any] = {
 
 
 def make_corpus(folder: Path, models: Models = CORPUS) -> None:
-    """Packs a model of each task; each lies as a folder of the task's name, and its measurements beside them.
+    """Packs a model of each task, into a folder with the task's name, and writes measurements beside it.
 
     Args:
-        folder: A folder that is not there yet.
+        folder: A folder that does not exist yet.
         models: The models.
     """
     folder.mkdir(parents=True)
@@ -73,7 +73,7 @@ def make_corpus(folder: Path, models: Models = CORPUS) -> None:
 
 
 def _write_profile(folder: Path, task: str) -> None:
-    """Writes measurements of a package as ``inferox tune`` makes them, but for the times, which are made up."""
+    """Writes measurements of a package as ``inferox tune`` makes them, except for the times, which are made up."""
     package = open_package(folder / task)
     artifacts = [artifact.name for artifact in package.artifacts]
     cells = tuple(Cell(rows, 4, 0.001 * rows) for rows in (1, 8))

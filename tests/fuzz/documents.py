@@ -35,10 +35,10 @@ VALUES: dict[str, str] = {
     "empty-list": "[]",
     "empty-object": "{}",
 }
-"""What stands in place of a value, as JSON text, by a name."""
+"""The values that replace another, as JSON text, by name."""
 
 CHANGES = ("deleted", "twice", "unknown-key")
-"""What else happens to a place: it is left out, appears twice, or, if it is an object, has one more key."""
+"""Other changes to a place: it is left out, appears twice, or, if it is an object, has one more key."""
 
 _NUMBER = re.compile(r"\d+")
 _PLACEHOLDER = "@@hostile@@"
@@ -50,7 +50,7 @@ class Document:
     """The JSON of a file: the whole of a JSON file, or the header of a safetensors file.
 
     Attributes:
-        value: What it says.
+        value: Its value.
         tail: What follows it in the file: the data of tensors.
     """
 
@@ -68,7 +68,7 @@ class Document:
         return cls(json.loads(content[begin : begin + length]), content[begin + length :])
 
     def change(self, place: Place, change: str) -> bytes:
-        """The bytes of the file with one place changed.
+        """Returns the bytes of the file with one place changed.
 
         Args:
             place: The place.
@@ -79,7 +79,7 @@ class Document:
 
 
 def places(value: Any, here: Place = ()) -> Iterator[Place]:
-    """Every place of a document, containers and leaves alike."""
+    """Yields every place of a document, containers and leaves alike."""
     yield here
     if isinstance(value, dict):
         for key, item in value.items():
@@ -90,7 +90,7 @@ def places(value: Any, here: Place = ()) -> Iterator[Place]:
 
 
 def changes_at(value: Any, place: Place) -> Iterator[str]:
-    """The names of the changes that a place can have."""
+    """Returns the names of the possible changes to a place."""
     yield from VALUES
     if place:
         yield from ("deleted", "twice")
@@ -99,7 +99,7 @@ def changes_at(value: Any, place: Place) -> Iterator[str]:
 
 
 def field_of(place: Place) -> Place:
-    """A place without its indices and the numbers in its names: the same for all items of a list, and all tensors."""
+    """Returns a place without its indices and the numbers in its names, so that items of a list share one field."""
     return tuple("*" if isinstance(key, int) else _NUMBER.sub("*", key) for key in place)
 
 
@@ -122,7 +122,7 @@ def _change(value: Any, place: Place, change: str) -> str:
         del parent[key]
         return json.dumps(changed)
     if change == "twice":
-        # In front, so that the value that stands last, which readers of JSON take, is still the honest one.
+        # In front, so that the last value, which readers of JSON take, is still the honest one.
         return _repeat(changed, parent, key)
     parent[key] = _PLACEHOLDER
     return json.dumps(changed).replace(json.dumps(_PLACEHOLDER), VALUES[change], 1)

@@ -1,4 +1,4 @@
-"""Running one case: the package is changed, the commands of a user run on it, and it is put right again."""
+"""The execution of a case: the package is changed, a user's commands run on it, and it is restored."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ from tests.fuzz.images import change_image, make_image
 
 _CHEAP = ("onnxruntime", "candle")
 _ALL = (*_CHEAP * 6, "openvino", "torch", AUTO)
-"""The backends in the proportion in which they are taken: mostly those that are quick to load."""
+"""The backends in the proportion in which they are used: mostly those that load quickly."""
 
 _BACKENDS = {"config.json": ("torch",), "profile.json": (AUTO,)}
-"""What runs the cases of files that a single backend reads, or that say which one is taken."""
+"""The backends that run the cases of these files: one that reads the file, or the automatic choice, which depends on
+it."""
 
 _VERIFIED_SHARE = 0.1
-"""How many of the cases that a run reads as well are verified, which takes longer than all else."""
+"""The share of the cases with files that ``run`` reads too that are also verified, which takes longer than all else."""
 
 _INSPECTED = ("metadata.json", "model_info.json", "parity.json")
 _VERIFIED = ("parity.json", "samples.safetensors")
@@ -86,10 +87,10 @@ class Workspace:
         """Runs a case.
 
         Returns:
-            ``answered``, or the name of the error of Inferox that it ended in.
+            ``answered``, or the name of the error of Inferox in which it ended.
 
         Raises:
-            Exception: Whatever else it ended in.
+            Exception: Any other error in which it ended.
         """
         runners = {ARCHIVE: self._run_archive, IMAGE: self._run_image}
         try:
@@ -104,7 +105,7 @@ class Workspace:
     def _run_document(self, case: Case) -> None:
         with self._changed(case):
             if case.family in _OF_PROOF:
-                # Most cases end here, in a few milliseconds, where verify would measure every sample first.
+                # Most cases end here, in a few milliseconds; verify would first measure every sample.
                 open_package(self._packages / case.package).proof_cases()
             for words in self._commands(case):
                 _run_command(words)
@@ -126,7 +127,7 @@ class Workspace:
 
     @contextmanager
     def _changed(self, case: Case) -> Iterator[None]:
-        """The package with the change of a case, and with the digests that fit it."""
+        """Makes the change of a case to the package, with matching digests."""
         is_profile = case.subject.startswith(PROFILES)
         path = self._profiles[case.package] if is_profile else self._packages / case.subject
         manifest = self._packages / case.package / METADATA_FILE
@@ -156,7 +157,7 @@ class Workspace:
             yield ["verify", form, package, "--backend", self._choose(case, _CHEAP), "--threads", "1"]
 
     def _choose(self, case: Case, backends: Sequence[str]) -> str:
-        """One of the backends that the package is for, or whichever is best where none of them is."""
+        """Returns one of the backends that the package is for, or the automatic choice if there is none."""
         there = [backend for backend in backends if backend in self._backends[case.package]]
         return case.choice.choice(there or [AUTO])
 
@@ -179,7 +180,7 @@ def _backends_of(model_info: Path) -> set[str]:
 
 
 def _with_digest(manifest: bytes, path: str, content: bytes) -> str:
-    """The manifest with the size and the digest of a file as they now are."""
+    """Returns the manifest with the current size and digest of a file."""
     data = json.loads(manifest)
     for entry in data["files"]:
         if entry["path"] == path:
@@ -188,12 +189,12 @@ def _with_digest(manifest: bytes, path: str, content: bytes) -> str:
 
 
 def _run_command(words: list[str]) -> None:
-    """Runs a command as ``inferox`` would, but with its errors let out, and an output that must be UTF-8."""
+    """Runs a command as ``inferox`` would, but raises its errors, and requires its output to be UTF-8."""
     written, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     try:
         cli.main(words, prog_name="inferox", standalone_mode=False)
     except SystemExit as stop:
-        # What verify ends with where an artifact fails, and explain where nothing can run the package.
+        # The exit codes of verify if an artifact fails, and of explain if nothing can run the package.
         if stop.code not in {0, EXIT_MISSED, EXIT_NOTHING_USABLE}:
             raise RuntimeError(f"inferox {words[0]} ended with {stop.code}") from stop
     finally:

@@ -1,4 +1,4 @@
-"""A runner of cases that ends as none may: a module of its own, so that its processes import no more than it takes."""
+"""A runner whose cases end in forbidden ways: a separate module, so that its processes import only what they need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fuzz.cases import ANSWERED, Case
 
 
 class FaultyRunner:
-    """Ends in the way that a case is named after."""
+    """Ends in the way that the case's name says."""
 
     def __init__(self, corpus: Path, root: Path) -> None:
         del corpus

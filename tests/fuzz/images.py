@@ -14,7 +14,7 @@ from PIL import Image
 from tests.fuzz.byte_changes import change_bytes
 
 _HEADER_BYTES = 96
-"""Where most formats say how large the image is and how it is stored."""
+"""The part of a file in which most formats state the image's size and storage."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -45,7 +45,7 @@ IMAGE_KINDS = tuple(_KINDS)
 
 
 def make_image(kind: str) -> bytes:
-    """The bytes of an undamaged image.
+    """Returns the bytes of an undamaged image.
 
     Args:
         kind: One of ``IMAGE_KINDS``.
@@ -66,11 +66,11 @@ def make_image(kind: str) -> bytes:
 
 
 def change_image(kind: str, choice: random.Random) -> bytes:
-    """The bytes of a damaged image; the checksums of a PNG are made right in half of the cases.
+    """Returns the bytes of a damaged image; in half of the cases the checksums of a PNG are corrected.
 
     Args:
         kind: One of ``IMAGE_KINDS``.
-        choice: What decides.
+        choice: The random generator.
     """
     content = make_image(kind)
     end = min(_HEADER_BYTES, len(content)) if choice.random() < 0.6 else len(content)
@@ -85,7 +85,7 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _with_checksums(content: bytes) -> bytes:
-    """A PNG whose chunks have the checksums of what is in them, as far as their lengths lead."""
+    """Returns a PNG whose chunks have correct checksums, as far as their lengths lead."""
     made, place = bytearray(content), len(_PNG_SIGNATURE)
     while place + 12 <= len(made):
         (length,) = struct.unpack_from(">I", made, place)

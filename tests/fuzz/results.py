@@ -1,4 +1,4 @@
-"""What came of a run: counts by file and ending, and every violation with the line that repeats it."""
+"""The results of a run: counts by file and ending, and every violation with the command that repeats it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Results:
 
     Attributes:
         selection: The cases.
-        endings: How often each file's cases ended in which way.
-        violations: The cases that ended in a way that no case may end in.
+        endings: The number of cases by file and ending.
+        violations: The cases that ended in a forbidden way.
         slowest: The cases that took longest.
         is_interrupted: Whether the run was ended from outside before its last case.
     """
@@ -46,7 +46,7 @@ class Results:
 
     @property
     def count(self) -> int:
-        """How many cases ended."""
+        """The number of cases that have ended."""
         return sum(counts.total() for counts in self.endings.values()) + len(self.violations)
 
     @property
@@ -86,7 +86,7 @@ class Results:
         console.print(table)
         chosen = self.selection
         if chosen.places:
-            # A field is a place, with those that differ in the index of a list or the package counted once.
+            # A field is a place; places that only differ in the index of a list or in the package count once.
             console.print(
                 f"{chosen.fields_tried:,} of {chosen.fields:,} changes to fields, and {chosen.places_tried:,} of "
                 f"{chosen.places:,} changes to places, were tried."
@@ -108,7 +108,7 @@ def repeat_line(outcome: Outcome) -> str:
 
 
 def collect(selection: Selection, outcomes: Iterable[Outcome]) -> Results:
-    """Counts all outcomes of a selection, or those that there are when the user interrupts."""
+    """Counts all outcomes of a selection, or those so far if the user interrupts."""
     results = Results(selection)
     try:
         for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz.server``: requests made of the description of the server's routes, and beside it."""
+"""``python -m tests.fuzz.server``: requests generated from the description of the server's routes, and others."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.task_packages import get_task_packages
 _ARTIFACT = "torch"
 
 _OPTIONS = ("--threads", "1", "--token-ids", "accept", "--offer-artifacts", _ARTIFACT)
-"""With as much as can be asked for."""
+"""The options that make the server accept as much as possible."""
 
 _AT_ONCE = 2_000
-"""How many cases there are of one seed; after them it says how far it is."""
+"""The number of cases per seed; after them it shows its progress."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

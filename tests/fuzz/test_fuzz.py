@@ -1,4 +1,4 @@
-"""A few hundred cases of ``make fuzz``, and what the harness says of cases that end as none may."""
+"""A few hundred cases of ``make fuzz``, and the harness's report of cases that end in forbidden ways."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_case_is_repeated_by_its_name(corpus: Path) -> None:
 
 
 def path_text(document: Document) -> str:
-    """The text of a document without a change, as it is written with one."""
+    """Returns a document's text in the formatting of a changed one, without a change."""
     return document.change((), "unknown-key").decode().replace(', "@@hostile@@": 1', "")
 
 

@@ -1,4 +1,4 @@
-"""Processes that run cases, with limits of memory and time, and are replaced where a case ends them."""
+"""Processes that run cases, with limits on memory and time, and are replaced if a case ends them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.fuzz.cases import Case
 from tests.fuzz.execution import Workspace
 
 _CASES_OF_A_PROCESS = 1_000
-"""After so many cases a process is replaced, so that what one leaves behind is not what a later one fails for."""
+"""The number of cases after which a process is replaced, so that leftovers of one do not make a later one fail."""
 
 _START_S = 300.0
 _FRAMES = 8
@@ -30,15 +30,15 @@ _FRAMES = 8
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a case.
+    """The outcome of a case.
 
     Attributes:
         case: The case.
-        ending: ``answered``, the name of an error of Inferox, or what is no way to end: the name of another exception,
+        ending: ``answered``, the name of an error of Inferox, or a forbidden ending: the name of another exception,
             ``SIGSEGV`` and the like, or ``hang``.
-        is_violation: Whether it is none of the first two.
-        seconds: How long it took.
-        details: The traceback of a violation, or what the process wrote last.
+        is_violation: Whether the ending is forbidden.
+        seconds: The duration.
+        details: The traceback of a violation, or the last output of the process.
     """
 
     case: Case
@@ -50,7 +50,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a case may take.
+    """The limits of a case.
 
     Attributes:
         memory_bytes: The most memory of a process.
@@ -62,30 +62,30 @@ class Limits:
 
 
 class CaseRunner(Protocol):
-    """What a process runs cases with."""
+    """Runs the cases of a process."""
 
     def run(self, case: Case) -> str:
-        """Runs a case; returns ``answered`` or the name of an error of Inferox, and raises whatever else comes."""
+        """Runs a case; returns ``answered`` or the name of an error of Inferox, and raises any other error."""
 
 
 OpenRunner = Callable[[Path, Path], CaseRunner]
-"""Opens what runs the cases, from the folder with the packages and an empty folder for the process."""
+"""A function that makes a ``CaseRunner``, from the folder with the packages and an empty folder for the process."""
 
 
 def run_cases(
     corpus: Path, cases: Sequence[Case], limits: Limits, *, jobs: int, open_runner: OpenRunner = Workspace
 ) -> Iterator[Outcome]:
-    """Runs cases in processes of their own.
+    """Runs cases in separate processes.
 
     Args:
         corpus: The folder with the packages.
         cases: The cases.
-        limits: What each may take.
-        jobs: How many processes there are at a time.
-        open_runner: What the processes run cases with; a class or function of a module, which they import.
+        limits: The limits of each.
+        jobs: The number of concurrent processes.
+        open_runner: Makes the runner of a process; a class or function of a module, which the processes import.
 
     Yields:
-        What came of each, as they end.
+        The outcome of each case, as it ends.
     """
     waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
     for case in cases:
@@ -166,7 +166,7 @@ class _Worker:
             raise RuntimeError(f"a process for cases did not start:\n{self._log_text()}") from error
 
     def run(self, case: Case) -> Outcome:
-        """Runs a case, and notes whether the process can run another."""
+        """Runs a case, and records whether the process can run another."""
         begin = time.monotonic()
         self._connection.send(case.name)
         try:
@@ -179,7 +179,7 @@ class _Worker:
             self._process.join()
             return Outcome(case, _ending_of(self._process.exitcode), True, time.monotonic() - begin, self._log_text())
         self._left -= 1
-        # What is left of a process that ran out of memory is not to be relied on.
+        # A process that ran out of memory is not reliable afterwards.
         self.is_usable = self._left > 0 and ending != "MemoryError"
         return Outcome(case, ending, is_violation, time.monotonic() - begin, details)
 
@@ -200,9 +200,9 @@ def _ending_of(code: int | None) -> str:
 
 
 def _serve(connection: Connection, open_runner: Callable[[], CaseRunner], log: Path, memory_bytes: int) -> None:
-    """The process: runs the cases that it is sent, until its parent is gone."""
+    """Runs the cases that the process is sent, until its parent is gone."""
     with log.open("wb") as stream:
-        # What runtimes print must not get between the lines of the parent.
+        # Output of the runtimes must not get between the lines of the parent.
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -216,6 +216,6 @@ def _serve(connection: Connection, open_runner: Callable[[], CaseRunner], log: P
             return
         try:
             connection.send((runner.run(case), False, ""))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is what is looked for
+        except BaseException as error:  # noqa: BLE001 - any failure is what is looked for
             details = "".join(traceback.format_exception(error, limit=-_FRAMES, chain=True))
             connection.send((type(error).__name__, True, details.encode(errors="replace").decode()[-4_000:]))

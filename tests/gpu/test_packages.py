@@ -1,4 +1,4 @@
-"""Packages on an NVIDIA GPU. Skipped, with the reason, where there is none."""
+"""Packages on an NVIDIA GPU. Skipped, with the reason, if there is none."""
 
 from __future__ import annotations
 

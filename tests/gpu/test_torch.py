@@ -1,4 +1,4 @@
-"""The PyTorch backend on an NVIDIA GPU. Skipped, with the reason, where there is none."""
+"""The PyTorch backend on an NVIDIA GPU. Skipped, with the reason, if there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The libraries that Inferox adapts to, which lie in an environment of their own."""
+"""The libraries that Inferox adapts to, installed in a separate environment."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 
 def let_import(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a library be imported until the end of a test, from behind everything that Inferox is tested with.
+    """Makes a library importable until the end of a test, without hiding anything that Inferox is tested with.
 
-    The test is skipped where the library is not there.
+    The test is skipped if the library is missing.
     """
     folder = str(Path(sys.prefix) / "clients")
     packages = sysconfig.get_path("purelib", vars={"base": folder, "platbase": folder})

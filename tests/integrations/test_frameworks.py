@@ -1,4 +1,4 @@
-"""LangChain, LlamaIndex and Haystack get the package's own vectors, by their own classes."""
+"""LangChain, LlamaIndex and Haystack get the package's own vectors, through their own classes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def model(package: Path) -> Iterator[TaskModel]:
 
 
 def check(model: TaskModel, query: Any, documents: Any) -> None:
-    """Checks that vectors are those with the package's prompts, and lists of Python's numbers."""
+    """Checks that vectors are those with the package's prompts, as lists of Python's numbers."""
     assert type(query) is list
     assert type(query[0]) is float
     np.testing.assert_allclose(query, model.embed(QUERY, prompt="query"), atol=1e-6)
@@ -77,7 +77,7 @@ def test_queries_and_documents_have_their_prompts(model: TaskModel, package: Pat
         check(model, own.embed_query(QUERY), own.embed_documents(TEXTS))
         assert own.name == model.name
     with pytest.raises(inferox.InferoxError):
-        own.embed_query(QUERY)  # it has closed what it has loaded
+        own.embed_query(QUERY)  # it has closed what it loaded
     with Embedder(model):
         pass
     assert model.embed(QUERY).shape == (16,)  # and nothing else
@@ -132,7 +132,7 @@ def test_the_prompt_is_the_first_that_has_a_text(prompts: dict[str, str], names:
 
 
 def run_page(library: str, package: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Runs what the page has for a library; the package lies where it says."""
+    """Runs a page's code for a library; the package is where the page says."""
     (block,) = (block for block in read_blocks(DOCS / "integrations.md") if block.title == library)
     (folder / "minilm.mlpkg").symlink_to(package)
     monkeypatch.chdir(folder)
@@ -225,7 +225,7 @@ def test_haystack(model: TaskModel, package: Path, tmp_path: Path, monkeypatch: 
     copied = deepcopy(lazy)
     with ThreadPoolExecutor(4) as pool:
         opened = list(pool.map(lambda _: lazy._open(), range(4)))
-    assert len(set(map(id, opened))) == 1  # threads that come at once open one model
+    assert len(set(map(id, opened))) == 1  # concurrent threads open one model
     assert copied._embedder is None
     lazy.close()
 

@@ -26,7 +26,7 @@ __all__ = ["tiny_package"]
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # The actors are processes of their own, and import this source tree.
+    # The actors are separate processes, and import this source tree.
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     source = str(Path(inferox.__file__).parents[1])
     ray.init(
@@ -80,7 +80,7 @@ def test_an_actor_writes_what_a_run_on_files_writes(tiny_package: Path, tmp_path
     options = BulkOptions(keep=("id",))
     with inferox.load(tiny_package, threads=1) as model:
         run_bulk(model, "digest", [str(tmp_path / "in.parquet")], tmp_path / "out", options)
-    assert answer(make_rows(), tiny_package, options).equals(pq.read_table(tmp_path / "out"))  # every bit of it
+    assert answer(make_rows(), tiny_package, options).equals(pq.read_table(tmp_path / "out"))  # bit by bit
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""A backend in a few lines of NumPy, whose artifacts can be told to fail."""
+"""A backend in a few lines of NumPy, whose artifacts can be made to fail."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def make_package(
     tolerance: Tolerance = TOLERANCES[ParityClass.CLOSE],
     **info_fields: Any,
 ) -> Package:
-    """A package of artifacts, of which some were measured."""
+    """Makes a package of artifacts, some of which were measured."""
     info = replace(make_info(Path()), artifacts=artifacts, **info_fields)
     evidence = tuple(
         ArtifactEvidence(name, DISAGREEMENT, tolerance, parity_class, {}, "a machine")
@@ -68,7 +68,7 @@ def make_package(
 
 
 class EchoModel(Model):
-    """Gives back what it gets, and notes it. Told ``takes``, it fails at rows that are longer."""
+    """Returns its inputs, and records them. With ``takes``, it fails for rows that are longer."""
 
     def __init__(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
         metadata, builder = ModelMetadata.of(artifact, device), HostTensorBuilder("numpy")
@@ -90,7 +90,7 @@ class EchoModel(Model):
 
 
 class EchoBackend(HostBackend):
-    """Loads whatever is its own, unless the artifact says ``fails``: then it ``raises`` something."""
+    """Loads its own artifacts; one whose options say ``fails`` raises the error named by ``raises``."""
 
     def __init__(self, name: str, *, reason: str | None = None) -> None:
         self._name, self._reason = name, reason
@@ -118,7 +118,7 @@ class EchoBackend(HostBackend):
 
 
 def use(backend: HostBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Puts a backend in the place of all others."""
+    """Replaces all other backends by this one."""
     monkeypatch.setattr("inferox.loading.context.get_backend", lambda _: backend)
     monkeypatch.setattr("inferox.loading.selection.get_backend", lambda _: backend)
     monkeypatch.setattr("inferox.measuring.tuning.get_backend", lambda _: backend)

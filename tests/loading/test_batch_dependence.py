@@ -1,4 +1,4 @@
-"""An artifact that was measured to depend on the batch computes rows one by one, and is taken only by name."""
+"""An artifact that was measured to depend on the batch computes rows one by one, and is only taken by name."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_the_metadata_of_what_is_loaded_says_so_and_verify_fails_where_it_was_no
         assert one.metadata.batch_invariant is False
         assert other.metadata.batch_invariant is True
     assert verify(mixing).passed
-    # The same graph, in a package that says that it is batch invariant.
+    # The same graph, in a package that claims to be batch invariant.
     parity = mixing / "parity.json"
     data = json.loads(parity.read_text())
     data["artifacts"][0]["batch"] |= {"invariant": True, "inherent": False, "max_rel": 0.0, "cosine_min": 1.0}

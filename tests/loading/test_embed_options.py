@@ -1,4 +1,4 @@
-"""What a caller may ask of a loaded model that embeds."""
+"""The options of a loaded model that embeds."""
 
 from __future__ import annotations
 

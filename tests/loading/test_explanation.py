@@ -1,4 +1,4 @@
-"""What ``explain`` says of a package: nothing is loaded for it."""
+"""What ``explain`` says about a package, without loading anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.loading.backends import EchoBackend, make_artifact, make_package
 
 
 class Runtimes:
-    """Two backends, of which one can run here and has the CPU alone."""
+    """Two backends, one of which can run here and has only the CPU."""
 
     def __init__(self) -> None:
         self.missing, self.there = EchoBackend("missing", reason="its library is not installed"), EchoBackend("there")

@@ -1,4 +1,4 @@
-"""What a loaded model takes in place of tensors, and what its outputs are for others."""
+"""What a loaded model takes instead of tensors, and its outputs in other libraries."""
 
 from __future__ import annotations
 

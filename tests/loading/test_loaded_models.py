@@ -1,4 +1,4 @@
-"""What ``inferox.load`` gives keeps the contract of a model as its backend does, in either layout."""
+"""Models from ``inferox.load`` meet the contract like those of their backend, in either layout."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_perceptron(output: Path, subject: type[Subject]) -> Path:
 
 
 class LoadedPerceptron(ModelTests):
-    """The suite's perceptron out of a package."""
+    """The suite's perceptron, loaded from a package."""
 
     subject: ClassVar[type[Subject]]
 
@@ -79,7 +79,7 @@ class TestCandle(LoadedPerceptron):
 
 @pytest.fixture(scope="module")
 def text_model(bert_package: Path) -> tuple[Path, Any]:
-    """A package with packed artifacts, and the module that it was made of."""
+    """A package with packed artifacts, and the module that it was made from."""
     return bert_package, transformers.AutoModel.from_pretrained(bert_package.parent / "source").eval()
 
 

@@ -74,7 +74,7 @@ def test_the_model_says_what_it_is(package: Path) -> None:
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> EchoBackend:
-    """A backend in the place of all others."""
+    """A backend that replaces all others."""
     backend = EchoBackend("echo")
     use(backend, monkeypatch)
     return backend
@@ -203,7 +203,7 @@ def test_a_profile_that_is_ignored_is_named(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_one_artifact_computes_batches_of_every_shape(echo: EchoBackend) -> None:
-    """A text's numbers never depend on the batch that it is in, and the memory is that of one model."""
+    """A text's numbers never depend on its batch, and the memory is that of one model."""
     small, large = make_artifact("echo", "onnx"), make_artifact("echo", "openvino-ir")
     cells = {
         small.name: (Cell(1, 1, 1.0), Cell(64, 1, 50.0)),
@@ -243,7 +243,7 @@ def test_every_reason_is_in_the_log_once(caplog: pytest.LogCaptureFixture) -> No
 def load_measured(
     tmp_path: Path, samples: Samples, *artifacts: Artifact, tolerance: Tolerance = TOLERANCES[ParityClass.CLOSE]
 ) -> inferox.TaskModel:
-    """Loads a package whose first artifact kept a tolerance when it was packed."""
+    """Loads a package whose first artifact met a tolerance when it was packed."""
     samples.save(tmp_path / SAMPLES_FILE)
     measured = {artifacts[0].name: ParityClass.CLOSE}
     return load(make_package(*artifacts, measured=measured, root=tmp_path, tolerance=tolerance))
@@ -283,7 +283,7 @@ def test_one_that_computes_something_else_than_when_it_was_packed_is_passed_over
     echo: EchoBackend, tmp_path: Path
 ) -> None:
     strayed, unmeasured = make_artifact("echo"), make_artifact("echo", precision=Precision.FP16)
-    loaded = load_measured(tmp_path, make_samples(), strayed, unmeasured)  # twice what the backend gives back
+    loaded = load_measured(tmp_path, make_samples(), strayed, unmeasured)  # twice what the backend returns
     assert loaded.metadata.precision is Precision.FP16
     assert "computes something else here than when it was packed" in loaded.metadata.rejected[strayed.name]
     assert [model.closed for model in echo.models] == [True, False]
@@ -344,7 +344,7 @@ def test_code_needs_the_operators_word_even_when_nothing_else_is_there(tmp_path:
 
 @pytest.mark.parametrize(("backend", "prefix"), [("candle", ""), ("candle", "bert."), ("tch", "bert."), ("torch", "")])
 def test_a_package_in_the_rust_layout(tmp_path: Path, minilm_directory: Path, backend: str, prefix: str) -> None:
-    """Made by hand: format 1, with the names that older checkpoints use, and a library that must stay untouched."""
+    """Made by hand: format 1, with the weight names of older checkpoints, and a library that must stay untouched."""
     model: Any = save_text_model(tmp_path / "source", minilm_directory, "bert", "Model")
     folder = tmp_path / "rust" / "backends" / backend
     folder.mkdir(parents=True)

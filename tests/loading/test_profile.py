@@ -1,4 +1,4 @@
-"""What was measured of a package: kept, read back, ignored where it says nothing, and interpolated."""
+"""Measurements of a package: kept, read again, ignored if they say nothing, and interpolated."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_profile_of_other_conditions_is_ignored_and_named(
     tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
     store = Store(tmp_path)
-    save_profile(make_profile(machine="a third", threads=5, device="cuda:7"), store)  # more is different with this one
+    save_profile(make_profile(machine="a third", threads=5, device="cuda:7"), store)  # more differs with this one
     path = save_profile(make_profile(**changes), store)
     (path.parent / "damaged.json").write_text("{")
     assert find_profile(DIGEST, store, 2) == FoundProfile(None, f"it was measured {reason}")
@@ -269,7 +269,7 @@ def test_machines_differ_in_what_their_processors_can_do(tmp_path: Path, monkeyp
     assert describe("model name : Xeon\nflags : sse avx2\n") == old
     assert describe("model name : Xeon\nflags : sse avx2 avx512f\n") != old
     assert describe("model name : Epyc\nflags : sse avx2\n") != old
-    assert describe("Features : fp asimd\n") != describe("Features : fp asimd sve\n")  # as ARM says it
+    assert describe("Features : fp asimd\n") != describe("Features : fp asimd sve\n")  # as ARM reports it
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

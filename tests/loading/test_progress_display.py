@@ -1,4 +1,4 @@
-"""How far work is: lines a few seconds apart, or a bar on a terminal."""
+"""The display of progress: lines a few seconds apart, or a bar on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order in which artifacts are tried, and why others are passed over."""
+"""The order in which artifacts are tried, and why others are rejected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.loading.backends import EchoBackend, make_artifact, make_package
 
 @pytest.fixture(autouse=True)
 def backends(monkeypatch: pytest.MonkeyPatch) -> dict[str, Backend]:
-    """Backends of which one is not available, in the place of the registered ones, and no GPU."""
+    """Backends that replace the registered ones, one of which is not available; and no GPU."""
     known: dict[str, Backend] = {name: EchoBackend(name) for name in ("echo", *BACKEND_ORDER)}
     known["absent"] = EchoBackend("absent", reason="no runtime")
     monkeypatch.setattr("inferox.loading.selection.get_backend", known.__getitem__)

@@ -1,4 +1,4 @@
-"""One thread budget holds for every runtime, and for the tokenizer."""
+"""One thread budget applies to every runtime, and to the tokenizer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.cores import all_cores
 
 BUSY_SHARE = 0.3
-"""A thread that computes for less than this share of the time only waits, or tidies up."""
+"""A thread that computes for less than this share of the time only waits, or cleans up."""
 
 COUNT = """
 import json, os, sys, time
@@ -47,9 +47,9 @@ print(json.dumps({"wall": wall, "spent": spent, "cores": cores}))
 
 
 def count_busy(package: Path, backend: str, threads: int) -> tuple[int, float]:
-    """How many threads were busy, and for how many cores' worth of time all of them together were."""
+    """Counts the threads that were busy, and the cores that all of them used together."""
     command = [sys.executable, "-c", COUNT, str(package), backend, str(threads)]
-    with all_cores():  # so that it is the budget that keeps the threads few
+    with all_cores():  # so that only the budget limits the threads
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)  # noqa: S603 - our own code
     found = json.loads(done.stdout)
     return sum(spent > BUSY_SHARE * found["wall"] for spent in found["spent"]), found["cores"]

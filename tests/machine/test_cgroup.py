@@ -1,4 +1,4 @@
-"""The limits of containers, read from folders laid out as Linux lays them out."""
+"""The limits of containers, read from folders that mimic Linux's."""
 
 from pathlib import Path
 

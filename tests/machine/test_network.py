@@ -1,4 +1,4 @@
-"""A process that is kept from the network, and what it may still do."""
+"""A process without network access, and what it may still do."""
 
 from __future__ import annotations
 

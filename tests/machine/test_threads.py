@@ -28,7 +28,7 @@ def test_what_is_asked_for_holds() -> None:
 
 
 def test_far_more_threads_than_cores_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    # ONNX Runtime starts 100,000 threads if it is told so, and PyTorch ends the process.
+    # ONNX Runtime starts 100,000 threads if told to, and PyTorch ends the process.
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert resolve_threads(64) == 64
     with pytest.raises(ConfigError, match="the number of threads may be at most 64 on this machine, but is 65"):
@@ -42,10 +42,10 @@ RAYON = "RAYON_NUM_THREADS"
 
 @pytest.fixture
 def cores(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A process that has written no budget yet, and may use 6 cores."""
+    """A process that has not set a budget yet, and may use 6 cores."""
     monkeypatch.setattr(threads, "_rayon", type(threads._rayon)())
     monkeypatch.setattr(threads, "available_cores", lambda: 6)
-    monkeypatch.setenv(RAYON, "0")  # so that whatever is written is taken back
+    monkeypatch.setenv(RAYON, "0")  # so that any changes are reverted
     monkeypatch.delenv(RAYON)
     return 6
 

@@ -48,5 +48,5 @@ def load(artifact: Artifact, **options: Any) -> Model:
 
 
 def padded(source: SourceModel, precision: Precision = Precision.FP32) -> ExportRequest:
-    """Asks for a padded artifact."""
+    """Requests a padded artifact."""
     return ExportRequest(precision, Layout.PADDED, source.signature)

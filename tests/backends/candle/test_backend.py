@@ -1,4 +1,4 @@
-"""The backend itself: availability, threads, errors, packages of all kinds, and life without PyTorch."""
+"""The backend itself: availability, threads, errors, packages of all kinds, and use without PyTorch."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_single_precision_alone(tmp_path: Path) -> None:
 
 
 class PanicException(BaseException):
-    """Named as the one that Rust's panics become."""
+    """Has the name that Rust's panics get in Python."""
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), PanicException("x"), RuntimeError("x\ny")])

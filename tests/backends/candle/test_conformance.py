@@ -1,4 +1,4 @@
-"""Candle keeps the contract."""
+"""Candle meets the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders of the BERT family: every type and head against transformers itself."""
+"""Encoders of the BERT family: every type and head, against transformers itself."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def output(model: Model, inputs: Any) -> npt.NDArray[Any]:
 
 
 def save_small(directory: Path, model_type: str = "bert", head: str = "Model", **settings: Any) -> tuple[Any, Model]:
-    """A small model twice: as transformers made it, and as Candle loaded it."""
+    """Makes a small model twice: as transformers made it, and as Candle loaded it."""
     model = make_model(model_type, head, **settings)
-    # Weights of their usual size leave the activations in the part where they all look alike.
+    # Weights of their usual size leave the activations in the range where they all look alike.
     torch.manual_seed(7)
     for name, value in model.named_parameters():
         value.data += 0.3 * torch.randn_like(value) * ("LayerNorm" not in name)
@@ -156,7 +156,7 @@ def test_rows_that_are_too_long(tmp_path: Path, small: tuple[Any, Model]) -> Non
 
 
 def test_a_batch_that_cannot_fit(small: tuple[Any, Model]) -> None:
-    # A view of one number: the rows take no memory, and what is computed of them would.
+    # A view of one number: the rows take no memory, but computing them would.
     ids = np.broadcast_to(np.int64(5), (2**33, 40))
     with pytest.raises(OutOfMemoryError, match="rows of 40 tokens") as caught:
         small[1]._network._require_memory(*ids.shape)  # type: ignore[attr-defined]

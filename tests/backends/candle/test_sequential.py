@@ -40,7 +40,7 @@ class Forked(Residual):
 
 
 class HandWritten(nn.Module):
-    """A class of its own, with functions and methods for activations, a layer twice, and weights that are one."""
+    """A class of its own, with functions and methods as activations, one layer used twice, and shared weights."""
 
     def __init__(self) -> None:
         super().__init__()

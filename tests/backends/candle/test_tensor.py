@@ -1,4 +1,4 @@
-"""Candle's tensors: every bit in and out, nothing converted, and no way to end the process."""
+"""Candle's tensors: every bit in and out, nothing converted, and no way to crash the process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 @st.composite
 def arrays(draw: st.DrawFn) -> npt.NDArray[Any]:
-    """Arrays of arbitrary bits, so also of every NaN, in every supported data type and memory layout."""
+    """Arrays of arbitrary bits, and so of every NaN, in every supported data type and memory layout."""
     dtype = draw(st.sampled_from(IN_NUMPY))
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
     bits = draw(hnp.arrays(_BITS[dtype.size], shape))
@@ -143,7 +143,7 @@ def test_values_that_a_data_type_cannot_hold(value: Any, dtype: DataType) -> Non
 def test_bf16_is_rounded_once(values: list[float]) -> None:
     found = BUILDER.from_slice(values, [len(values)], DataType.BF16)
     expected = torch.tensor(values, dtype=torch.float64).to(torch.float32)
-    # Where f32 holds the value, PyTorch's rounding from there is the only one.
+    # If f32 holds the value, PyTorch rounds only once, from there.
     exact = expected.double().numpy() == values
     wide = CandleTensor(found.candle.to_dtype(candle.f32)).numpy()
     np.testing.assert_array_equal(wide[exact], expected.bfloat16().float().numpy()[exact])

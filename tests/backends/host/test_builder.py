@@ -1,4 +1,4 @@
-"""What is made of numbers once for all backends."""
+"""The construction of tensors from numbers, which all backends share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rounding once to narrow types, against exact arithmetic."""
+"""Rounding once to narrow types, checked by exact arithmetic."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ F16 = np.dtype(np.float16)
 
 
 def nearest(value: float, digits: int, least: int, greatest: int) -> float:
-    """The nearest number of a type, the even one of two, by exact arithmetic.
+    """Returns the nearest number of a type, or the even one of two, by exact arithmetic.
 
     Args:
         value: The number.
         digits: The bits of the type's significand.
         least: The exponent of its smallest normal number.
-        greatest: The exponent of its greatest number.
+        greatest: The exponent of its largest number.
     """
     if not math.isfinite(value) or value == 0:
         return value

@@ -1,4 +1,4 @@
-"""Attention as a graph computes what PyTorch computes, whatever it is asked to do."""
+"""Attention as a graph computes what PyTorch computes, with any combination of options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def attend(inputs: Mapping[str, torch.Tensor], options: Mapping[str, Any]) -> to
 
 
 class Attention(torch.nn.Module):
-    """Attends with what it is given by name, and with options that are fixed."""
+    """Attends to its named inputs, with fixed options."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def assert_same(artifact: Artifact, inputs: Arrays, **options: Any) -> None:
 
 
 def compute(artifact: Artifact, inputs: Arrays) -> list[np.ndarray]:
-    """What ONNX Runtime and OpenVINO make of it."""
+    """Computes it with ONNX Runtime and OpenVINO."""
     with OpenVinoBackend().load(replace(artifact, backend="openvino"), None, LoadOptions("p")) as model:
         (fused,) = model.forward(inputs).values()
     return [*run(artifact, inputs).values(), fused.numpy()]
@@ -110,7 +110,7 @@ def test_a_width_that_has_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "heads", "queries", "causal"),
     [
-        # Half of the cases hold any three of the four choices in all combinations.
+        # Half of the cases cover all combinations of any three of the four choices.
         pytest.param(
             kind,
             heads,
@@ -135,7 +135,7 @@ def test_masks(tmp_path: Path, kind: type, heads: int, *, queries: bool, causal:
 
 
 class Halved(torch.nn.Module):
-    """Attends in half precision, with a mask in single."""
+    """Attends in half precision, with a mask in fp32."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         x = x.half()

@@ -1,4 +1,4 @@
-"""What a captured graph states that it takes, it takes: a program for the example alone is found out."""
+"""A captured graph takes every input that its signature allows: a program that only fits the example is found out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Lengthy(torch.nn.Module):
 
 
 class Positioned(torch.nn.Module):
-    """Has positions for so many steps, and takes no more."""
+    """Has positions for a number of steps, and takes no more."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ def assert_agrees(artifact: Artifact, source: SourceModel, shape: tuple[int, ...
 def test_a_loop_over_a_dim_fixes_it(tmp_path: Path, steps: int) -> None:
     source = open_module(*make_stepping(steps), x=(BATCH, "steps", 4))
     artifact = export(source, tmp_path)
-    captured = max(steps, 2)  # the exporter takes a 1 for a fixed extent
+    captured = max(steps, 2)  # the exporter treats a 1 as a fixed extent
     assert artifact.signature.inputs[0].dims == (BATCH, captured, 4)
     for rows in (1, 2, 5):
         assert_agrees(artifact, source, (rows, captured, 4))

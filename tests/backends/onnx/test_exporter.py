@@ -34,7 +34,7 @@ def test_the_table_of_operators_is_made_once(monkeypatch: pytest.MonkeyPatch) ->
         raise ZeroDivisionError
     assert made == [1]
     assert first.opset_version == second.opset_version
-    # What one export adds is not in the next.
+    # Additions of one export do not appear in the next.
     assert [item.is_custom for item in first.get_decomps(ADD)].count(True) == 1
     assert second.is_registered(ADD)
     assert not any(item.is_custom for item in second.get_decomps(ADD))

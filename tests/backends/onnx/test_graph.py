@@ -13,7 +13,7 @@ import inferox
 
 
 class Nested(torch.nn.Module):
-    """A part whose name is what a capture puts before every weight, beside weights of the names that the part has."""
+    """A part with the name that a capture puts before every weight, beside weights of the same names as the part's."""
 
     def __init__(self, part: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where tensors lie in a safetensors file."""
+"""The offsets of tensors in a safetensors file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from inferox.backends.onnx.safetensors_layout import read_places
 
 _BYTES = (3 << 20) + 5
-"""More than three pieces, and a last one that is not whole."""
+"""More than three pieces, the last of them incomplete."""
 
 
 @pytest.mark.parametrize("changed", [0, (1 << 20) - 1, 1 << 20, _BYTES - 1])

@@ -1,4 +1,4 @@
-"""ONNX Runtime keeps the contract."""
+"""ONNX Runtime meets the contract."""
 
 from __future__ import annotations
 

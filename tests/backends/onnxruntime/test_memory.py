@@ -25,7 +25,7 @@ class _AllocatorCounters(ctypes.Structure):
 
 
 def count_allocated_bytes() -> int:
-    """The bytes that the process has allocated and not freed, whether or not they are resident."""
+    """Counts the bytes that the process has allocated and not freed, whether or not they are resident."""
     read = getattr(ctypes.CDLL(None), "mallinfo2", None) if sys.platform == "linux" else None
     if read is None:
         pytest.skip("only glibc 2.33 and later count what is allocated")
@@ -51,11 +51,11 @@ def test_new_shapes_leave_nothing_allocated(bert_package: Path) -> None:
                 if (full_rows + length) % 2 == parity:
                     model.compute(make_batch([LONGEST] * full_rows + [length]))
 
-        # What is allocated once is allocated by then: by a batch larger than all others, and by as many other shapes.
+        # After a batch larger than all others, and as many other shapes, one-time allocations are done.
         model.compute(make_batch([LONGEST] * 10))
         compute(0)
         before = count_allocated_bytes()
-        # ONNX Runtime finds a plan of its memory by the exclusive or of all extents: no shape here has one from before.
+        # ONNX Runtime finds a memory plan by the exclusive or of all extents: no shape here has one from before.
         compute(1)
         # A plan takes 3 to 4 KB here.
         assert count_allocated_bytes() - before < 1500 * len(shapes) / 2

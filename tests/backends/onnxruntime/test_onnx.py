@@ -141,7 +141,7 @@ def test_a_recurrent_network_takes_every_length(tmp_path: Path) -> None:
 def test_a_fixed_length_is_stated(tmp_path: Path, backend: str, steps: int) -> None:
     inferox.pack(lambda: make_stepping(steps), tmp_path / "p", backends=[backend], dims={"x": ("batch", "steps", 4)})
     module, _ = make_stepping(steps)
-    captured = max(steps, 2)  # the exporter takes a 1 for a fixed extent
+    captured = max(steps, 2)  # the exporter treats a 1 as a fixed extent
     with inferox.load(tmp_path / "p") as model:
         assert model.signature.inputs[0].dims == ("batch", captured, 4)
         for rows in (1, 2, 5):
@@ -165,7 +165,7 @@ def assert_computes(model: Model, module: torch.nn.Module, array: np.ndarray) ->
 def test_the_weights_lie_in_the_package_once(package: Path) -> None:
     opened = inferox.open_package(package)
     graph = onnx.load(opened.root / "model.onnx", load_external_data=False)
-    # Runtimes read small constants to infer shapes, so that those stay in the graph.
+    # Runtimes read small constants to infer shapes, so those stay in the graph.
     inside = [tensor for tensor in graph.graph.initializer if tensor.data_location != TensorProto.EXTERNAL]
     assert len(inside) < len(graph.graph.initializer)
     assert all(tensor.ByteSize() < 2048 for tensor in inside)

@@ -1,4 +1,4 @@
-"""Graphs that call operators of a library, which is loaded for graphs that are trusted and call it."""
+"""Graphs that call operators of a library, which is only loaded for trusted graphs that call it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MODULE = "inferox_contrib"
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **plug_ins: str) -> None:
-    """Makes plug-ins known, as installing their distribution does."""
+    """Registers plug-ins, as installing their distribution does."""
     information = folder / "plug_ins-1.0.dist-info"
     information.mkdir(parents=True)
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: plug-ins\nVersion: 1.0\n", encoding="utf-8")
@@ -37,12 +37,12 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **plug_ins: str) -> N
 
 
 def call_contrib(*, name: str = "NegPos", domain: str = DOMAIN) -> NodeProto:
-    """A node that divides numbers into those below and those above 0."""
+    """A node that splits numbers into those below and those above 0."""
     return helper.make_node(name, ["sum"], ["below", "y"], domain=domain)
 
 
 def declaring(graph: ModelProto, domain: str = DOMAIN) -> ModelProto:
-    """The same, with a domain of operators declared."""
+    """The same model, which also declares a domain of operators."""
     graph.opset_import.append(helper.make_opsetid(domain, 1))
     return graph
 
@@ -148,7 +148,7 @@ def defined_by_the_graph() -> ModelProto:
     ("graph", "domains"),
     [
         (make_affine(), set()),
-        (declaring(make_affine()), set()),  # which it calls nothing of
+        (declaring(make_affine()), set()),  # no operator of which it calls
         (declaring(make_affine(call_contrib())), {DOMAIN}),
         (in_a_branch(), {DOMAIN}),
         (in_a_function(), {DOMAIN}),

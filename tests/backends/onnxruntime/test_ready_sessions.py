@@ -1,4 +1,4 @@
-"""Sessions that are opened before they are needed, in a process that is forked then."""
+"""Sessions that are opened before they are needed, in a process that then forks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write(folder: Path, threads: int = 1) -> SessionFiles:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The graphs that are opened from now on."""
+    """Collects the graphs that are opened from now on."""
     graphs = list[Path]()
 
     def note(graph: Path, *, threads: int) -> InferenceSession:

@@ -1,4 +1,4 @@
-"""ONNX Runtime tells nobody that it is used."""
+"""ONNX Runtime reports its use to nobody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenVINO keeps the contract."""
+"""OpenVINO meets the contract."""
 
 from __future__ import annotations
 

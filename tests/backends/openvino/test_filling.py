@@ -1,4 +1,4 @@
-"""A packed batch whose rows have more places is the same batch."""
+"""A packed batch computes the same when its rows are widened or tokens are added."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For how many shapes OpenVINO keeps what it prepares."""
+"""The number of shapes for which OpenVINO caches what it prepares."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def graph(tmp_path: Path) -> Path:
 def test_few_are_kept_where_openvino_can_be_told(
     graph: Path, monkeypatch: pytest.MonkeyPatch, *, knows_setting: bool
 ) -> None:
-    """What stands for a version without the setting refuses it with this one's words."""
+    """A stand-in for a version without the setting refuses it in the words of that version."""
     told: list[dict[str, Any]] = []
     real = openvino.Core.compile_model
 

@@ -1,4 +1,4 @@
-"""OpenVINO tells nobody that it is used."""
+"""OpenVINO reports its use to nobody."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ AFFINE_SIGNATURE = Signature(
 
 
 class Affine(torch.nn.Module):
-    """Two inputs, parameters, and a buffer that no state dict holds."""
+    """Two inputs, parameters, and a buffer that is not in any state dict."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ def run(model: TorchModel, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, 
 
 
 def assert_own(model: TorchModel) -> None:
-    """Whoever writes to a model's outputs changes no later answer."""
+    """Checks that writing to a model's outputs changes no later answer."""
     first = model.forward(affine_inputs())
     expected = {name: value.numpy().copy() for name, value in first.items()}
     for value in first.values():

@@ -90,7 +90,7 @@ def test_no_weight_may_be_missing_and_none_left_over(model_type: str, architectu
     config, weights = config_of(original), original.state_dict()
     for name in weights:
         if ".pooler." in f".{name}":
-            continue  # without a part of it the pooler is not built, and the rest of it is left over: tested below
+            continue  # without some of its weights the pooler is not built, and the others are left over: tested below
         with pytest.raises(LoadError, match="lacks 1 weight that") as caught:
             instantiate(config, {key: value for key, value in weights.items() if key != name}, architecture)
         assert name in str(caught.value)
@@ -201,7 +201,7 @@ def test_a_part_of_a_head_that_the_architecture_has_is_an_error() -> None:
 def test_tables_of_old_checkpoints_are_left_out(bert: transformers.PreTrainedModel) -> None:
     tables = {name: torch.arange(40)[None] for name in ("embeddings.position_ids", "embeddings.token_type_ids")}
     made = instantiate(config_of(bert), {**bert.state_dict(), **tables}, "BertModel")
-    # transformers itself drops the first without a word.
+    # transformers itself drops the first one silently.
     assert made.left_out == ("embeddings.token_type_ids",)
     assert_equal(made.module, bert)
 

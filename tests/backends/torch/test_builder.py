@@ -32,7 +32,7 @@ NUMPY_DTYPES = st.sampled_from([dtype.numpy_dtype for dtype in DataType if dtype
 
 
 BUILDER = TorchTensorBuilder(DeviceId.cpu())
-"""For hypothesis, which makes many examples of one test."""
+"""For hypothesis, which draws many examples within one test."""
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def own_threads() -> Iterator[int]:
 
 @pytest.fixture
 def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
-    """An artifact whose output is the number of threads with which it is computed."""
+    """An artifact that returns the number of threads with which it is computed."""
 
     def count(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return torch.full_like(inputs["x"], torch.get_num_threads())

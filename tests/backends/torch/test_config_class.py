@@ -1,4 +1,4 @@
-"""A config cannot ask for work without an end before there is a model, and numbers that are no counts may be large."""
+"""A config cannot cause endless work before there is a model, and numbers that are not counts may be large."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_trace_function_that_was_there_is_put_back() -> None:
 
 
 def test_threads_read_configs_at_once() -> None:
-    """Python refuses to trace a thread at the moment in which it begins to trace another."""
+    """Python refuses to trace a thread while it begins to trace another."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

@@ -1,4 +1,4 @@
-"""PyTorch keeps the contract, in each kind of program that it reads."""
+"""PyTorch meets the contract, in each kind of program that it reads."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class TestStateDict(OfTorch, ArtifactConformance):
 
 
 class TestEightBits(TestStateDict):
-    """The same, with weights that are quantised at load."""
+    """The same, with weights that are quantised to int8 at load time."""
 
     precision = Precision.INT8
     tolerance = 0.05

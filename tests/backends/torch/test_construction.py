@@ -1,4 +1,4 @@
-"""A config that came with a model reaches neither the network nor other folders, and cannot ask for endless work."""
+"""A config that came with a model reaches neither the network nor other folders, and cannot cause endless work."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ CLASSES = {
 
 @pytest.fixture
 def listener() -> Any:
-    """A server on loopback that notes whether anybody calls."""
+    """A server on loopback that records whether anybody connects."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
         yield server

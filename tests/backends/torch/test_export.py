@@ -170,7 +170,7 @@ def test_a_dim_that_the_capture_fixes_is_fixed_in_the_signature(tmp_path: Path) 
 
 
 class Constants(torch.nn.Module):
-    """Constants that no state dict holds: in the code, in an attribute, and in a buffer that is not persistent."""
+    """Constants outside any state dict: in the code, in an attribute, and in a buffer that is not persistent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,7 +192,7 @@ def test_constants_survive(tmp_path: Path) -> None:
 
 
 class Sparing(torch.nn.Module):
-    """Gives something beside tensors, and no number for some of its rows."""
+    """Returns something beside tensors, and no number for some of its rows."""
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor | None]:
         return {"root": x.sqrt(), "nothing": None}
@@ -310,7 +310,7 @@ def test_a_program_for_one_number_of_rows(tmp_path: Path) -> None:
 
 
 class Without(SourceModel):
-    """A source of which nothing is known but its facts."""
+    """A source that only has its facts."""
 
     module = signature = num_parameters = compute = save_weights = facts = None  # type: ignore[assignment]
     example_inputs = None

@@ -1,4 +1,4 @@
-"""A failure inside a program is an error of Inferox, with any number of threads, and the next good call is right."""
+"""A failure inside a program is an error of Inferox, with any number of threads, and the next valid call is right."""
 
 from __future__ import annotations
 

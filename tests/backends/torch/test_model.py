@@ -70,7 +70,7 @@ def test_named_tensors_in_and_out() -> None:
 
 
 class ArrayTensor(Tensor):
-    """A tensor of another backend, which PyTorch can only take over through DLPack."""
+    """A tensor of another backend, which PyTorch can only import through DLPack."""
 
     device = DeviceId.cpu()
     to_device = reshape = contiguous = None  # type: ignore[assignment]  # nobody may need them

@@ -1,4 +1,4 @@
-"""Programs that call operators of a plug-in, which is imported for programs that are trusted and name it."""
+"""Programs that call operators of a plug-in, which is only imported for trusted programs that name it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ torch.jit.save(torch.jit.trace(module, (x,)), "scripted.pt")
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, *plug_ins: str) -> None:
-    """Makes plug-ins known, as installing their distribution does."""
+    """Registers plug-ins, as installing their distribution does."""
     information = folder / "plug_ins-1.0.dist-info"
     information.mkdir(parents=True)
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: plug-ins\nVersion: 1.0\n", encoding="utf-8")

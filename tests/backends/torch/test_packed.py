@@ -1,4 +1,4 @@
-"""Text models on packed rows: what they compute padded, without the padding."""
+"""Text models on packed rows compute what they compute padded, without the padding."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def call(module: torch.nn.Module, inputs: Arrays) -> dict[str, torch.Tensor]:
 
 
 def compute_packed(module: torch.nn.Module, inputs: Arrays, signature: Signature) -> Arrays:
-    """What a module makes of the packed form of a padded batch, laid out padded again."""
+    """Computes the packed form of a padded batch with a module, and returns the outputs padded again."""
     packed = packed_signature(signature)
     wrapped = PackedModule(module, packed)
     try:
@@ -67,7 +67,7 @@ def compute_packed(module: torch.nn.Module, inputs: Arrays, signature: Signature
 
 
 def assert_agrees(module: Any, inputs: Arrays, signature: Signature) -> None:
-    """Every number but those of padding is what transformers computes for the padded batch."""
+    """Checks that every number except those of padding is what transformers computes for the padded batch."""
     found, mask = compute_packed(module, inputs, signature), inputs["attention_mask"]
     expected = call(module, inputs)
     for spec in signature.outputs:
@@ -138,7 +138,7 @@ def test_tokens_do_not_see_those_behind_them_in_a_decoder() -> None:
     assert_agrees(module, inputs, signature)
     both = make_model("bert", "Model")
     difference = (call(module, inputs)["last_hidden_state"] - call(both, inputs)["last_hidden_state"]).numpy()
-    assert np.abs(difference * inputs["attention_mask"][..., None]).max() > 1e-2  # or the direction would not be seen
+    assert np.abs(difference * inputs["attention_mask"][..., None]).max() > 1e-2  # or the direction would not show
 
 
 def test_each_call_of_several_threads_gets_its_own_rows() -> None:
@@ -182,7 +182,7 @@ def test_a_window_of_attention_is_kept() -> None:
     wide = make_model("modernbert", "Model", local_attention=64, global_attn_every_n_layers=2, num_hidden_layers=4)
     kept = inputs["attention_mask"][..., None]
     difference = (call(module, inputs)["last_hidden_state"] - call(wide, inputs)["last_hidden_state"]).numpy() * kept
-    assert np.abs(difference).max() > 1e-4  # so that a window that is ignored would be seen
+    assert np.abs(difference).max() > 1e-4  # so that ignoring the window would show
 
 
 def test_the_pooled_output_is_of_each_rows_first_token() -> None:

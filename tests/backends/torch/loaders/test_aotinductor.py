@@ -31,7 +31,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # One input by position and one by name: the package must remember which is which.
     program = torch.export.export(make_affine(), (examples["x"],), {"scale": examples["scale"]}, dynamic_shapes=dynamic)
     folder = tmp_path_factory.mktemp("compiled")
-    # Compiled in a hurry: without optimising, nor trying which vector instructions the compiler knows.
+    # Compiled quickly: without optimising, and without testing which vector instructions the compiler supports.
     quick = {"aot_inductor.compile_wrapper_opt_level": "O0", "cpp.vec_isa_ok": False}
     return Path(aoti_compile_and_package(program, package_path=str(folder / "model.pt2"), inductor_configs=quick))
 
@@ -69,7 +69,7 @@ def test_it_computes_as_it_was_compiled(artifact: Artifact) -> None:
 
 
 def recompiled_for(package: Path, target: Path, **facts: str) -> Artifact:
-    """A copy of a package that says to have been compiled for another machine."""
+    """A copy of a package that claims to be compiled for another machine."""
     with zipfile.ZipFile(package) as old, zipfile.ZipFile(target, "w") as new:
         for name in old.namelist():
             content = old.read(name)
@@ -106,7 +106,7 @@ def test_a_package_for_a_processor_with_wider_vectors(
 
 
 def test_a_package_of_another_pytorch(package: Path, tmp_path: Path) -> None:
-    """Code that lacks what this version calls fails to load, and not in a later call."""
+    """Code that lacks a symbol of this version fails to load, rather than in a later call."""
     with zipfile.ZipFile(package) as old, zipfile.ZipFile(tmp_path / "model.pt2", "w") as new:
         for name in old.namelist():
             new.writestr(name, b"\x7fELF of another kind" if name.endswith(".so") else old.read(name))

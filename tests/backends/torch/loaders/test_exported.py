@@ -52,7 +52,7 @@ def test_it_computes_what_the_module_does(artifact: Artifact, rows: int) -> None
 
 
 def test_its_weights_are_counted(artifact: Artifact) -> None:
-    # The offset is a constant of the program: its state dict does not hold it.
+    # The offset is a constant of the program, which its state dict does not hold.
     assert load(artifact).memory_requirements().weights_bytes >= (4 * 3 + 3) * 4
 
 
@@ -80,7 +80,7 @@ def test_a_lower_precision(artifact: Artifact) -> None:
 
 
 def test_it_can_be_compiled(artifact: Artifact) -> None:
-    # In a hurry: without trying which vector instructions the compiler knows, nor headers for kernels to come.
+    # Compiled quickly: without testing which vector instructions the compiler supports, or headers for later kernels.
     with inductor_config.patch({"cpp.vec_isa_ok": False, "cpp_cache_precompile_headers": False}):
         model = load(artifact, compile=True)
         for rows in (1, 2, 5):
@@ -133,7 +133,7 @@ def test_a_program_keeps_its_weights_where_saving_fails(tmp_path: Path) -> None:
 
 
 class Making(torch.nn.Module):
-    """Makes tensors while it computes, of which the graph knows the device."""
+    """Makes tensors while it computes, whose device is in the graph."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ def test_a_program_moves_with_all_that_it_makes(tmp_path: Path) -> None:
     examples = tuple(torch.from_numpy(value) for value in affine_inputs().values())
     torch.export.save(torch.export.export(Making(), examples), tmp_path / "model.pt2")
     artifact = make_artifact(tmp_path, "torch-export", {"program": "model.pt2"})
-    # PyTorch's meta device computes shapes alone, and refuses tensors of another device as any device does.
+    # PyTorch's meta device only computes shapes, and refuses tensors of other devices as any device does.
     program = load_exported(artifact, torch.device("meta"), LoadOptions("small"))
     output = program.call({"x": examples[0].to("meta"), "scale": examples[1].to("meta")})
     assert output.is_meta
@@ -205,7 +205,7 @@ def test_weights_that_do_not_fit(tmp_path: Path, change: dict[str, Any], text: s
 
 
 class Holding(torch.nn.Module):
-    """Gives out what it holds."""
+    """Returns what it holds."""
 
     def __init__(self) -> None:
         super().__init__()

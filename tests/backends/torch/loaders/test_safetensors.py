@@ -80,7 +80,7 @@ def test_lower_precisions(
     assert found.dtype == np.float32
     assert 0 < np.abs(found - expected(bert, TEXTS)).max() < tolerance
     np.testing.assert_array_equal(found.astype(np.float16 if dtype is torch.float16 else np.float32), found)
-    # The table of positions has no fractions, and stays as it is.
+    # The table of positions has no fractions, and is unchanged.
     whole = load(artifact).memory_requirements().weights_bytes
     assert narrow.memory_requirements().weights_bytes == pytest.approx(whole / 2, rel=0.05)
     assert narrow.metadata.precision is precision
@@ -164,7 +164,7 @@ def test_weights_are_mapped_rather_than_read(minilm_directory: Path) -> None:
     artifact = make_artifact(
         minilm_directory, "safetensors", FILES, signature=SIGNATURE, options={"architecture": "BertModel"}
     )
-    load(artifact)  # what the libraries themselves need is there from now on
+    load(artifact)  # what the libraries themselves need is loaded by now
     process = psutil.Process()
     before = process.memory_full_info().uss
     model = load(artifact)
@@ -217,6 +217,6 @@ def test_it_is_compiled_once_for_every_length(artifact: Artifact, bert: transfor
         for rows, length in ((2, 9), (3, 5), (4, 30)):
             inputs = make_texts(SIGNATURE.input_names, rows=rows, length=length)
             np.testing.assert_allclose(run(model, inputs)["last_hidden_state"], expected(bert, inputs), atol=1e-5)
-    # A single row is a case of its own to the compiler.
+    # A single row is a special case for the compiler.
     inputs = make_texts(SIGNATURE.input_names, rows=1, length=6)
     np.testing.assert_allclose(run(model, inputs)["last_hidden_state"], expected(bert, inputs), atol=1e-5)

@@ -212,7 +212,7 @@ def test_an_output_that_is_a_weight_is_the_callers_own(tmp_path: Path) -> None:
 
 
 class Malicious:
-    """Unpickled, it would write a file."""
+    """Writes a file if it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -232,7 +232,7 @@ def test_a_pickle_is_never_run(tmp_path: Path, as_zip: bool, hidden: bool) -> No
         load(make(tmp_path))
     assert "weights_only" not in str(caught.value)
     assert not owned.exists()
-    # The test itself is honest: whoever unpickles it is owned.
+    # This shows that the trap works: unpickling it writes the file.
     pickle.loads(pickle.dumps(harmful))  # noqa: S301 - our own bytes
     assert owned.exists()
 

@@ -76,7 +76,7 @@ class Failing(torch.nn.Module):
 
 
 class Holding(torch.nn.Module):
-    """Gives out what it holds."""
+    """Returns what it holds."""
 
     def __init__(self) -> None:
         super().__init__()
