@@ -1,4 +1,4 @@
-"""A model and a task of numbers, whose faults can be chosen."""
+"""A model and a task of numbers, with faults on demand."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from inferox.loading import TaskModel
 from inferox.tasks import Task
 
 POISON = 666
-"""The number because of which a batch fails."""
+"""The number that makes a batch fail."""
 
 SIGNATURE = Signature(
     (
@@ -47,7 +47,7 @@ METADATA = ModelMetadata("numpy", "function", Precision.FP32, Layout.PADDED, Dev
 
 
 class DoublingModel(Model):
-    """Doubles numbers. It fails where one of them is ``POISON``, and waits where it is told to."""
+    """Doubles numbers. It fails if one of them is ``POISON``, and waits if it is told to."""
 
     takes_arrays = True
 
@@ -94,9 +94,9 @@ class DoublingModel(Model):
 
 
 class SumTask(Task):
-    """Items are lists of numbers, or texts of characters that are taken for their numbers, of which none may be "!".
+    """Items are lists of numbers, or texts, whose characters stand for their code points; "!" is refused.
 
-    Their results are the sums of what the model gives for them.
+    Their results are the sums of the model's outputs.
     """
 
     name = "sum"
@@ -135,10 +135,10 @@ def load_doubling(model: DoublingModel | None = None, task: Task | None = None) 
 
 
 def to_numbers(item: Sequence[int] | str) -> list[int]:
-    """The numbers of an item."""
+    """Returns the numbers of an item."""
     return [ord(character) for character in item] if isinstance(item, str) else list(item)
 
 
 def double(items: Iterable[Sequence[int] | str]) -> list[int]:
-    """What the model and its task answer."""
+    """Returns the answer of the model and its task."""
     return [2 * sum(to_numbers(item)) for item in items]

@@ -51,10 +51,10 @@ class DoublingBackend(HostBackend):
     """Loads doubling models, and breaks them.
 
     Attributes:
-        broken: How each artifact is broken, by its format: it "raises", computes something "wrong", does so for
-            "long" rows alone, or is "lost", and cannot even be loaded.
-        marks: What each artifact adds to numbers from 100 on, which are in no sample, by its format.
-        models: What it has loaded.
+        broken: The fault of each artifact, by its format: it "raises", computes something "wrong", does so only for
+            "long" rows, or is "lost", and cannot even be loaded.
+        marks: The number that each artifact adds to those from 100 on, which are in no sample, by its format.
+        models: The models that it has loaded.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class DoublingBackend(HostBackend):
         return True
 
     def find(self, format_: str) -> BreakableModel:
-        """The model of an artifact that was loaded last."""
+        """Returns the most recently loaded model of an artifact."""
         return next(model for model in reversed(self.models) if model.metadata.format == format_)
 
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
@@ -90,7 +90,7 @@ class BreakableModel(DoublingModel):
     """Doubles numbers, unless its backend says that it is broken."""
 
     lanes: ClassVar[int] = 1
-    """How many calls compute at once."""
+    """The number of calls that compute at once."""
 
     batch_invariant: ClassVar[bool | None] = None
     """Whether a row has the same outputs in any batch as alone."""
@@ -115,7 +115,7 @@ class BreakableModel(DoublingModel):
 
 
 class SumContext(PackageContext):
-    """A package of numbers that are summed up, which no package on disk can say."""
+    """A package of numbers that are summed up, for which no package on disk has a task."""
 
     def task(self, signature: Signature) -> Task:
         return self._tasks.setdefault(signature, SumTask())
@@ -128,8 +128,8 @@ class Shelf:
     """Packages that an engine loads by their paths.
 
     Attributes:
-        backend: What their artifacts run on.
-        opened: What was opened, as long as it is held.
+        backend: The backend of their artifacts.
+        opened: The opened packages that are still in use.
     """
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ class Shelf:
     ) -> None:
         """Writes a package with an artifact of each format, the best first; those of one class share a space.
 
-        All run on ``backend``, whatever ``backends`` calls it by their formats.
+        All run on ``backend``, under the names that ``backends`` gives it for each format.
         """
         classes = formats if isinstance(formats, Mapping) else dict.fromkeys(formats, ParityClass.EXACT)
         root = self._root / path
@@ -174,7 +174,7 @@ class Shelf:
         ]
         measured = {item.name: classes[item.format] for item in artifacts}
         package = make_package(*artifacts, measured=measured, root=root, signature=SIGNATURE)
-        # What is learned of one package is no other's.
+        # Costs learned of one package must not apply to another.
         self._packages[path] = replace(package, digest=sha256(str(root).encode()).hexdigest())
 
     def _plan(
@@ -199,7 +199,7 @@ class Shelf:
 
 
 def make_samples(double: Callable[[Array], Array] = lambda numbers: numbers * 2) -> Samples:
-    """A short call and a longer one, with what a model is to make of their numbers."""
+    """Makes a short call and a longer one, with the expected outputs."""
     calls = [np.array([[1, 2, 3]]), np.array([[5, 6, 7, 8, 9]] * 4)]
     return Samples(
         tuple(

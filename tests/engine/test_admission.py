@@ -1,4 +1,4 @@
-"""What is refused before it is computed, and by what it is measured."""
+"""Requests that are refused before they are computed, and the measures for that."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ASK: dict[str, Callable[..., Any]] = {
 
 
 class NamingTask(SumTask):
-    """Refuses "!" and says where it is."""
+    """Refuses "!", and says where it is."""
 
     def encode(self, items: Sequence[Sequence[int] | str]) -> Batch:
         for index, item in enumerate(items):

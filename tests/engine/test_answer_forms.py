@@ -1,4 +1,4 @@
-"""What a request may want otherwise than the model has it, and tokens of texts: in this process and in workers."""
+"""Other forms of answers, which a request may choose, and tokens of texts: in this process and in workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAIRS = [("what is it?", "a cat"), ("what is it?", "interest rates")]
 
 @pytest.fixture(scope="module", params=["thread", "process"])
 def engine(request: pytest.FixtureRequest, packages: dict[str, Path], minilm_package: Path) -> Iterator[Engine]:
-    """An engine that has a model of each task that reads texts, by the name of the task."""
+    """An engine with a model for each task that reads texts, named after the task."""
     with Engine(EngineConfig(isolation=request.param, threads=1)) as engine:
         for task in TASKS:
             engine.load(packages[task], name=task)

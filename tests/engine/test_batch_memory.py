@@ -1,4 +1,4 @@
-"""Batches that would take more memory than there is are divided or refused before they run."""
+"""Batches that would exceed the available memory are divided or refused before they run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class HungryModel(DoublingModel):
 
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         self.places.append(inputs["input_ids"].size)
-        # Mapped anew, where an array may get what this process has given back before.
+        # Mapped anew, as an array may get memory that this process has freed before.
         with mmap.mmap(-1, self.places[-1] * self._per_place_bytes) as taken:
             taken.write(bytes(len(taken)))
             return super()._compute(inputs)
@@ -66,7 +66,7 @@ def hungry() -> HungryModel:
 
 @pytest.fixture
 def engine(hungry: HungryModel) -> Iterator[Engine]:
-    """An engine that has computed a batch, and so knows what they take."""
+    """An engine that has computed a batch, and so knows the memory of batches."""
     config = EngineConfig(memory_limit_bytes=LIMIT_BYTES, max_batch_tokens=100_000)
     with Engine(config) as engine:
         engine.register(load_doubling(hungry))
@@ -176,7 +176,7 @@ def test_batches_that_run_together_do_not_each_take_all_that_the_container_has_l
 
 @given(sharers=st.integers(1, 8), used=st.integers(0, 1000), least=st.integers(0, 400), most=st.integers(1, 1000))
 def test_processes_share_what_the_container_has_left(sharers: int, used: int, least: int, most: int) -> None:
-    """All begin at the same moment, before any has taken what it will."""
+    """All begin at the same moment, before any has taken its memory."""
     budgets = [
         MemoryBudget(None, sharers=sharers, read_container=lambda: MemoryLimit(1000, used)) for _ in range(sharers)
     ]
@@ -188,7 +188,7 @@ def test_processes_share_what_the_container_has_left(sharers: int, used: int, le
     if least * sharers <= 1000 - used:
         assert all(room >= least for room in rooms)
         assert sum(rooms) <= 1000 - used
-    else:  # a row that needs more than its share has it, if it is there
+    else:  # a row that needs more than its share gets it, if it is available
         assert all(room == min(least, 1000 - used) for room in rooms)
 
 
@@ -238,7 +238,7 @@ def make_memory(budget: MemoryBudget, scale: float | None) -> tuple[BatchMemory,
     scale=st.none() | st.floats(0.1, 10),
 )
 def test_what_runs_has_room(lengths: list[int], room: int, scale: float | None) -> None:
-    """As many rows as fit by the estimate, and none but small ones or, before anything was measured, a first one."""
+    """As many rows run as fit by the estimate; before anything was measured, only small ones or a first one."""
     memory, cost = make_memory(MemoryBudget(max(1, room), read_container=lambda: None), scale)
     room = max(room, 8 << 20)
 

@@ -1,4 +1,4 @@
-"""Requests are failed at their deadlines by nothing but the time."""
+"""Requests are failed at their deadlines by a timer alone."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_the_next_batch_is_computed_while_the_answers_of_one_are_delivered(
     model.may_go.set()
     try:
         assert delivers.wait(20)
-        assert second.result(20).results == [4]  # though whoever waits for the first holds up the delivery
+        assert second.result(20).results == [4]  # although a caller that waits for the first one holds up the delivery
     finally:
         may_end.set()
     assert first.result(20).results == [2]
@@ -143,7 +143,7 @@ def test_a_batch_that_ends_leaves_alone_what_waits_for_an_equal_row_of_the_next(
         batches.append(queue.take(lambda: BUDGET))
         queue.release_lane()
         if request is requests[0]:
-            assert queue.end_row(request, 0) == []  # it is answered, and other rows of its batch are not yet
+            assert queue.end_row(request, 0) == []  # it is answered, but other rows of its batch are not yet
     queue.add(requests[2])
     assert batches[0] is not None
     queue.end_batch(batches[0], has_lane=False)

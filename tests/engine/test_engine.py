@@ -1,4 +1,4 @@
-"""The engine: every caller gets the answer that it would get alone, or an error that is its own."""
+"""The engine: every caller gets the answer that it would get alone, or an error of its own."""
 
 from __future__ import annotations
 
@@ -254,9 +254,9 @@ def test_an_answer_that_comes_too_late_is_not_waited_for(engine: Engine, model: 
             engine.infer("doubling", [[1] * 9], deadline_s=0.05)
         with pytest.raises(DeadlineExceededError):
             asyncio.run(engine.ainfer("doubling", [[2] * 9], deadline_s=0.05))
-        assert time.monotonic() - began < 10  # neither waits for the batch that is computed
+        assert time.monotonic() - began < 10  # neither waits for the batch in progress
     assert engine.infer("doubling", [[3]], deadline_s=20).results == [6]
-    assert all([1] * 9 not in batch and [2] * 9 not in batch for batch in model.batches)  # nor is either computed
+    assert all([1] * 9 not in batch and [2] * 9 not in batch for batch in model.batches)  # and neither is computed
 
 
 def test_what_cannot_be_there_in_time_is_refused_at_once(engine: Engine, model: DoublingModel) -> None:
@@ -273,7 +273,7 @@ def test_what_cannot_be_there_in_time_is_refused_at_once(engine: Engine, model: 
         with pytest.raises(DeadlineExceededError, match="to compute, but the answer is needed within"):
             engine.infer("doubling", [[1] * 1000], deadline_s=0.7)
         other = pool.submit(engine.infer, "doubling", [[1]], deadline_s=20, owner="another")
-        wait_for_rows(engine, 6)  # its owner has a share that nobody else takes
+        wait_for_rows(engine, 6)  # its owner has a share that nobody else uses
         model.seconds = 0
         model.may_go.set()
         assert [future.result(20).results for future in (*waits, other)] == [[200]] * 5 + [[2]]
@@ -288,7 +288,7 @@ def test_the_rest_of_the_batch_that_is_computed_counts(engine: Engine, model: Do
         running = pool.submit(engine.infer, "doubling", [[2]])
         assert model.has_begun.wait(10)
         with pytest.raises(OverloadedError, match="and the running batches it takes") as raised:
-            engine.infer("doubling", [[3]], deadline_s=1.05)  # it takes one second, and the other what is left of one
+            engine.infer("doubling", [[3]], deadline_s=1.05)  # it takes one second, and the other the rest of one
         assert 0 < (raised.value.retry_after_s or 0) < 1
         waits = pool.submit(engine.infer, "doubling", [[4]], deadline_s=20)
         assert [future.result(20).results for future in (running, waits)] == [[4], [8]]
@@ -305,7 +305,7 @@ def test_a_batch_beside_which_another_may_be_computed_holds_nothing_up() -> None
             running = pool.submit(engine.infer, "doubling", [[2]])
             assert model.has_begun.wait(10)
             model.seconds = 0.0
-            assert engine.infer("doubling", [[3]], deadline_s=1.4).results == [6]  # not 0.8 s, and another 0.8 s
+            assert engine.infer("doubling", [[3]], deadline_s=1.4).results == [6]  # not 0.8 s twice
             assert running.result(20).results == [4]
 
 
@@ -313,7 +313,7 @@ def test_an_estimate_that_is_too_high_is_corrected(engine: Engine, model: Doubli
     model.seconds = 1
     engine.infer("doubling", [[1]])
     model.seconds = 0
-    assert engine.infer("doubling", [[1]], deadline_s=0.7).results == [2]  # though it should take a second
+    assert engine.infer("doubling", [[1]], deadline_s=0.7).results == [2]  # although it should take a second
 
 
 def test_a_caller_who_has_gone_is_not_computed_for(engine: Engine, model: DoublingModel) -> None:
@@ -341,7 +341,7 @@ def test_more_than_may_wait_is_refused_as_a_whole(model: DoublingModel) -> None:
                 engine.infer("doubling", [[1] * 3, [1] * 3])
             assert engine.stats("doubling").waiting_rows == 1
         assert waits.result(20).results == [30]
-        assert engine.infer("doubling", [[1] * 100]).results == [200]  # where nothing waits, it could never be taken
+        assert engine.infer("doubling", [[1] * 100]).results == [200]  # if nothing waits, it could never be admitted
 
 
 def test_a_request_that_does_not_fit_the_model_is_refused_before_it_waits(engine: Engine, model: DoublingModel) -> None:

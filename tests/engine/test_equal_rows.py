@@ -1,4 +1,4 @@
-"""Equal rows are computed once, and nobody depends on whoever asked the same."""
+"""Equal rows are computed once, and nobody depends on another caller of the same row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.engine.models import POISON, SIGNATURE, DoublingModel, SumTask, doubl
 
 
 class RowTask(SumTask):
-    """Its answers depend on the numbers alone; those of two texts may be equal."""
+    """Its answers only depend on the numbers; those of two texts may be equal."""
 
     reads_items = False
 
@@ -33,7 +33,7 @@ class RowTask(SumTask):
 
 
 class EchoTask(RowTask):
-    """Its answers name their texts."""
+    """Its answers contain their texts."""
 
     reads_items = True
 
@@ -142,7 +142,7 @@ def test_owners_and_tasks_share_nothing() -> None:
 
 
 def test_whoever_asked_first_may_go() -> None:
-    """The one whose row is computed, the one whose row would be next, and one who waits for another's."""
+    """The callers of the row in progress, of the next one, and of an equal row may all leave."""
     model = make_model()
 
     async def ask(engine: Engine) -> list[Any]:
@@ -291,7 +291,7 @@ def test_what_was_not_asked_for_longest_goes_first_and_what_is_too_large_is_not_
     assert found == [True, False, True, True]
     (kept,) = cache.find(keys[3], shift) or (np.empty(0),)
     assert kept.tolist() == [3.0] * 100
-    kept[:] = 7  # a caller may change what it has
+    kept[:] = 7  # a caller may change its own answer
     answers[3][:] = 8
     (again,) = cache.find(keys[3], shift) or (np.empty(0),)
     assert again.tolist() == [3.0] * 100

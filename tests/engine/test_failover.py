@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from inferox.engine.workers.pool import WorkerPool
 
 LONG_S = 3600.0
-"""A time after which an artifact is not tried again before the test is over."""
+"""A time that is longer than the test, after which an artifact would be tried again."""
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def engine(shelf: Shelf) -> Iterator[Engine]:
 
 
 def ask(engine: Engine, items: list[list[int]]) -> str:
-    """The format of the artifact that computes all of a request."""
+    """Returns the format of the artifact that computed all of a request."""
     answer = engine.infer("sum", items)
     assert answer.results == double(items)
     return answer.artifact.split("/")[1]
@@ -75,7 +75,7 @@ def test_one_that_cannot_be_loaded_is_left_out(engine: Engine, shelf: Shelf) -> 
     assert ask(engine, [[1]]) == "c"
     shelf.backend.broken = {"c": "raises"}
     with pytest.raises(ExecutionError, match="doubling/b/fp32/padded: b is lost"):
-        ask(engine, [[1]])  # those that failed are tried again later
+        ask(engine, [[1]])  # failed artifacts are tried again later
     shelf.backend.broken.clear()
     assert ask(engine, [[1]]) == "c"
 
@@ -87,7 +87,7 @@ def test_a_worker_that_is_started_later_takes_nothing_that_the_first_rejected(sh
     with host.load("p", None, "1", options, ModelRegistry()) as first:
         assert first.info().artifact == "doubling/b/fp32/padded"
         later_options = RemoteModel(cast("WorkerPool", None), "p", first.info(), options, None).make_load(1).options
-    shelf.backend.broken["b"] = "long"  # that it agreed on all samples is believed
+    shelf.backend.broken["b"] = "long"  # once it agrees on all samples, it is trusted
     with host.load("p", None, "1", later_options, ModelRegistry()) as later:
         assert later.info().artifact == "doubling/b/fp32/padded"
 
@@ -114,7 +114,7 @@ def test_no_artifact_of_another_space_takes_over(engine: Engine, shelf: Shelf) -
 def test_what_was_kept_of_an_artifact_that_was_found_broken_is_forgotten(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where there is no other, so that it goes on."""
+    """Even if there is no other, so that it goes on."""
     monkeypatch.setattr(BreakableModel, "batch_invariant", True)
     shelf.put("p", ["a"])
     with Engine(EngineConfig(cache_bytes=1_000_000)) as engine:
@@ -144,7 +144,7 @@ def test_an_artifact_that_passes_again_returns(shelf: Shelf) -> None:
 
 
 def ask_until_it_fails(engine: Engine, shelf: Shelf) -> str:
-    """An artifact that computes something else is found out when a batch fails, whoever is to blame for that."""
+    """An artifact that computes something wrong is found out when a batch fails, whoever is to blame for that."""
     with pytest.raises(ExecutionError, match=r"^item 0: .*a number is poison"):
         engine.infer("sum", [[POISON]])
     assert shelf.backend.models[0].is_closed
@@ -192,7 +192,7 @@ def test_all_of_a_request_is_computed_again_by_the_next(engine: Engine, shelf: S
 def test_what_an_artifact_computed_while_it_was_found_broken_is_computed_again(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One lane has computed something wrong when another finds that out."""
+    """One lane has computed something wrong when another finds out."""
     monkeypatch.setattr(BreakableModel, "lanes", 2)
     shelf.put("p", ["a", "b"])
     with Engine(EngineConfig(retry_s=LONG_S)) as engine, ThreadPoolExecutor(1) as pool:
@@ -233,7 +233,7 @@ def test_the_next_gets_no_larger_batches_than_it_takes(shelf: Shelf, monkeypatch
 
 
 def test_no_request_is_of_two_artifacts_under_load(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two lanes; an artifact breaks and recovers again and again; numbers tell who computed them."""
+    """Two lanes; an artifact breaks and recovers again and again; the numbers show which artifact computed them."""
     monkeypatch.setattr(BreakableModel, "lanes", 2)
     shelf.put("p", ["a", "b"])
     shelf.backend.marks = {"a": 1, "b": 2}
@@ -262,7 +262,7 @@ def test_no_request_is_of_two_artifacts_under_load(shelf: Shelf, monkeypatch: py
 
 
 def test_an_artifact_is_not_checked_for_every_row_that_fails() -> None:
-    """Checking takes a second, and then rests for four."""
+    """A check takes a second, and the next one waits for four."""
     now_s, checks = [100.0], []
 
     def check(_: object) -> None:

@@ -1,4 +1,4 @@
-"""Starting fast: what loads fastest serves until the best has proven itself."""
+"""Fast start: the artifact that loads fastest serves until the best one has proven itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUICK, BEST = "onnxruntime/quick/fp32/padded", "openvino/best/fp32/padded"
 
 
 class Gate:
-    """Keeps the best artifact from being loaded until it is opened; then it may fail, too."""
+    """Keeps the best artifact from loading until it is opened; then it may fail, too."""
 
     def __init__(self) -> None:
         self.is_waited_at, self.may_go = Event(), Event()
@@ -156,7 +156,7 @@ def test_one_that_is_to_be_compiled_serves_before_that_and_takes_over_from_itsel
         for thread in threading.enumerate():
             if thread.name == "inferox-sum-probe":
                 thread.join(20)
-        assert attempts == ["packed"]  # and no more, as if it had not been started fast
+        assert attempts == ["packed"]  # and nothing else, as if it had not been started fast
         assert engine.infer("sum", [[1, 2]]).results == double([[1, 2]])
         assert engine.models()[0].artifact == loaded.artifact
         assert engine.stats("sum").failovers == 0

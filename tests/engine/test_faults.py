@@ -12,7 +12,7 @@ from inferox.engine.faults import split_around_faults
 
 
 class Computer:
-    """Fails where a culprit is among the rows, or on the first so many calls."""
+    """Fails if a culprit is among the rows, or on the first few calls."""
 
     def __init__(self, culprits: set[int], *, accidents: int = 0, text: str | None = None) -> None:
         self.culprits = culprits
@@ -63,7 +63,7 @@ def test_two_rows_that_failed_by_accident_both_get_answers() -> None:
 
 
 def test_nobody_is_blamed_for_an_accident_on_the_way() -> None:
-    """The first half fails once by accident, and its last row is left over."""
+    """The first half fails once by accident, and its last row remains."""
     compute = Computer({3}, accidents=1)
     found = list(split_around_faults(range(4), ValueError("row 3"), compute))
     assert [list(rows) for rows, answers in found if isinstance(answers, Exception)] == [[3]]

@@ -1,4 +1,4 @@
-"""What must not stop an engine, nor reach a caller who has nothing to do with it."""
+"""Events that must not stop an engine, nor affect callers who have nothing to do with them."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_a_stream_gives_what_comes_before_an_item_that_is_refused(engine: Engine
     with pytest.raises(ConfigError, match="chunk must be a positive integer"):
         engine.stream("doubling", ["a"], chunk=0)
     with pytest.raises(RequestError, match="expected several items, but got a single one"):
-        engine.stream("doubling", "a text")  # whose characters would be the items
+        engine.stream("doubling", "a text")  # whose characters would be its items
 
 
 def test_rows_that_differ_in_shape_are_of_different_groups() -> None:

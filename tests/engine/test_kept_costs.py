@@ -1,4 +1,4 @@
-"""What was learned of a package's batches, which the next process knows from its first request on."""
+"""The learned costs of a package's batches, which the next process knows from its first request on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.engine.packages import Shelf
 
 @pytest.fixture
 def kept(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The file in which a first engine kept that batches take at least 0.02 s."""
+    """The file in which a first engine saved that batches take at least 0.02 s."""
     monkeypatch.setenv("INFEROX_STORE", str(tmp_path / "store"))
     shelf.put("p", ["a"])
     with Engine() as engine:
@@ -31,7 +31,7 @@ def kept(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def is_priced() -> bool:
-    """Whether a new engine knows before its first request what 40 batches of one row each take."""
+    """Returns whether a new engine knows the cost of 40 batches of one row each before its first request."""
     with Engine(EngineConfig(max_batch_rows=1)) as engine:
         engine.load("p")
         model = engine._models.find("p", None)

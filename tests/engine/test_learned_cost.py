@@ -1,4 +1,4 @@
-"""What batches cost, as it is learned of any batches."""
+"""The cost of batches, learned from any batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inferox.engine.learned_cost import CostParts, LearnedCost
 from inferox.engine.workload import Workload
 
 SHAPE = CostParts(50, 1, 1.1, 1 / 700)
-"""What a packed batch costs, in tokens."""
+"""The cost of a packed batch, in tokens."""
 
 PARTS = st.builds(
     CostParts,
@@ -27,7 +27,7 @@ BATCHES = st.lists(
 @settings(max_examples=60)
 @given(PARTS, BATCHES)
 def test_what_was_computed_is_priced_as_it_cost(parts: CostParts, batches: list[Workload]) -> None:
-    """However the batches are, and whatever the parts: those that came are priced right once they came often."""
+    """Whatever the batches and the parts are: those that were computed often are priced right."""
     cost = LearnedCost(SHAPE)
     for _ in range(-(-200 // len(batches))):
         for work in batches:
@@ -63,7 +63,7 @@ def test_one_batch_tells_what_others_cost_by_their_shape() -> None:
 
 
 def test_a_batch_that_was_held_up_for_long_changes_little() -> None:
-    """A machine may stand still for a second, and nothing computes in less time than it needs."""
+    """A machine may freeze for a second, but nothing computes in less time than it needs."""
     work, cost = Workload.of_lengths([16] * 4), LearnedCost(SHAPE)
     for number in range(50):
         cost.learn(work, 10.0 if number == 25 else 0.01)
@@ -78,7 +78,7 @@ def test_a_machine_that_becomes_slower_is_followed() -> None:
 
 
 def test_what_was_learned_of_short_rows_alone_is_corrected_by_long_ones() -> None:
-    """It may say that attention costs nothing."""
+    """Short rows may suggest that attention costs nothing."""
     known, parts = CostParts(1e-3, 0.0, 2e-5, 0.0), CostParts(1e-3, 0.0, 2e-5, 4e-8)
     cost = LearnedCost(SHAPE, known)
     short, long = Workload.of_lengths([8] * 8), Workload.of_lengths([512] * 8)

@@ -1,4 +1,4 @@
-"""Memory: idle models make room for others, and come back when they are asked."""
+"""Memory: idle models make room for others, and return on their next use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.engine.test_failover import wait_until
 
 @pytest.fixture
 def engine(shelf: Shelf) -> Iterator[Engine]:
-    """An engine with three models, of which two have room."""
+    """An engine with three models, two of which fit into memory."""
     with Engine(EngineConfig(memory_limit_bytes=2500, retry_s=3600.0)) as engine:
         for name in ("x", "y", "z"):
             shelf.put(name, [f"{name}1", f"{name}2"], weights_bytes=1000)
@@ -77,7 +77,7 @@ def test_models_that_are_asked_all_the_time_share_the_memory(engine: Engine) -> 
 
 
 def test_a_busy_model_ends_its_batch_and_makes_room(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One request of the busy model is computed, and another waits, when a request for the other model comes."""
+    """A request of the busy model is computed, and another waits, when one for the other model arrives."""
     for name in ("x", "y"):
         shelf.put(name, [f"{name}1"], weights_bytes=1000)
     paused, pause = Event(), Lineup.pause
@@ -199,7 +199,7 @@ def test_a_version_is_loaded_once_at_a_time(shelf: Shelf, monkeypatch: pytest.Mo
 
 
 class Holder(Evictable):
-    """Holds memory, and can be told to be busy."""
+    """Holds memory, and can be set to busy."""
 
     def __init__(self, used_s: float = 0.0, *, wanted: bool = False, busy: bool = False) -> None:
         self.used_s, self.wanted, self.busy, self.evicted = used_s, wanted, busy, 0
@@ -231,7 +231,7 @@ def test_in_a_container_idle_models_make_room_as_far_as_they_can() -> None:
         assert [holder.evicted for holder in (old, new, wanted, busy)] == [0, 0, 0, 0]
     with budget.reserve(400):
         assert [holder.evicted for holder in (old, new, wanted, busy)] == [1, 0, 0, 0]
-    with budget.reserve(5000):  # it is the kernel's to refuse
+    with budget.reserve(5000):  # only the kernel may refuse it
         assert [holder.evicted for holder in (old, new, wanted, busy)] == [1, 1, 0, 0]
 
 

@@ -1,4 +1,4 @@
-"""Outputs that are not finite: counted, or refused by name, and never those of a mate."""
+"""Outputs that are not finite: counted, or refused by name, and never blamed on another row."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from inferox.tasks.labels import LabelScore
 from tests.engine.models import SIGNATURE, DoublingModel, SumTask, load_doubling
 
 NAN, INFINITE, CONTAGIOUS = 301, 302, 303
-"""Numbers of which the model makes NaN, an infinity, or NaN for all rows of the batch."""
+"""Numbers from which the model makes NaN, an infinity, or NaN for all rows of the batch."""
 
 
 class HalfFiniteModel(DoublingModel):
-    """Doubles numbers as floating-point numbers, but for a few."""
+    """Doubles numbers as floating-point numbers, except for a few."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class HalfFiniteModel(DoublingModel):
 
 
 class FloatTask(SumTask):
-    """Sums up floating-point numbers; of an item that begins with 1, the first alone."""
+    """Sums up floating-point numbers; of an item that begins with 1, only the first."""
 
     def decode(self, items: Sequence[Any], batch: Batch, outputs: Outputs) -> list[Any]:  # noqa: ARG002
         return [

@@ -1,4 +1,4 @@
-"""Which rows the queue hands out, over time."""
+"""The rows that the queue hands out, over time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_owners_share_equally_however_many_requests_each_makes() -> None:
 
 
 def test_who_comes_new_does_not_push_those_aside_who_were_served() -> None:
-    """Small requests come without end, as fast as one is computed; the large one still ends."""
+    """Small requests arrive without end, as fast as one is computed; the large one still ends."""
     clock = Clock()
     queue = RequestQueue(max_tokens=10**9, lanes=1, clock=clock)
     large = make_request([[1] * 10] * 40, clock)
@@ -122,7 +122,7 @@ def test_a_queue_that_is_idle_starts_afresh() -> None:
 def count_batches_until(
     queue: RequestQueue, request: Request, budget: BatchBudget, clock: Clock, seconds: float
 ) -> int:
-    """The batches that are computed before some of a request is."""
+    """Counts the batches that are computed before any of a request is."""
     for count in range(1000):
         parts = queue.take(lambda: budget) or []
         queue.end_batch()
@@ -178,7 +178,7 @@ def test_the_clock_of_one_owner_is_not_that_of_another() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_requests_that_need_less_than_a_batch_end_one_after_the_other(seed: int) -> None:
-    """More come than can be computed: if all of them advanced side by side, hardly any would end."""
+    """More arrive than can be computed: if all of them advanced side by side, hardly any would end."""
     clock, draw = Clock(), Random(seed)  # noqa: S311 - nothing is kept secret
     queue = RequestQueue(max_tokens=10**9, lanes=1, clock=clock)
     left: Counter[Request] = Counter()

@@ -1,4 +1,4 @@
-"""Sessions: a state from call to call, one holder at a time, over one version, and closed with it."""
+"""Sessions: a state from call to call, held by one caller at a time, over one version, and closed with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "engine.md"
 
 @dataclass
 class Tally:
-    """What has been answered, and how often it was closed."""
+    """A total of the answers, and the number of times that it was closed."""
 
     totals: list[int] = field(default_factory=list)
     closed: int = 0
@@ -34,7 +34,7 @@ class Tally:
 
 
 def add(session: InferenceSession[Tally], number: int) -> int:
-    """Adds the answer for a number to the last total, of which nobody else may make something meanwhile."""
+    """Adds the answer for a number to the last total, which nobody else may change meanwhile."""
     with session.turn() as tally:
         last = tally.totals[-1] if tally.totals else 0
         tally.totals.append(last + session.infer([[number]]).results[0])
@@ -42,7 +42,7 @@ def add(session: InferenceSession[Tally], number: int) -> int:
 
 
 def wait_for_waiting(session: InferenceSession[Any], count: int) -> None:
-    """Waits until as many wait for the turn."""
+    """Waits until that many wait for their turn."""
     pause = threading.Event()
     while len(session._baton._waiting) < count:
         assert not pause.wait(0.001)

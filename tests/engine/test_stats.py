@@ -1,4 +1,4 @@
-"""What an engine counts of its batches."""
+"""The statistics of an engine's batches."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ def test_batches_are_counted_by_their_rows_tokens_padding_and_times() -> None:
         stats = engine.stats("doubling")
     assert stats.batch_rows.counts[:3] == (2, 1, 0)
     assert stats.queue_s.count == stats.rows == 4
-    assert stats.queue_s.total > 0.02  # the last waited for the one before
+    assert stats.queue_s.total > 0.02  # the last one waited for the one before
     assert stats.batches == stats.compute_s.count == stats.padding.count == 3

@@ -1,4 +1,4 @@
-"""What an engine notes of its batches, in Chrome's trace format."""
+"""The trace of an engine's batches, in Chrome's format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Event = dict[str, Any]
 
 
 def read(path: Path) -> list[Event]:
-    """The events of a file, checked for what Chrome's format asks of each kind."""
+    """Reads the events of a file, checked for what Chrome's format requires of each kind."""
     written = json.loads(path.read_text())
     assert written["displayTimeUnit"] == "ms"
     for event in written["traceEvents"]:
@@ -96,7 +96,7 @@ def test_rows_are_made_before_they_wait_and_wait_until_their_batch_begins(tmp_pa
         engine.infer("doubling", [[index] * 3 for index in range(10)], owner="me")
         engine.write_trace(tmp_path / "trace.json")
     events = read(tmp_path / "trace.json")
-    (made,) = complete(events, "tokenise")  # of one request once, whatever batches it becomes
+    (made,) = complete(events, "tokenise")  # once per request, however many batches it becomes
     assert made["args"] == {"rows": 10}
     begun = {event["id"]: event for event in events if event["ph"] == "b"}
     ended = {event["id"]: event for event in events if event["ph"] == "e"}

@@ -1,4 +1,4 @@
-"""Versions and labels: a new version takes over once it has proven itself, and never half a request."""
+"""Versions and labels: a new version takes over once it has proven itself, but never within a request."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_the_old_version_serves_until_the_new_one_is_proven(shelf: Shelf, monkey
 
 
 def test_no_request_mixes_versions_while_they_come_and_go_under_load(shelf: Shelf) -> None:
-    """Numbers tell which version computed them."""
+    """The numbers show which version computed them."""
     for version in range(12):
         shelf.put(f"p{version}", [f"a{version}"])
         shelf.backend.marks[f"a{version}"] = version
@@ -161,7 +161,7 @@ def test_no_request_mixes_versions_while_they_come_and_go_under_load(shelf: Shel
 
 
 def test_nothing_is_left_of_a_version_that_was_unloaded(shelf: Shelf) -> None:
-    """Nor does it take the garbage collector to see that: packages have files open, and samples are large."""
+    """This does not need the garbage collector: packages have files open, and samples are large."""
     shelf.put("p", ["a", "b"])
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""How long a measurement may take, on a clock that only what is measured moves."""
+"""The duration of a measurement, on a clock that only the measured calls advance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Artifact]:
-    """Four artifacts, of which only the names count here."""
+    """Four artifacts, of which only the names matter here."""
     return open_package(write_faulty_package(tmp_path_factory.mktemp("p") / "p", [None] * 4)).artifacts
 
 
@@ -55,11 +55,11 @@ def test_what_is_no_time_is_refused(seconds: Any) -> None:
 
 @dataclass
 class ClockedWorker:
-    """Answers after a time that is known, or is given up when its time is over.
+    """Answers after a given time, or is given up when its time is over.
 
     Attributes:
-        clock: Shows how much time it takes, and nothing else.
-        times_s: How long each artifact takes to start, and for an item.
+        clock: A clock that only its work advances.
+        times_s: The seconds that each artifact takes to start, and for an item.
     """
 
     clock: Clock

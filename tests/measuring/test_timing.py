@@ -1,4 +1,4 @@
-"""Timing, on a clock that shows nothing but what the calls take."""
+"""Timing, on a clock that only the calls advance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measuring a package on a machine, and what is made of that."""
+"""The measurement of a package on a machine, and the profile made of it."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) ->
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("INFEROX_STORE", str(tmp_path / "store"))
-    monkeypatch.setattr("inferox.measuring.tuning._TURN_S", 0.0)  # what the times are does not matter
+    monkeypatch.setattr("inferox.measuring.tuning._TURN_S", 0.0)  # the times themselves do not matter
     return Store()
 
 
 @pytest.fixture(scope="module")
 def measured(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
-    """What was measured with one thread, once for all tests that begin with that."""
+    """A measurement with one thread, made once for all tests that begin with it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INFEROX_STORE", str(tmp_path_factory.mktemp("measured")))
         patch.setattr("inferox.measuring.tuning._TURN_S", 0.0)
@@ -142,7 +142,7 @@ def test_the_profile_decides_what_is_loaded(package: Path, tuned: Tuning) -> Non
         assert model.metadata.backend == "openvino"
         np.testing.assert_allclose(model.embed(TEXTS), expected, atol=1e-5)
     with inferox.load(package, threads=2) as model:
-        assert model.metadata.backend == "openvino"  # with other threads nothing was measured
+        assert model.metadata.backend == "openvino"  # nothing was measured with other threads
 
 
 def interrupt_at(step: int) -> Callable[[str, int, int], None]:
@@ -302,7 +302,7 @@ def test_a_profile_is_of_one_digest(tuned: Tuning, store: Store) -> None:
 
 
 def test_the_layout_is_timed_too(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each batch is laid out and cut apart as it is when texts are computed, which here takes a second each."""
+    """Each batch is laid out and split as when texts are computed, which takes a second each here."""
     late = [0.0]
     for name in ("pad_batch", "pack_batch", "Outputs"):
         function = getattr(core_model, name)
@@ -324,7 +324,7 @@ TEXT = Signature((IDS, MASK), (IDS,))
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> EchoBackend:
-    """A backend in the place of all others."""
+    """A backend that replaces all others."""
     backend = EchoBackend("echo")
     use(backend, monkeypatch)
     return backend
@@ -332,7 +332,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> EchoBackend:
 
 @pytest.fixture
 def tune_texts(echo: EchoBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tuning]:
-    """Tunes a raw text model of as many artifacts as are told by their options, with samples of 3 and 48 tokens."""
+    """Tunes a raw text model with artifacts of the given options, and samples of 3 and 48 tokens."""
     _ = echo
 
     def batch(length: int) -> SampleBatch:
@@ -380,7 +380,7 @@ def test_a_shape_that_one_fails_at_is_left_out(echo: EchoBackend, tune_texts: Ca
     assert {length for _, length in whole} == {8, 32, 48}
     assert found.not_run == {"echo/0-onnx/fp32/padded": "1 row of 48: index out of range"}
     longer = [call["input_ids"].shape for call in echo.models[0].calls if call["input_ids"].shape[1] > 32]
-    assert longer == [(1, 48)]  # and no larger one was tried
+    assert longer == [(1, 48)]  # and no longer one was tried
 
 
 def test_where_nothing_is_measured_nothing_is_kept(tune_texts: Callable[..., Tuning]) -> None:
@@ -418,7 +418,7 @@ def test_every_artifact_has_the_same_thread_budget(
 
 @pytest.fixture
 def take(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[EchoModel], float]], None]:
-    """Sets how many seconds each call takes, on a clock that shows nothing else."""
+    """Sets the seconds that each call takes, on a clock that nothing else advances."""
     monkeypatch.setattr("inferox.measuring.tuning._TURN_S", 0.02)
 
     def set_seconds(seconds: Callable[[EchoModel], float]) -> None:
@@ -467,7 +467,7 @@ def test_times_that_vary_are_noise(tune_texts: Callable[..., Tuning], take: Take
 
 
 def test_what_the_one_before_left_running_is_waited_for(tune_texts: Callable[..., Tuning], take: Take) -> None:
-    """A runtime's threads spin for a while after a call, and whoever computes then is slowed down."""
+    """A runtime's threads spin for a while after a call, which slows down whatever computes then."""
     last: list[object] = [None, 0.0]
 
     def seconds(model: EchoModel) -> float:

@@ -1,4 +1,4 @@
-"""Which artifacts a tuning loads, in which order, and how long that is expected to take."""
+"""The artifacts that a tuning loads, their order, and the expected time."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_runtime_is_expected_to_be_slower_where_the_others_were() -> None:
     assert estimates.expect_s("torch") == pytest.approx(4 * START_S["torch"])
     estimates.note("onnxruntime", 3 * START_S["onnxruntime"])  # by the least factor
     assert estimates.expect_s("torch") == pytest.approx(3 * START_S["torch"])
-    estimates.note("openvino", 0.5)  # its runtime is imported by now, which says nothing of others
+    estimates.note("openvino", 0.5)  # its runtime is imported by now, which says nothing about others
     assert estimates.expect_s("openvino") == 0.5
     assert estimates.expect_s("torch") == pytest.approx(3 * START_S["torch"])
 

@@ -1,4 +1,4 @@
-"""Measuring a package again: what failed is told apart from what is not for this machine."""
+"""Repeated measurements of a package: failures are told apart from what this machine cannot compute."""
 
 from __future__ import annotations
 

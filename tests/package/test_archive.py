@@ -40,7 +40,7 @@ def test_files_come_back(tmp_path_factory: object, files: dict[str, bytes], nest
 
 
 def test_members_beyond_the_limits_of_32_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit from which on sizes are written with 64 bits is lowered, so that no test needs gigabytes."""
+    """The limit from which sizes are written with 64 bits is lowered, so that no test needs gigabytes."""
     monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()

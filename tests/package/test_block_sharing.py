@@ -1,4 +1,4 @@
-"""Unpacking without a second copy, where the file system can share blocks."""
+"""Unpacking without a second copy, if the file system can share blocks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LARGE = {name for name, content in FILES.items() if len(content) >= 2 * BLOCK_BY
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of files, of which those of two blocks are large already."""
+    """A folder of files, in which two blocks already count as large."""
     monkeypatch.setattr(archive_module, "_LARGE_BYTES", 2 * BLOCK_BYTES)
     for name, content in FILES.items():
         path = tmp_path / "source" / name
@@ -48,7 +48,7 @@ def target(tmp_path: Path) -> Path:
 
 
 def share_like_a_file_system(source: BinaryIO, offset: int, size_bytes: int, target: BinaryIO) -> int:
-    """Does with files what sharing does, on the same conditions."""
+    """Shares files in the test's own way, under the same conditions as a file system."""
     assert offset % BLOCK_BYTES == 0
     whole_bytes = size_bytes - size_bytes % BLOCK_BYTES
     source.seek(offset)
@@ -64,7 +64,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_large_members_begin_at_blocks_and_come_back(
     source: Path, target: Path, tmp_path: Path, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit from which on sizes are written with 64 bits is lowered, so that no test needs gigabytes."""
+    """The limit from which sizes are written with 64 bits is lowered, so that no test needs gigabytes."""
     monkeypatch.setattr(zipfile, "ZIP64_LIMIT", limit)
     write_archive(source, tmp_path / "x.mlpkg")
     shared = []
@@ -153,7 +153,7 @@ def sharing_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pat
     if mounted.returncode:
         pytest.skip(f"this sandbox mounts nothing: {mounted.stderr.decode()}")
     yield disk
-    # Where a test fails, its traceback still has files open there.
+    # If a test fails, its traceback still has files open there.
     subprocess.run(["umount", "--lazy", disk], check=True)  # noqa: S603, S607
 
 

@@ -33,7 +33,7 @@ CONFIG = {"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_si
 
 
 def make(root: Path, *, metadata: Any = None, info: Any = None, files: dict[str, bytes] | None = None) -> Path:
-    """A package by hand; by default with Candle's folder and a native library."""
+    """Makes a package by hand; by default with Candle's folder and a native library."""
     default = {
         "backends/candle/config.json": json.dumps(CONFIG).encode(),
         "backends/candle/model.safetensors": b"weights",

@@ -1,4 +1,4 @@
-"""Manifests: what is written reads back, and what is malformed is named."""
+"""Manifests: they can be read again, and errors in them are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths: what is one plain file below the package on every system, and what is not."""
+"""Paths: those of one plain file below the package on every system, and all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening: what a package says of itself, and what is said where there is none."""
+"""Opening packages: their facts, and the errors if there is no package."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_a_config_is_read(tmp_path: Path) -> None:
 
 
 def test_a_changed_file_is_named_before_it_is_read(tmp_path: Path) -> None:
-    """A description that was cut off differs from what the manifest says: that comes first, not its syntax."""
+    """A truncated description differs from the manifest: that is reported first, not its syntax."""
     package = write_package(tmp_path / "p")
     (package / "model_info.json").write_bytes(b"{")
     with pytest.raises(IntegrityError, match=r"model_info\.json"):

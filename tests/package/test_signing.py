@@ -1,4 +1,4 @@
-"""Signatures of packages: what is signed opens, and nothing else does."""
+"""Signatures of packages: signed packages open, and no others."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sign(package: Path, private: Path) -> Path:
 
 @pytest.fixture(params=["package", "package.mlpkg"])
 def signed(request: pytest.FixtureRequest, tmp_path: Path, keys: tuple[Path, Path]) -> Path:
-    """A package that is signed, as a folder and as one file."""
+    """A signed package, as a folder and as one file."""
     package = write_package(tmp_path / request.param)
     sign(package, keys[0])
     return package
@@ -98,7 +98,7 @@ def test_what_another_has_signed_is_refused(signed: Path, tmp_path: Path) -> Non
 
 
 def test_another_package_is_refused(signed: Path, tmp_path: Path, keys: tuple[Path, Path]) -> None:
-    """A package that is whole in itself, beside the signature of another."""
+    """A valid package beside the signature of another."""
     other = write_package(tmp_path / f"other{signed.suffix}", weights=b"other weights")
     shutil.copy(signed.with_name(f"{signed.name}.sig"), other.with_name(f"{other.name}.sig"))
     with pytest.raises(
@@ -137,7 +137,7 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def change_payload(change: Change) -> Change:
-    """A change of what is signed, in a bundle."""
+    """A change to the signed content of a bundle."""
 
     def apply(bundle: dict[str, Any]) -> None:
         envelope = bundle["dsseEnvelope"]
@@ -212,7 +212,7 @@ def test_keys_that_cannot_be_used(tmp_path: Path, keys: tuple[Path, Path]) -> No
     with pytest.raises(ConfigError, match="must be one of ECDSA"):
         PublicKey.load(tmp_path / "koblitz.pub")
     with pytest.raises(ConfigError, match=r"cannot be used: .* \(openssl ec"):
-        PublicKey.load(keys[0])  # a private key where the public one belongs
+        PublicKey.load(keys[0])  # a private key instead of the public one
     with pytest.raises(ConfigError, match=r"there is no key file .* \(openssl ec"):
         PublicKey.load(tmp_path / "missing.pub")
 

@@ -1,4 +1,4 @@
-"""Staging: what readers and writers of one output see of each other."""
+"""Staging: what concurrent readers and writers of one output see."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_target_that_comes_back_in_between(tmp_path: Path, monkeypatch: pytest
 
 
 def test_writers_of_one_folder_at_once(tmp_path: Path) -> None:
-    """One that meets another may be refused; what lies there is whole all the same, and nothing is left beside it."""
+    """One that meets another may be refused; the output is complete all the same, and nothing is left beside it."""
     output = write_package(tmp_path / "p")
 
     def write(index: int) -> int:

@@ -1,4 +1,4 @@
-"""How the store's limit is stated."""
+"""The forms of the store's limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store's limit: what is removed first, and that nothing is removed that a process uses."""
+"""The store's limit: what is removed first; nothing that a process uses is removed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def write_packages(folder: Path, count: int, size_bytes: int = 100_000) -> list[Path]:
-    """Archives of packages that differ in their weights, which are most of them."""
+    """Makes archives of packages that differ in their weights, which are most of their size."""
     return [write_package(folder / f"{index}.mlpkg", weights=bytes([index]) * size_bytes) for index in range(count)]
 
 
@@ -202,7 +202,7 @@ def test_what_is_removed_leaves_no_records_behind(tmp_path: Path, store: Store) 
     (archive,) = write_packages(tmp_path, 1)
     open_package(archive)
     open_package(write_package(tmp_path / "folder"))
-    of_others = len(list((tmp_path / "folder").rglob("*.*"))) - 1 + 1  # its files but the manifest, and the archive
+    of_others = len(list((tmp_path / "folder").rglob("*.*"))) - 1 + 1  # its files except the manifest, and the archive
     assert len(list((store.root / "verified").iterdir())) > of_others
     store.prune(0)
     assert len(list((store.root / "verified").iterdir())) == of_others

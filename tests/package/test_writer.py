@@ -284,7 +284,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_package(tmp_path: Path, name: str) 
         time.sleep(0.02 + 0.029 * attempt)
         process.kill()
         process.communicate()
-        if not output.exists():  # a folder, killed in the instant between the old one and the new
+        if not output.exists():  # a folder, killed between moving the old one and placing the new one
             with pytest.raises(PackageError, match="the old one lies at"):
                 open_package(output)
             continue
@@ -296,7 +296,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_package(tmp_path: Path, name: str) 
 
 
 def leave_replaced(tmp_path: Path, process: int) -> Path:
-    """What a writer leaves that was killed between moving the old package and putting the new one in its place."""
+    """Leaves the state of a writer that was killed between moving the old package and placing the new one."""
     staging = tmp_path / f".p.inferox-staging-{process}-abandoned"
     package = write_package(tmp_path / "p")
     (staging / "package").mkdir(parents=True)
@@ -305,12 +305,12 @@ def leave_replaced(tmp_path: Path, process: int) -> Path:
 
 
 GONE = 2**22 + 1
-"""No process has this number on Linux."""
+"""No process has this id on Linux."""
 
 
 @pytest.mark.parametrize("process", [GONE, os.getpid()], ids=["gone", "alive"])
 def test_a_reader_says_where_what_was_moved_aside_lies_and_leaves_it_there(tmp_path: Path, process: int) -> None:
-    """The process may run on another machine that shares the disk, where its number means nothing here."""
+    """The process may run on another machine that shares the disk, where its id means nothing here."""
     staging = leave_replaced(tmp_path, process)
     with pytest.raises(PackageError, match=f"there is no package .* the old one lies at {staging / 'replaced'}"):
         open_package(tmp_path / "p")
@@ -360,7 +360,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_a_full_disk_leaves_nothing_half_written(small_disk: Path, name: str) -> None:
-    """The less is free, the earlier it is full: while weights are written, samples, the manifest or the archive."""
+    """The less is free, the sooner the disk is full: during the weights, the samples, the manifest or the archive."""
     output = write_package(small_disk / name)
     outcomes = []
     for free in range(0, 96, 4):

@@ -1,4 +1,4 @@
-"""Hand-written modules, as a user would bring them."""
+"""Hand-written modules, as users have them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SmallCNN(torch.nn.Module):
 
 
 class SmallLSTM(torch.nn.Module):
-    """A recurrent network over numbers, which ``torch.export`` captures for one length, and for ONNX for all."""
+    """A recurrent network over numbers; ``torch.export`` captures it for one length, but for ONNX for all."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class SmallLSTM(torch.nn.Module):
 
 
 class Counting(torch.nn.Module):
-    """One that keeps a state."""
+    """A module that keeps a state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,14 +48,14 @@ class Counting(torch.nn.Module):
 
 
 class Overwriting(torch.nn.Module):
-    """One that writes to its input."""
+    """A module that writes to its input."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.add_(1)
 
 
 class Stepping(torch.nn.Module):
-    """A loop over the steps, which a capture unrolls for the number that its example has."""
+    """A loop over the steps, which a capture unrolls for the number of steps in its example."""
 
     def __init__(self) -> None:
         super().__init__()

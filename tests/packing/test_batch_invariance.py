@@ -1,4 +1,4 @@
-"""What a batch does to its rows is measured of every artifact, and decides whether it is written."""
+"""The effect of a batch on its rows is measured for every artifact, and decides whether it is written."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.small_tokenizer import VOCABULARY
 
 
 class ShareOfLargest(torch.nn.Module):
-    """One that divides by the largest number of the whole call."""
+    """A module that divides by the largest number of the whole call."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x / x.abs().max()
 
 
 class ShareOfOwn(torch.nn.Module):
-    """One that divides each row by its own largest number."""
+    """A module that divides each row by its own largest number."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x / x.abs().amax(dim=1, keepdim=True)
@@ -88,7 +88,7 @@ def factory_of(module: torch.nn.Module) -> object:
 def test_a_model_that_mixes_rows_itself_is_packed_as_it_is_and_the_evidence_says_so(
     module: torch.nn.Module, tmp_path: Path
 ) -> None:
-    # One example row: only rows beside it that are unlike it can tell.
+    # There is one example row: only rows beside it that differ from it can tell.
     report = inferox.pack(
         factory_of(module),  # type: ignore[arg-type]
         tmp_path / "p",

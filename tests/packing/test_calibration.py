@@ -1,4 +1,4 @@
-"""What a quantiser watches the model compute."""
+"""The inputs on which a quantiser calibrates."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_texts_are_taken_from_the_whole_of_a_file(count: int) -> None:
 
 
 def rows(calls: Iterable[Call]) -> set[bytes]:
-    """The rows of the inputs that say something, without their padding."""
+    """Returns the rows of the inputs, without their padding."""
     found = set()
     for call in calls:
         mask = call.get("attention_mask")

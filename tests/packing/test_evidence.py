@@ -1,4 +1,4 @@
-"""An artifact that does not compute what the model computes is left out, and pack says so with the figure."""
+"""An artifact that does not compute what the model computes is left out, and pack says so with the figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WRONG_WEIGHTS = "backends/torch/wrong.safetensors"
 
 
 class WrongExporter(Exporter):
-    """Exports what PyTorch's exporter does, and in the precision bf16 an artifact with another model's weights."""
+    """Exports as PyTorch's exporter does, but in bf16 an artifact with another model's weights."""
 
     def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
         right = TorchExporter().export(source, root, request)

@@ -1,4 +1,4 @@
-"""Precisions that take no extra space: written unasked where they are close, and reported where they are not."""
+"""Precisions that take no extra space: written without a request if they are close, and reported if they are not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ needs_bf16 = pytest.mark.skipif(
 
 
 class LackingBackend(EchoBackend):
-    """Has no arithmetic for anything but fp32."""
+    """Only has arithmetic for fp32."""
 
     def lacks(self, artifact: Artifact, device: object) -> str | None:  # noqa: ARG002 - the contract
         return None if artifact.precision is Precision.FP32 else "the abacus has no beads for it"
@@ -101,7 +101,7 @@ def test_what_fails_is_left_out_with_its_reason() -> None:
         (frozenset({"avx2"}), LACKING),
         (frozenset({"avx512_bf16"}), None),
         (frozenset({"amx_bf16"}), None),
-        (None, None),  # OpenVINO will tell
+        (None, None),  # only OpenVINO can tell
     ],
 )
 def test_what_openvino_lacks_for_bf16(flags: frozenset[str] | None, lacking: str | None) -> None:
@@ -178,7 +178,7 @@ def test_bf16_of_openvino_comes_by_itself(source: Path, tmp_path: Path) -> None:
     with inferox.load(tmp_path / "p", threads=1, quality="exact") as model:
         assert model.metadata.precision is Precision.FP32
         assert model.metadata.rejected[BF16] == "its parity is close, but exact is required"
-    # Where it is not close on this machine, whatever it was where it was packed, it is not taken.
+    # If it is not close on this machine, it is not taken, whatever it was on the packing machine.
     save(replace(fast, classes={**fast.classes, BF16: ParityClass.QUANTIZED}))
     with inferox.load(tmp_path / "p", threads=1) as model:
         assert model.metadata.precision is Precision.FP32
@@ -201,7 +201,7 @@ def test_a_processor_without_bf16_writes_it_for_others(
     with pytest.MonkeyPatch.context() as patch:
         use_processor(patch, frozenset({"avx2"}))
         report = inferox.pack(source, path, backends=("openvino",), strict=True)
-        # It is in the package, and nothing is said to be proven of it.
+        # It is in the package, but not reported as proven.
         assert {item.artifact for item in report.evidence} == {FP32}
         assert f"{BF16} is in the package but not measured: {LACKING}; 'inferox tune' measures it where it runs" in (
             report.notes
@@ -210,7 +210,7 @@ def test_a_processor_without_bf16_writes_it_for_others(
         assert BF16 in {item.name for item in opened.artifacts}
         assert opened.parity is not None
         assert opened.parity.unmeasured == {BF16: LACKING}
-        # Here it is passed over, also by tune and verify, and the reason is the machine's.
+        # Here it is rejected, also by tune and verify, for the machine's reason.
         assert {item.artifact: item.reason for item in explain(path, threads=1).verdicts}[BF16] == LACKING
         assert tune(path, threads=1).not_run[BF16] == LACKING
         assert verify(path).not_run[BF16] == LACKING
@@ -218,7 +218,7 @@ def test_a_processor_without_bf16_writes_it_for_others(
             assert model.metadata.precision is Precision.FP32
             assert model.metadata.rejected[BF16] == LACKING
 
-    # On another machine nothing is known of it until it is measured there.
+    # On another machine nothing is known about it until it is measured there.
     use_processor(monkeypatch, frozenset({"amx_bf16"}))
     monkeypatch.setenv("INFEROX_STORE", str(tmp_path / "elsewhere"))
     nothing = f"it was not measured where it was packed ({LACKING}), nor here ('inferox tune' measures it)"
@@ -245,7 +245,7 @@ def test_what_was_never_measured_is_taken_once_it_is_measured_here(source: Path,
     save(replace(tuned.profile, cells=cells))
     with inferox.load(path, threads=1) as model:
         assert model.metadata.precision is Precision.BF16
-    # It is close at best, also where the samples happen to come out the same.
+    # It is close at best, even if the samples happen to come out the same.
     save(replace(tuned.profile, cells=cells, classes={**tuned.profile.classes, BF16: ParityClass.EXACT}))
     with inferox.load(path, threads=1, quality="exact") as model:
         assert model.metadata.precision is Precision.FP32

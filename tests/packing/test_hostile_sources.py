@@ -1,4 +1,4 @@
-"""Models as strangers leave them: links of a hub's cache, files without end, numbers that would be rounded."""
+"""Models as strangers leave them: links of a hub's cache, endless files, numbers that would be rounded."""
 
 from __future__ import annotations
 

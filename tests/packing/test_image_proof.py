@@ -1,4 +1,4 @@
-"""The proof from images: a fault that shows on photographs alone, which are larger than what a model takes."""
+"""The proof from images: a fault that only shows on photographs, which are larger than the model's input."""
 
 from __future__ import annotations
 

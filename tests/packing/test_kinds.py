@@ -22,10 +22,10 @@ TEXTS = ["one", "a few words", "the quick brown fox jumps over the lazy dog", ""
 PAIRS = [("what is it?", "a fox"), ("who?", "the lazy dog that the quick brown fox jumps over"), ("", "nothing")]
 
 WITH_TOKENIZER = {"vocab_size": VOCABULARY, "pad_token_id": 0}
-"""What makes a small model fit the tokenizer."""
+"""The settings that make a small model fit the tokenizer."""
 
 FURTHER = [pytest.param(name, marks=[] if name == "bert" else pytest.mark.slow) for name in TEXT_CONFIGS]
-"""Each encoder is packed in every run; each with each head among the slow tests."""
+"""Each encoder is packed in every run, and each one with each head among the slow tests."""
 
 
 def save_text_model(directory: Path, minilm: Path, model_type: str, head: str, **settings: Any) -> Any:
@@ -38,7 +38,7 @@ def save_text_model(directory: Path, minilm: Path, model_type: str, head: str, *
 
 
 def one_layer(model_type: str) -> dict[str, int]:
-    """The setting that gives a model a single layer, for exports: how layers follow one another MiniLM shows.
+    """Returns the setting that gives a model a single layer, for exports: MiniLM covers several layers.
 
     A ModernBERT keeps its two, as they differ: the first attends to every token, and the next to those nearby.
     """
@@ -48,7 +48,7 @@ def one_layer(model_type: str) -> dict[str, int]:
 
 
 def reference(model: Any, minilm: Path, texts: Any, *, limit: int = 40) -> Any:
-    """transformers' own outputs for each text, one at a time, so that nothing is padded."""
+    """Computes transformers' own outputs for each text, one at a time, so that nothing is padded."""
     with tempfile.TemporaryDirectory() as folder:
         write_small_tokenizer(Path(folder), minilm)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -65,7 +65,7 @@ def reference(model: Any, minilm: Path, texts: Any, *, limit: int = 40) -> Any:
 
 
 def limit_of(model_type: str) -> int:
-    # RoBERTa and its kin begin to count positions behind the padding's own number.
+    # RoBERTa and its kin count positions from after the padding token's id.
     return {"roberta": 39, "xlm-roberta": 39, "mpnet": 38}.get(model_type, 40)
 
 

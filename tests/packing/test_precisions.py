@@ -1,4 +1,4 @@
-"""Lower precisions: let in where they agree, left out with the figure where they do not."""
+"""Lower precisions: admitted if they agree, left out with the figures if they do not."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ANYTHING = Tolerance(max_rel=None, cosine_mean=0.0, cosine_min=-1.0)
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
-    """The folder of a small text model, for what does not depend on the weights."""
+    """The folder of a small text model, for tests that do not depend on the weights."""
     folder = tmp_path_factory.mktemp("small") / "bert"
     save_text_model(folder, minilm_directory, "bert", "Model")
     return folder
@@ -47,7 +47,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> P
 
 @pytest.fixture(scope="module", params=["one layer", pytest.param("all layers", marks=pytest.mark.slow)])
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
-    """MiniLM, whose weights are trained; in every run its first layer, as each takes seconds in each layout."""
+    """MiniLM, whose weights are trained; usually only its first layer, as each takes seconds in each layout."""
     if request.param == "all layers":
         return minilm_directory
     folder = tmp_path_factory.mktemp("trained") / "minilm"
@@ -84,7 +84,7 @@ def test_openvino_keeps_its_tolerance_on_texts_that_it_was_not_calibrated_on(
 
 @pytest.fixture(scope="module")
 def eight_bits(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> tuple[Path, inferox.PackReport]:
-    """MiniLM for PyTorch, whole and in int8."""
+    """MiniLM for PyTorch, in fp32 and in int8."""
     path = tmp_path_factory.mktemp("torch") / "minilm"
     return path, inferox.pack(trained, path, backends=("torch",), precisions=("fp32", "int8"))
 
@@ -140,7 +140,7 @@ def test_without_torchao_pack_says_what_to_install(
     assert not (tmp_path / "p").exists()
 
 
-@pytest.mark.slow  # test_public_surface.py holds the same of fp32 with three runtimes
+@pytest.mark.slow  # test_public_surface.py checks the same for fp32 with three runtimes
 def test_packing_and_running_print_nothing(tmp_path: Path, small: Path) -> None:
     script = f"""
 import inferox

@@ -1,4 +1,4 @@
-"""Modules that are not transformers': from Python, from TorchScript, from torch.export."""
+"""Modules outside transformers: from Python, from TorchScript, from torch.export."""
 
 from __future__ import annotations
 

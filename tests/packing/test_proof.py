@@ -1,4 +1,4 @@
-"""The proof from input: what a package answers is what the library that defines its model answers, or packing fails."""
+"""The proof from input: a package answers what the library that defines its model answers, or packing fails."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def save_source(directory: Path, minilm: Path, head: str = "Model", **settings: 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
-    """A sentence encoder, which the tests read."""
+    """A sentence encoder, which the tests only read."""
     return save_source(tmp_path_factory.mktemp("encoder") / "source", minilm_directory)
 
 
 @pytest.fixture(scope="module")
 def proven(encoder: Path) -> tuple[Path, inferox.PackReport]:
-    """A package of it, of which the tests change copies."""
+    """A package of it; the tests change copies."""
     path = encoder.parent / "model"
     return path, inferox.pack(encoder, path, strict=True)
 
@@ -71,7 +71,7 @@ def save_vit(directory: Path) -> Path:
 
 
 def rewrite_manifest(package: Path) -> None:
-    """Makes the sizes and digests of a package's files right again."""
+    """Corrects the sizes and digests in a package's manifest."""
     path = package / "metadata.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     for entry in manifest["files"]:
@@ -81,7 +81,7 @@ def rewrite_manifest(package: Path) -> None:
 
 
 def alter_options(monkeypatch: pytest.MonkeyPatch, alter: Callable[[dict[str, Any]], None]) -> None:
-    """Has the package state something else than the model's own files do."""
+    """Makes the package state something else than the model's own files do."""
     choose = packing.choose_task  # type: ignore[attr-defined] # where packing looks it up
 
     def choose_wrongly(*arguments: Any, **options: Any) -> TaskChoice:
@@ -184,7 +184,7 @@ def test_a_broken_stage_of_an_encoder_fails_packing(
 ) -> None:
     broken(monkeypatch)
     with pytest.raises(DisagreementError, match=f"in the stage {stage}") as caught:
-        # However much an artifact may differ: that says nothing of what the package is to compute.
+        # Even if an artifact may differ a lot: that says nothing about what the package should compute.
         inferox.pack(encoder, tmp_path / "model.mlpkg", tolerance={"max_rel": 9.0, "cosine_min": -1.0})
     assert caught.value.stage.startswith(stage)
     assert "expected" in str(caught.value)
@@ -301,7 +301,7 @@ def test_a_library_that_takes_few_inputs_proves_nothing(
 
 
 def test_a_panic_of_the_library_is_one_error(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Backtracks beyond what the engine of the tokenizers library allows itself.
+    # Backtracks more than the engine of the tokenizers library allows.
     panicking = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))  # noqa: S106
     panicking.pre_tokenizer = pre_tokenizers.Split(Regex("(a+)+b"), "isolated")
 

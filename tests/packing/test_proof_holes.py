@@ -1,4 +1,4 @@
-"""What a proof must not pass over: numbers that are not numbers, answers of another form, what was never compared."""
+"""What a proof must not miss: NaN, answers of another form, missing comparisons."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def alter_package(package: Path, target: Path, cases: Callable[[list[Any]], None
 
 
 def ends_well(package: Path) -> bool:
-    """Whether verify passes a package. A refusal is an error of Inferox's own, or not passing."""
+    """Returns whether verify passes a package. It fails by an error of Inferox's own, or by not passing."""
     try:
         return verify(package).passed
     except PackageError:
@@ -144,7 +144,7 @@ def test_no_array_is_passed_over(expected: dict[str, Any], row: dict[str, Any], 
 def test_what_the_library_leaves_out_is_what_the_model_takes_for_it() -> None:
     row = {"input_ids": np.array([1, 2]), "attention_mask": np.array([1, 1]), "token_type_ids": np.array([0, 0])}
     assert compare_row({"input_ids": np.array([1, 2])}, row) is None
-    # Neither is there for a model that does not take it.
+    # A model that does not take it has neither.
     assert compare_row(row, {"input_ids": np.array([1, 2])}) is None
 
 
@@ -183,7 +183,7 @@ _FORMS = {
 @pytest.mark.parametrize(
     ("task", "answer"),
     [
-        # Every other pair in every run, which is each task and each form: each verifies a whole package.
+        # Every other pair in every run, which covers each task and each form: each verifies a whole package.
         pytest.param(task, form, marks=[] if (row + column) % 2 else pytest.mark.slow, id=f"{task}-{name}")
         for row, task in enumerate(["embed", "classify", "token-classify", "rerank"])
         for column, (name, form) in enumerate(_FORMS.items())

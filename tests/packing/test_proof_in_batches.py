@@ -1,4 +1,4 @@
-"""The proof from input covers what shows in batches alone, such as exchanged answers, and long prompted texts."""
+"""The proof from input covers faults that only show in batches, such as exchanged answers, and long prompted texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the library that defines a model does not take: it is said, and nothing of its kind is called proven."""
+"""Inputs that the library defining a model does not take: they are reported, and never called proven."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LIBRARIES: dict[str, Any] = {"Model": SentenceEncoderLibrary, "ForSequenceClass
 
 
 def forget_limit(source: Path) -> Path:
-    """Takes the limit out of the files of a tokenizer."""
+    """Removes the limit from the files of a tokenizer."""
     path = source / "tokenizer_config.json"
     settings = json.loads(path.read_text())
     del settings["model_max_length"]

@@ -1,4 +1,4 @@
-"""Samples reach as far as a signature does, and artifacts that reach less far are measured with what they take."""
+"""Samples use the whole range of a signature, and artifacts with a smaller range are measured with what they take."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Spread(torch.nn.Module):
 
 
 class SingleStep(torch.nn.Module):
-    """Does something else with a single step, of which a capture with more steps knows nothing."""
+    """Treats a single step differently, which a capture with more steps does not contain."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * 3 if x.shape[1] == 1 else x * 2

@@ -48,7 +48,7 @@ def check(package: Path, expected: set[str], **options: bool) -> None:
 def test_the_bert_family_runs_on_all_four(tmp_path: Path, minilm_directory: Path, model_type: str, head: str) -> None:
     save_text_model(tmp_path / "source", minilm_directory, model_type, head, **one_layer(model_type))
     if model_type in {"roberta", "xlm-roberta"}:
-        # Their own tokenizers tell no token types apart, for which the models have a single vector.
+        # Their own tokenizers have no token types, for which the models have a single vector.
         settings = tmp_path / "source" / "tokenizer_config.json"
         names = {"model_input_names": ["input_ids", "attention_mask"]}
         settings.write_text(json.dumps({**json.loads(settings.read_text(encoding="utf-8")), **names}), encoding="utf-8")
@@ -66,7 +66,7 @@ def test_the_bert_family_runs_on_all_four(tmp_path: Path, minilm_directory: Path
 
 
 def answers_of(path: Path, items: list[Any]) -> dict[str, list[Any]]:
-    """What each artifact of a package answers by itself."""
+    """Returns the answers of each artifact of a package by itself."""
     context = PackageContext(inferox.open_package(path))
     loader = Loader(context, None, LoadOptions(context.package.metadata.name))
     answers = {}
@@ -78,7 +78,7 @@ def answers_of(path: Path, items: list[Any]) -> dict[str, list[Any]]:
 
 
 def scores(result: object) -> np.ndarray:
-    """The numbers of a vector, or of labels with their scores."""
+    """Returns the numbers of a vector, or of labels with their scores."""
     if isinstance(result, np.ndarray):
         return result
     return np.array([getattr(item, "score", 0.0) for item in result], dtype=np.float32)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Text models of many kinds, packed as they lie on disk, against the libraries that define them."""
+"""Text models of many kinds, packed as they are on disk, against the libraries that define them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def add_tokenizer(directory: Path, minilm_directory: Path) -> Path:
 
 
 def add_byte_tokenizer(directory: Path, *, ends: bool) -> Path:
-    """A tokenizer of single bytes, with an end of text that it adds to each row, or not."""
+    """Adds a tokenizer of single bytes, which may add an end of text to each row."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({letter: index for index, letter in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -224,7 +224,7 @@ def test_a_decoder_reranker_without_a_padding_token(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model_type", ["Qwen3", "GPT2"])
 def test_a_decoder_classifier_is_padded_with_the_number_that_it_looks_for(model_type: str, tmp_path: Path) -> None:
-    """The class finds the last token of a row by the padding of its config, whatever the tokenizer's is called."""
+    """The class finds the last token of a row by its config's padding id, whatever the tokenizer's is called."""
     settings = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 128} if model_type == "GPT2" else {}
     config = getattr(transformers, f"{model_type}Config")(**{**DECODER, **settings, "pad_token_id": 0, "num_labels": 3})
     directory = save(tmp_path / "model", f"{model_type}ForSequenceClassification", config)

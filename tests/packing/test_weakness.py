@@ -1,4 +1,4 @@
-"""Evidence says so where its samples show little, and what computed the reference is then taken first."""
+"""Evidence is called weak if its samples show little; then the artifact that computed the reference is preferred."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_masks_and_types_may_be_the_same_throughout(name: str) -> None:
 
 
 def make_dead() -> ModelProto:
-    """A graph whose output is nothing for any numbers that are made up."""
+    """Makes a graph whose output is zero for any generated numbers."""
     nodes = [
         helper.make_node("MatMul", ["x", "weight"], ["product"]),
         helper.make_node("Sub", ["product", "threshold"], ["upper_bound"]),

@@ -1,4 +1,4 @@
-"""Verifying a package in a process that has none of the libraries that define models."""
+"""Verification of a package in a process without the libraries that define models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ assert found.passed and found.repeated and all(item.inputs > 40 for item in foun
 
 
 def verify_without_libraries(package: Path) -> None:
-    """Asserts that ``verify`` repeats the proof of a package, with more than 40 inputs."""
+    """Checks that ``verify`` repeats the proof of a package, with more than 40 inputs."""
     command = [sys.executable, "-c", _PROGRAM, str(package)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - the program above
     assert done.returncode == 0, done.stderr

@@ -57,7 +57,7 @@ def test_a_row_scaled_by_the_largest_number_of_the_batch_is_not() -> None:
 def test_mates_of_a_probe_disturb_rows_of_samples_but_are_not_compared_themselves() -> None:
     def compute(call: Arrays) -> Arrays:
         x = call["x"]
-        # Only very large numbers spill over into other rows; beside such a row all are wrong, itself too.
+        # Only very large numbers affect other rows; beside such a row all are wrong, including itself.
         return {"y": x + (np.abs(x).max() > 100) * len(x)}
 
     alike, probe = {"x": X}, {"x": np.concatenate([X[:1], X[1:2] * 1000])}

@@ -1,4 +1,4 @@
-"""Parity: what is measured, what is left out, and which class comes of it."""
+"""Parity: what is measured, what is left out, and the resulting class."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_short_vector_still_has_its_direction() -> None:
 
 
 def flipped(margin: float, largest: float, flips: int, rows: int = 20) -> tuple[Array, Array]:
-    """Logits of which two are told apart by a margin, and the same with the two exchanged in some rows."""
+    """Logits that tell two labels apart by a margin, and the same with the two exchanged in some rows."""
     reference = np.tile(np.array([largest * (1 - margin), largest, 0.0], np.float32), (rows, 1))
     actual = reference.copy()
     actual[:flips] = reference[:flips, [1, 0, 2]]
@@ -447,7 +447,7 @@ def test_the_rows_are_named_that_break_the_limit_themselves() -> None:
     reference = np.tile(np.array([[4.0, 0.5, 0.0]], np.float32), (5, 1))
     actual = reference.copy()
     actual[1, 1] = 0.8  # turned, by little
-    actual[3] *= 1.3  # scaled: as far off as can be seen, and in the same direction
+    actual[3] *= 1.3  # scaled: as far off as possible, but in the same direction
     actual[4] *= 1.2
     cosines = [row.cosine_min for row in collect(reference, actual).rows]
     assert cosines[1] < min(cosines[0], *cosines[2:])
@@ -458,7 +458,7 @@ def test_the_rows_are_named_that_break_the_limit_themselves() -> None:
 def test_the_rows_are_named_that_decide_otherwise() -> None:
     reference, actual = flipped(0.01, 10, 0, rows=5)
     actual[2] = actual[2, [1, 0, 2]]
-    actual[4, 2] += 0.5  # further off, and innocent
+    actual[4, 2] += 0.5  # further off, but innocent
     assert missed(reference, actual, Tolerance(None, 0.9, 0.9, order_min=1.0)) == [(1, 1)]
     assert missed(reference, actual, Tolerance(0.02, 0.9, 0.9, order_min=0.5)) == [(1, 3)]
 

@@ -1,4 +1,4 @@
-"""A comparison made up of plausible numbers, without measuring."""
+"""A comparison with plausible numbers, without measuring."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LENGTHS = (3, 6, 18, 37, 76, 143, 256)
 
 
 def make_measurement(name: str, factor: float = 1.0, *, max_abs: float = 3e-6) -> ArtifactMeasurement:
-    """An artifact that takes ``factor`` times as long as another."""
+    """Makes an artifact that takes ``factor`` times as long as another."""
     return ArtifactMeasurement(
         artifact=name,
         device="cpu",
@@ -41,7 +41,7 @@ def make_measurement(name: str, factor: float = 1.0, *, max_abs: float = 3e-6) -
 
 
 def make_comparison(name: str = "minilm") -> Comparison:
-    """Three artifacts that were measured, and one that could not be run."""
+    """Makes three artifacts that were measured, and one that could not be run."""
     return Comparison(
         name=name,
         version="1",
@@ -62,7 +62,7 @@ def make_comparison(name: str = "minilm") -> Comparison:
 
 
 def without_lengths(comparison: Comparison) -> Comparison:
-    """The same for a model whose rows have no length, and whose package has no samples."""
+    """Makes the same for a model whose rows have no length, and whose package has no samples."""
     return replace(
         comparison,
         task="raw",

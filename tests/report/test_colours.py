@@ -1,4 +1,4 @@
-"""The colours of the report: told apart by people who see red and green alike, and seen on their ground."""
+"""The report's colours: distinguishable with every kind of colour blindness, and visible on their background."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGHT = {
     "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
     "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
 }
-"""What is left of linear RGB for each kind of sight: Machado, Oliveira and Fernandes, 2009, at full severity."""
+"""The part of linear RGB that each kind of sight perceives: Machado, Oliveira and Fernandes, 2009, at full severity."""
 
 TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
@@ -25,14 +25,14 @@ TO_XYZ = np.array(
 WHITE = np.array([0.95047, 1.0, 1.08883])
 
 LEAST_DISTANCE = 15.0
-"""In CIELAB, where 2.3 can just be seen by those who look at both colours side by side."""
+"""In CIELAB, where 2.3 is just noticeable with both colours side by side."""
 
 LEAST_CONTRAST = 3.0
-"""What WCAG asks of graphics."""
+"""The contrast that WCAG requires for graphics."""
 
 
 def themes() -> dict[str, dict[str, str]]:
-    """The custom properties of the light and of the dark page."""
+    """Returns the custom properties of the light and of the dark page."""
     style = files("inferox.report").joinpath("style.css").read_text(encoding="utf-8")
     light, dark = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[:2]
     return {name: dict(re.findall(r"--(\w+): (#\w+)", text)) for name, text in (("light", light), ("dark", dark))}

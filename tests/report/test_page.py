@@ -1,4 +1,4 @@
-"""The report: one file that needs nothing else, whatever the package is called."""
+"""The report: one self-contained file, whatever the package is called."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _VOID = {"meta", "br", "wbr"}
 
 
 class Reader(HTMLParser):
-    """Counts elements, checks that they are closed in order, and keeps what is said and where to."""
+    """Counts elements, checks that they are closed in order, and keeps texts and links."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

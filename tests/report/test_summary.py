@@ -1,4 +1,4 @@
-"""The answer of a comparison: the winner, how much it gains, how exact it is, and how sure that is."""
+"""The answer of a comparison: the winner, its gain, its accuracy, and the certainty of that."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.report.comparisons import make_comparison, make_measurement
 
 
 def steady(item: ArtifactMeasurement, seconds: float, rounds: int = 3) -> ArtifactMeasurement:
-    """The same, without noise."""
+    """Returns the same, without noise."""
     return replace(
         item,
         latency=tuple(Latency(row.length, ((seconds,),) * rounds) for row in item.latency),

@@ -1,4 +1,4 @@
-"""A real browser without a screen, driven by Chromium's own protocol over a pipe."""
+"""A real headless browser, driven by Chromium's own protocol over a pipe."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Browser:
     """One page of a browser.
 
     Attributes:
-        faults: What the page has complained of: exceptions, and what its security policy has blocked.
-        asked: The addresses that it has asked for.
+        faults: The errors of the page: exceptions, and violations of its security policy.
+        asked: The addresses that it has requested.
     """
 
     def __init__(self, commands: BinaryIO, answers: BinaryIO) -> None:
@@ -73,13 +73,13 @@ class Browser:
         return said["result"]
 
     def run(self, script: str) -> Any:
-        """Runs a script in the page, and gives its value."""
+        """Runs a script in the page, and returns its value."""
         result = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
     def wait_for(self, script: str) -> Any:
-        """Waits until a script's value is true, and gives it."""
+        """Waits until a script's value is true, and returns it."""
         deadline = time.monotonic() + _WAIT_S
         while not (value := self.run(script)):
             assert time.monotonic() < deadline, script
@@ -100,7 +100,7 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, modifiers=modifiers)
 
     def take_picture(self) -> bytes:
-        """The whole page as PNG."""
+        """Returns a picture of the whole page as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
 
     def _read(self) -> Any:

@@ -1,4 +1,4 @@
-"""The environment of clients that cannot be imported where Inferox is tested."""
+"""The environment for clients that cannot be imported where Inferox is tested."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FOLDER = Path(sys.prefix) / "clients" / ("Scripts" if os.name == "nt" else "bin
 
 
 def find_python() -> str:
-    """The interpreter of the environment; a test is skipped where that was never made."""
+    """Finds the interpreter of the environment; a test is skipped if that was never made."""
     found = _FOLDER / "python"
     if not found.exists():
         pytest.skip(f"there is no {found}: 'make setup' makes it")
@@ -28,11 +28,11 @@ def ask_client(program: Path, *arguments: str, asked: Any, timeout_s: float = 12
     Args:
         program: The program.
         arguments: Its arguments.
-        asked: What it reads, as JSON.
-        timeout_s: How long it may take.
+        asked: Its input, as JSON.
+        timeout_s: The most seconds that it may take.
 
     Returns:
-        What it wrote, as JSON.
+        Its output, as JSON.
     """
     # litellm would otherwise fetch a list of prices when it is imported.
     environment = os.environ | {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LANGSMITH_TRACING": "false"}

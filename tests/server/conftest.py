@@ -1,4 +1,4 @@
-"""What tests of the server share."""
+"""The fixtures of tests of the server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def server(minilm_package: Path) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 def http(server: RunningServer) -> httpx2.Client:
-    """Asks the server."""
+    """A client of it."""
     return server.http
 
 
@@ -50,7 +50,7 @@ def loaded(minilm_package: Path) -> Iterator[TaskModel]:
 
 @pytest.fixture(scope="session")
 def tasks_server(minilm_package: Path, packages: dict[str, Path]) -> Iterator[RunningServer]:
-    """A server of a model for each task that reads texts, called by the task, and of all-MiniLM-L6-v2."""
+    """A server with a model for each task that reads texts, named after the task, and all-MiniLM-L6-v2."""
     named = [f"{task}={packages[task]}" for task in ("classify", "rerank", "token-classify")]
     with running(f"minilm={minilm_package}", *named, "--threads", "1") as server:
         server.wait_until_ready()
@@ -59,7 +59,7 @@ def tasks_server(minilm_package: Path, packages: dict[str, Path]) -> Iterator[Ru
 
 @pytest.fixture(scope="session")
 def tasks_http(tasks_server: RunningServer) -> httpx2.Client:
-    """Asks it."""
+    """A client of it."""
     return tasks_server.http
 
 

@@ -1,4 +1,4 @@
-"""A model whose batches can be held, as one that makes vectors."""
+"""Models with batches that can be held, and a task that makes vectors."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PROMPTED = f"python:{__name__}:make_prompted"
 WIDE = f"python:{__name__}:make_wide"
 
 WIDTH = 100_000
-"""The numbers of 8 bytes that the wide model gives for each character."""
+"""The number of float64 values that the wide model returns for each character."""
 
 
 class VectorTask(SumTask):
-    """Texts to vectors of one number."""
+    """Turns each text into a vector of one number."""
 
     name = "embed"
 
@@ -53,7 +53,7 @@ class PromptedTask(VectorTask):
 
 
 class WideModel(DoublingModel):
-    """Gives so much for each number that its outputs alone decide whether a row has room."""
+    """Returns so much for each number that its outputs alone decide whether a row has room."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,26 +66,26 @@ class WideModel(DoublingModel):
 
 
 made: list[DoublingModel] = []
-"""What was made, the last at the end."""
+"""The models that were made, the last one at the end."""
 
 
 def make_held() -> TaskModel:
-    """Makes a model, and remembers it."""
+    """Makes a model, and records it."""
     made.append(DoublingModel())
     return load_doubling(made[-1], VectorTask())
 
 
 def make_sums() -> TaskModel:
-    """Makes a model of a task that no protocol but the Open Inference Protocol knows."""
+    """Makes a model with a task that only the Open Inference Protocol supports."""
     return load_doubling()
 
 
 def make_prompted() -> TaskModel:
-    """Makes a model that has a prompt, and remembers it."""
+    """Makes a model that has a prompt, and records it."""
     made.append(DoublingModel())
     return load_doubling(made[-1], PromptedTask())
 
 
 def make_wide() -> TaskModel:
-    """Makes a model of whose rows long ones never have room."""
+    """Makes a model whose long rows never have room."""
     return load_doubling(WideModel(), VectorTask())

@@ -1,4 +1,4 @@
-"""Libraries that ask servers as OpenAI's clients do: carries out what standard input asks, and writes the answers.
+"""A program that makes requests with libraries built on OpenAI's clients: it reads them from standard input.
 
 It runs in an environment of its own.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def make_langchain(url: str) -> Callable[..., Any]:
-    """Asks with LangChain's ``OpenAIEmbeddings``."""
+    """Makes requests with LangChain's ``OpenAIEmbeddings``."""
     import tiktoken
     import tiktoken.registry
     from langchain_openai import OpenAIEmbeddings
@@ -38,7 +38,7 @@ def make_langchain(url: str) -> Callable[..., Any]:
 
 
 def make_litellm(url: str) -> Callable[..., Any]:
-    """Asks with litellm."""
+    """Makes requests with litellm."""
     import litellm
 
     def ask(texts: list[str], way: str, **settings: Any) -> Any:
@@ -53,7 +53,7 @@ def make_litellm(url: str) -> Callable[..., Any]:
 
 
 def main(kind: str, url: str) -> None:
-    """Asks everything that standard input has."""
+    """Makes all requests on standard input, and writes the answers."""
     ask = {"langchain": make_langchain, "litellm": make_litellm}[kind](url)
     answers = []
     for asked in json.load(sys.stdin):

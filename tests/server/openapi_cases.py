@@ -1,7 +1,7 @@
-"""Asks a server what its own description allows, and what it does not, and holds the answers against the description.
+"""Sends a server what its own description allows, and what it does not, and checks the answers against the description.
 
-It runs in an environment of its own, and reads what to do from standard input: how many cases there are to be, of which
-seed, and which models and artifacts are served.
+It runs in an environment of its own, and reads its options from standard input: the number of cases, their seed, and
+the models and artifacts that are served.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from schemathesis.core.failures import Failure, FailureGroup
 SERVER_ERROR = 500
 NOT_READY = 503
 BACKEND = 424
-"""What text-embeddings-inference has for a model that fails."""
+"""The status of text-embeddings-inference for a model that fails."""
 
 ANSWER_S = 30.0
-"""A server that has not answered after as long hangs."""
+"""The time after which a server that has not answered counts as hung."""
 
 ARTIFACT = "inferox-artifact"
 
 POSTS_PER_GET = 20
-"""How many cases of a route that computes there are for one of a route that only says something."""
+"""The number of cases of a route that computes for each case of one that only informs."""
 
 TENSORS: Mapping[str, Sequence[str]] = {
     "classify": ("text", "text_pair"),
@@ -39,7 +39,7 @@ TENSORS: Mapping[str, Sequence[str]] = {
     "token-classify": ("text",),
     "embed": ("text",),
 }
-"""What each model takes over the Open Inference Protocol."""
+"""Valid inputs of each model over the Open Inference Protocol."""
 
 PLAIN: Mapping[str, Callable[[list[str]], dict[str, Any]]] = {
     "/embeddings": lambda texts: {"model": "embed", "input": texts},
@@ -53,16 +53,16 @@ PLAIN: Mapping[str, Callable[[list[str]], dict[str, Any]]] = {
     "/vertex": lambda texts: {"instances": [{"model": "embed", "inputs": texts}]},
     "/decode": lambda texts: {"model": "embed", "ids": [len(text) for text in texts]},
 }
-"""What each route can be asked, by the end of its path: most of what is made of the description is refused."""
+"""Valid requests to each route, by the end of its path: most generated ones are refused."""
 
 
 class Run:
-    """Cases, and what was wrong with their answers.
+    """Cases, and the errors in their answers.
 
     Args:
-        url: Where the server is.
-        models: What it serves.
-        artifact: An artifact that it offers of each; ``None`` where it offers none.
+        url: The address of the server.
+        models: The models that it serves.
+        artifact: An artifact that it offers for each; ``None`` if it offers none.
     """
 
     def __init__(self, url: str, models: Sequence[str], artifact: str | None) -> None:
@@ -79,7 +79,7 @@ class Run:
         self.failures: dict[str, str] = {}
 
     def try_all(self, cases: int, number: int) -> None:
-        """Tries every route, with bodies that fit and that do not."""
+        """Tries every route, with bodies that match the description and bodies that do not."""
         operations = [found.ok() for found in self._schema.get_all_operations()]
         weights = [POSTS_PER_GET if operation.method == "post" else 1 for operation in operations]
         for operation, weight in zip(operations, weights, strict=True):
@@ -112,7 +112,7 @@ class Run:
         check()
 
     def _aim(self, case: Any, model: str | None, texts: list[str] | None) -> None:
-        """Names a model that is served, and asks something plain where there are texts: see ``PLAIN``."""
+        """Names a model that is served, and makes some requests for texts plain: see ``PLAIN``."""
         if model is None:
             return
         if case.headers.pop(ARTIFACT, None) is not None and self._artifact is not None:
@@ -155,7 +155,7 @@ class Run:
 
 
 def main(url: str) -> None:
-    """Does what standard input says, and writes what was found."""
+    """Follows the options on standard input, and writes the errors."""
     asked = json.load(sys.stdin)
     run = Run(url, asked["models"], asked["artifact"])
     run.try_all(asked["cases"], asked["seed"])

@@ -1,4 +1,4 @@
-"""A receiver of OTLP over HTTP, which reads what it is sent."""
+"""A receiver of OTLP over HTTP, which decodes what it receives."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class OtlpReceiver:
     """A receiver of traces on this machine.
 
     Attributes:
-        url: Where it listens.
-        spans: What it has received.
-        resources: The attributes of what sent it.
-        status: What it answers.
+        url: Its address.
+        spans: The spans that it has received.
+        resources: The attributes of the senders.
+        status: The status that it answers.
     """
 
     def __init__(self) -> None:
@@ -51,12 +51,12 @@ class OtlpReceiver:
                 self.spans.extend(scope.spans)
 
     def named(self, name: str) -> list[Any]:
-        """The spans of a name."""
+        """Returns the spans of a name."""
         return [span for span in self.spans if span.name == name]
 
 
 def read_attributes(holder: Any) -> dict[str, Any]:
-    """The attributes of a span, or of a resource."""
+    """Reads the attributes of a span, or of a resource."""
     return {item.key: getattr(item.value, item.value.WhichOneof("value")) for item in holder.attributes}
 
 

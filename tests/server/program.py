@@ -1,4 +1,4 @@
-"""``inferox``, which says at its end which of the modules it has imported that a server's front must not."""
+"""``inferox``, which at its end lists the imported modules that a server's front must not import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server as a user starts it: a process of its own."""
+"""A server as a user starts it, in a process of its own."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class RunningServer:
 
     Attributes:
         process: Its process.
-        url: Where it answers.
-        grpc_place: Where it speaks gRPC; empty where it does not.
-        http: Asks it.
+        url: Its address.
+        grpc_place: Its address for gRPC; empty if it has none.
+        http: A client of it.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -40,14 +40,14 @@ class RunningServer:
         self.http = httpx2.Client(base_url=self.url, timeout=ANSWER_S)
 
     def wait_until_ready(self) -> None:
-        """Waits for its word, after which a probe must agree."""
+        """Waits until it says that it is ready, after which a probe must agree."""
         assert self.process.stderr is not None
         self.lines.append(self.process.stderr.readline())
         assert "ready: " in self.lines[-1], "".join(self.lines) + self.process.stderr.read()
         assert self.http.get("/health/ready").status_code == 200
 
     def workers(self) -> list[int]:
-        """The processes that it has started."""
+        """Returns the processes that it has started."""
         children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         return [int(pid) for file in children for pid in file.read_text(encoding="ascii").split()]
 
@@ -69,7 +69,7 @@ def running(*arguments: str | Path, program: tuple[str, ...] = PROGRAM) -> Itera
 
 
 def wait_until(is_so: object, *, timeout_s: float = ANSWER_S) -> None:
-    """Waits until something is so, and looks less and less often, as looking may cost a server a request."""
+    """Waits until a condition holds, and checks less and less often, as a check may cost a server a request."""
     assert callable(is_so)
     deadline, pause_s = time.monotonic() + timeout_s, 0.005
     while not is_so():

@@ -1,4 +1,4 @@
-"""The listener of the operator: models that are loaded and unloaded while the server runs."""
+"""The operator's listener: models that are loaded and unloaded while the server runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ LOAD, UNLOAD = "/v2/repository/models/model/load", "/v2/repository/models/model/
 async def administered(
     config: ServerConfig | None = None, folder: Path | None = None
 ) -> AsyncIterator[tuple[Held, httpx2.AsyncClient, list[str]]]:
-    """An application with a model that may go, its operator's client, and what the operator's terminal shows."""
+    """An application with a model that may be unloaded, its operator's client, and the output on the operator's
+    terminal.
+    """
     told: list[str] = []
     async with holding(config) as held:
         held.model.may_go.set()
@@ -56,7 +58,7 @@ def test_a_model_is_loaded_anew_while_it_answers() -> None:
             await held.until(lambda: held.model is not first)
             await held.until(lambda: held.service.find("model").version == "2")
             following = asyncio.create_task(held.ask("d"))
-            assert not loading.done()  # the version before it still has a request
+            assert not loading.done()  # the previous version still has a request
             first.may_go.set()
             assert (await waiting).headers["x-inferox-model-version"] == "1"
             assert (await following).headers["x-inferox-model-version"] == "2"
@@ -108,7 +110,7 @@ def test_whoever_asks_and_goes_leaves_nothing_half_done() -> None:
             asked.cancel()
             loading = asyncio.create_task(http.post(LOAD))
             await asyncio.wait([loading], timeout=0.2)
-            assert held.model is first  # what was begun goes first
+            assert held.model is first  # a request in progress goes first
             first.may_go.set()
             assert (await waiting).status_code == 200
             assert (await loading).status_code == 200
@@ -211,7 +213,7 @@ def test_a_server_has_the_listener_beside_its_own(monkeypatch: pytest.MonkeyPatc
             assert "inferox_workers 1.0" in measured
             assert admin.post(UNLOAD).status_code == 200
             assert server.http.post("/v1/embeddings", json={"model": "model", "input": "a"}).status_code == 404
-            assert server.http.get("/health/ready").status_code == 200  # it is not meant to be there
+            assert server.http.get("/health/ready").status_code == 200  # it is not supposed to exist
         server.process.terminate()
         server.process.communicate(timeout=20)
         assert server.process.returncode == 0

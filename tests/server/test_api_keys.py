@@ -1,4 +1,4 @@
-"""API keys: who is let in, how often, and how much at once."""
+"""API keys: who is admitted, how often, and how much at once."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_rate_is_kept_on_average_and_bursts_are_limited() -> None:
     now_s = 1000.0
     assert count() == 3
     with keys.admit(KEYS["bob"]):
-        pass  # another key is not concerned
+        pass  # another key is not affected
 
 
 def test_unanswered_requests_are_limited() -> None:

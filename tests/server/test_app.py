@@ -1,4 +1,4 @@
-"""Load, deadlines, clients that go, and faults: the application in front of an engine whose model can be held."""
+"""Load, deadlines, clients that leave, and faults: the application with an engine whose model can be held."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JSON = {"content-type": "application/json"}
 
 
 class Held:
-    """An application, and what is behind it."""
+    """An application, and the parts behind it."""
 
     def __init__(self, engine: Engine, config: ServerConfig, *, is_loaded: bool = True) -> None:
         self.engine = engine
@@ -50,7 +50,7 @@ class Held:
 
 @asynccontextmanager
 async def holding(config: ServerConfig | None = None, **settings: Any) -> AsyncIterator[Held]:
-    """An application whose model does not answer until it may."""
+    """Opens an application whose model only answers once it may."""
     with Engine(EngineConfig(refuse_non_finite=True, **settings)) as engine:
         held = Held(engine, config or ServerConfig())
         held.model.may_go.clear()
@@ -127,7 +127,7 @@ def test_what_this_process_has_no_room_for_is_refused_before_it_is_read(config: 
             assert (await held.http.get("/health/live")).status_code == 200
             held.model.may_go.set()
             assert (await first).status_code == 200
-            assert (await held.ask("abc")).status_code == 200  # the room is free again
+            assert (await held.ask("abc")).status_code == 200  # there is room again
 
     run(test)
 

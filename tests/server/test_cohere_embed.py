@@ -1,4 +1,4 @@
-"""Cohere's embed, by a real server and Cohere's own client."""
+"""Cohere's embed, with a real server and Cohere's own client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is taken in under overload, in a simulation of a model that computes batches in the order in which rows come."""
+"""Admission under overload, in a simulation of a model that computes batches in the order of arrival."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Clock:
 
 
 class Simulation:
-    """Batches of up to ``most`` rows, each of which takes a fixed time and one for each row.
+    """Batches of up to ``most`` rows, each of which takes a fixed time, and some time per row.
 
-    Rows that nobody waits for any more are not computed, but those that expire meanwhile were computed in vain.
+    Rows that nobody waits for any more are not computed, but those that expire meanwhile are computed in vain.
     """
 
     def __init__(self, *, most: int, fixed_s: float, row_s: float, is_limited: bool) -> None:
@@ -43,9 +43,9 @@ class Simulation:
         self.expired, self.least_window = 0, math.inf
 
     def run(self, rate_per_s: float, seconds: float, seed: int, hang: tuple[float, float] = (math.inf, 0.0)) -> float:
-        """The rows a second that were answered in time, as a share of what could be.
+        """Returns the rows per second that were answered in time, as a share of the possible ones.
 
-        The batch that would end first in or after a hang, given by its beginning and its length, ends after it.
+        A hang is given by its beginning and its length: the batch that would end first in it or after it ends after it.
         """
         draw = random.Random(seed)  # noqa: S311 - a simulation
         arrivals: list[float] = []
@@ -147,7 +147,7 @@ def test_requests_that_were_under_way_together_close_the_window_once() -> None:
     congestion = Congestion(TIMEOUT_S, clock=clock)
     together = [admit(congestion, 2) for _ in range(10)]
     fail(together[7], clock)
-    assert congestion.window == pytest.approx(0.9 * 16)  # what was taken in before it, and itself
+    assert congestion.window == pytest.approx(0.9 * 16)  # the requests admitted before it, and itself
     for held in together[:7]:
         fail(held, clock)
     assert congestion.window == pytest.approx(0.9 * 16)
@@ -223,7 +223,7 @@ def test_what_is_given_up_before_its_time_says_nothing(error: InferoxError) -> N
 def close_to_18(congestion: Congestion, clock: Clock) -> None:
     first, late = admit(congestion, 10), admit(congestion, 10)
     fail(late, clock)
-    fail(first, clock)  # which was under way together with the other
+    fail(first, clock)  # which was in progress together with the other
     assert congestion.window == pytest.approx(18)
 
 
@@ -269,7 +269,7 @@ def test_requests_that_may_take_less_than_the_timeout_have_that_part_of_the_wind
     congestion = Congestion(TIMEOUT_S, clock=clock)
     together = [admit(congestion, 2, allowed_s=TIMEOUT_S / 4) for _ in range(10)]
     fail(together[7], clock, TIMEOUT_S / 4)
-    assert congestion.window == pytest.approx(4 * 0.9 * 16)  # 16 of them are what a quarter of the time is enough for
+    assert congestion.window == pytest.approx(4 * 0.9 * 16)  # a quarter of the time is enough for 16 of them
     for held in together[:7] + together[8:]:
         held.__exit__(None, None, None)
     window = congestion.window
@@ -292,7 +292,7 @@ def test_clients_that_allow_too_little_for_any_answer_do_not_shut_the_others_out
         with suppress(OverloadedError):
             fail(admit(congestion, 1, allowed_s=TIMEOUT_S / 100), clock, TIMEOUT_S / 100)
         first.__exit__(None, None, None)
-    assert 100 <= congestion.window < math.inf  # of which they always have one
+    assert 100 <= congestion.window < math.inf  # one of which is always admitted
 
 
 @pytest.mark.parametrize(("most", "row_s"), [(8, 0.002), (32, 0.024)])

@@ -24,7 +24,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Server:
-    """A server whose application answers with ``large`` or little."""
+    """A server whose application answers with ``large`` or with a short body."""
 
     def __init__(self, http: HttpServer, port: int) -> None:
         self.http = http
@@ -86,7 +86,7 @@ def test_headers_that_do_not_come_are_given_up(sent: bytes, monkeypatch: pytest.
 
     async def test(server: Server) -> None:
         reader, writer = await server.connect()
-        for byte in sent:  # each byte that comes is no reason to wait longer for the next
+        for byte in sent:  # further bytes do not extend the time for the next ones
             writer.write(bytes([byte]))
             await asyncio.sleep(SHORT_S / 40)
         told = await reader.read()
@@ -197,7 +197,7 @@ def test_the_rest_of_a_body_whose_request_is_answered_is_not_waited_for(monkeypa
         reader, writer = await server.connect()
         writer.write(head + bytes(50))
         await reader.readuntil(b"little")
-        writer.write(bytes(50) + head + bytes(50))  # it comes in time, and another request after it
+        writer.write(bytes(50) + head + bytes(50))  # it arrives in time, and another request after it
         await reader.readuntil(b"little")
         writer.write(b"\0")
         assert await asyncio.wait_for(reader.read(), 10) == b""
@@ -234,7 +234,7 @@ def test_what_is_refused_by_its_head_leaves_the_connection_as_it_was() -> None:
         assert [(status, content) for status, content, _ in answers] == [(429, b"full"), (200, b"little")] * 2
         refused, taken = answers[0][2], answers[1][2]
         assert refused.items() >= {b"retry-after": b"1", b"content-type": b"application/json"}.items()
-        assert refused[b"date"] == taken[b"date"]  # as every answer
+        assert refused[b"date"] == taken[b"date"]  # like every answer
         assert server.http.server_state.total_requests == 10
         writer.close()
 
@@ -292,7 +292,7 @@ def test_many_connections_that_are_reset_leave_nothing() -> None:
             await asyncio.sleep(0.02)
             seen.update(server.connections)
             for client in clients:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")  # reset, no farewell
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")  # a reset
                 client.close()
             await server.until(lambda: not server.connections)
         await server.until(lambda: not server.http.server_state.tasks)

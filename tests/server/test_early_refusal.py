@@ -1,4 +1,4 @@
-"""Requests that are refused by their head alone, as no model has room: told the same as those whose body was read."""
+"""Requests refused by their headers, as no model has room: the errors equal those after a body was read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BODIES: dict[str, Any] = {
 
 @asynccontextmanager
 async def crowded(config: ServerConfig | None = None, **headers: str) -> AsyncIterator[Held]:
-    """An application whose model has no room, as much is under way of one owner."""
+    """An application whose model has no room, since one owner has so much in progress."""
     async with holding(config or ServerConfig(timeout_s=1.0)) as held:
         held.http.headers.update(headers)
         late = await asyncio.gather(*[held.ask(f"text {number}") for number in range(8)])
@@ -85,7 +85,7 @@ def test_what_computes_nothing_is_not_refused_nor_what_has_no_protocol_yet() -> 
             for path in ("/tokenize", "/decode", "/v2/repository/index", "/health/live", "/nowhere", "/v2/logging"):
                 assert refuse(held, path) is None
             assert refuse(held, "/rerank") is None  # whose body says which of two protocols its client speaks
-            held.service.is_draining = True  # every answer then says that the connection ends
+            held.service.is_draining = True  # every answer then says that the connection is closed
             assert refuse(held, "/embed") is None
             held.service.is_draining = False
 
@@ -117,7 +117,7 @@ def test_keys_are_asked_for_first_and_every_owner_has_a_share() -> None:
         config = ServerConfig(timeout_s=1.0, api_keys=(make(), make("bob")))
         async with crowded(config, **{"x-api-key": KEYS["alice"].decode()}) as held:
             for headers in ({}, {"x_api_key": "unknown"}):
-                assert refuse(held, "/embed", **headers) is None  # and the application says 401
+                assert refuse(held, "/embed", **headers) is None  # and the application answers 401
             assert refuse(held, "/embed", x_api_key=KEYS["alice"].decode()) is not None
             bob = {"x-api-key": KEYS["bob"].decode()}
             assert refuse(held, "/embed", x_api_key=bob["x-api-key"]) is None
@@ -138,7 +138,7 @@ def test_a_model_with_room_is_asked_if_it_has_a_task_of_the_route() -> None:
             held.service.load_again("sums", ModelSource(SUMS, "sums", {"trust_code": True}))
             for path in ("/embed", "/v1/embeddings", "/v2/embed", "/", "/score"):
                 assert refuse(held, path) is not None, path
-            for path in ("/predict", "/v1/rerank", "/v2/models/sums/infer"):  # which the full model does not answer
+            for path in ("/predict", "/v1/rerank", "/v2/models/sums/infer"):  # which is not for the full model
                 assert refuse(held, path) is None, path
 
     run(test)

@@ -1,4 +1,4 @@
-"""What a real server says to requests as they come over the wire, right and wrong."""
+"""Answers of a real server to requests as they come over the wire, right and wrong."""
 
 from __future__ import annotations
 

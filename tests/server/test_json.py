@@ -1,4 +1,4 @@
-"""What is said of bodies that are not the JSON that is expected."""
+"""Errors about bodies that are not the expected JSON."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_sigterm_answers_what_came_and_what_still_comes(minilm_package: Path) ->
         assert time.monotonic() - told_s >= DELAY_S
         out, _ = server.process.communicate(timeout=20)
         assert server.process.returncode == 0
-        # It has loaded, computed and drained, and its process has seen no runtime and no tokenizer.
+        # It has loaded, computed and drained, and its process has imported no runtime and no tokenizer.
         assert out.splitlines() == ["imported:"]
 
 
@@ -74,7 +74,7 @@ def test_who_was_connected_and_not_taken_when_it_stops_listening_is_answered() -
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             await asyncio.sleep(0.01)
-        # The loop does not see them before it is asked to stop.
+        # The loop does not notice them before it is asked to stop.
         clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]
         for client in clients:
             client.sendall(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")

@@ -24,7 +24,7 @@ from tests.server.running import RunningServer, running
 LIMIT_BYTES = 64 * 2**20
 LONG = "a" * 100
 NEEDED_BYTES = len(LONG) * WIDTH * 8
-"""What its outputs take; more once a batch has been measured."""
+"""The memory that its outputs take; it is more once a batch has been measured."""
 
 RUNNING = (f"model={WIDE}", "--trust-code", "--memory-limit", "64MiB", "--grpc-port", "0", "--threads", "1")
 
@@ -38,14 +38,14 @@ def _workers_find_the_model() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    """A server whose one model gives 800 kB for each character of a text."""
+    """A server whose only model returns 800 kB for each character of a text."""
     with running(*RUNNING) as server:
         server.wait_until_ready()
         yield server
 
 
 def assert_says_why(message: str, label: str, limit_bytes: int = LIMIT_BYTES - 1) -> None:
-    """A model counts as a byte at least."""
+    """Checks the error; a model counts as at least one byte."""
     form = (
         rf"{label}: a row of 100 tokens needs about ([\d,]+) bytes of memory beside .* can have {limit_bytes:,} at most"
     )
@@ -63,7 +63,7 @@ def test_the_answers_of_openai_and_tei_say_what_it_needs_and_what_there_is(serve
     assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", None, None)
 
     refused = server.http.post("/embed", json={"inputs": ["ab", LONG]})
-    assert refused.status_code == 422  # which TEI's clients know in place of 400
+    assert refused.status_code == 422  # which TEI's clients expect instead of 400
     assert_says_why(refused.json()["error"], "item 1")
     assert refused.json()["error_type"] == "Validation"
 

@@ -1,4 +1,4 @@
-"""What Prometheus is told, read by its own parser."""
+"""The metrics, read by Prometheus' own parser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Artifacts that a request asks for by name, where the operator offers them."""
+"""Artifacts that a request chooses by name, if the operator offers them."""
 
 from __future__ import annotations
 

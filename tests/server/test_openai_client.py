@@ -46,7 +46,7 @@ def test_numbers_and_base64_are_the_same(client: openai.OpenAI) -> None:
     as_numbers = client.embeddings.create(model="minilm", input=texts, encoding_format="float")
     as_base64 = client.embeddings.create(model="minilm", input=texts, encoding_format="base64")
     packed = [item.embedding for item in as_base64.data]
-    assert all(isinstance(text, str) for text in packed)  # the client decodes only what it asked for by itself
+    assert all(isinstance(text, str) for text in packed)  # the client only decodes what it requested by itself
     assert np.array_equal(vectors_of(as_numbers), vectors_of(client.embeddings.create(model="minilm", input=texts)))
 
 

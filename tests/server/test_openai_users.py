@@ -1,4 +1,4 @@
-"""Libraries that ask servers as OpenAI's clients do, against a real server."""
+"""Libraries built on OpenAI's clients, against a real server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_langchain(server: RunningServer, loaded: TaskModel) -> None:
     )
     for each in found:
         np.testing.assert_allclose(each["vectors"], loaded.embed(TEXTS), atol=1e-6)
-    # As it comes, it sends the tokens of OpenAI's own models; the error says what to do.
+    # By default it sends the tokens of OpenAI's own models; the error says what to do.
     assert of_tokens["error"].startswith("BadRequestError: ")
     assert "set check_embedding_ctx_length=False" in of_tokens["error"]
 

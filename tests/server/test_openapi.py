@@ -1,4 +1,4 @@
-"""The description of the routes, held against the routes."""
+"""The description of the routes matches the routes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def references(node: Any) -> set[str]:
 
 
 def find(response: Any, shared: Any) -> Any:
-    """A response, wherever it is described."""
+    """Finds a response, wherever it is described."""
     return shared[response["$ref"].rpartition("/")[2]] if "$ref" in response else response
 
 
@@ -39,7 +39,7 @@ def test_every_route_is_there_with_its_methods() -> None:
             for start in held.app._families:
                 if any(path.startswith(f"{start}{{") for path in described):
                     continue
-                # What has no path of its own there is refused whatever it is.
+                # Anything without a path of its own there is refused.
                 refused = await held.http.post(f"{start}x", json={})
                 assert refused.status_code in {403, 501}, start
 
@@ -58,10 +58,10 @@ def test_every_route_that_is_described_is_answered_as_described() -> None:
                 assert "{" not in place
                 assert len(methods.get("parameters", ())) == path.count("{")
                 if "get" in methods:
-                    # This engine has no worker processes, so that probes find it not ready.
+                    # This engine has no worker processes, so probes find it not ready.
                     assert (await held.http.get(place)).status_code in {200, 503}, path
                 if "post" in methods:
-                    # A body of the wrong kind is refused by what reads bodies, and not for want of a route.
+                    # A body of the wrong kind is refused by the reader of bodies, not because there is no route.
                     status = (await held.http.post(place, json=[1])).status_code
                     assert status in {400, 422}, path
 

@@ -1,4 +1,4 @@
-"""The page for browsers: what it is allowed, and in a real browser what it shows and does."""
+"""The page for browsers: what it is allowed to do, and what it shows and does in a real browser."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def test_the_state_says_what_was_computed() -> None:
                 4,
             )
             assert sum(model["stats"]["queue_s"]["counts"]) == 2
-            assert (await held.http.get("/page/evidence")).json() == {"model": []}  # it comes without a package
+            assert (await held.http.get("/page/evidence")).json() == {"model": []}  # it does not come from a package
 
     run(test)
 
 
 @pytest.fixture(scope="module")
 def site(packages: dict[str, Path]) -> Iterator[RunningServer]:
-    """A server with a model for each task, called by the task."""
+    """A server with a model for each task, named after the task."""
     with running(*(f"{task}={packages[task]}" for task in TASKS), "--threads", "1") as server:
         server.wait_until_ready()
         yield server
@@ -91,7 +91,7 @@ def site(packages: dict[str, Path]) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def browser(site: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser, which in the end has complained of nothing, and asked nobody but the server."""
+    """A browser, which at the end has no errors, and has contacted only the server."""
     with browsing(tmp_path_factory.mktemp("profile")) as browser:
         yield browser
         assert browser.faults == []
@@ -105,7 +105,7 @@ def show(browser: Browser, url: str, *, width: int = 1200, dark: bool = False) -
 
 
 def compute(browser: Browser, task: str, text: str | None = None) -> str:
-    """Runs a task in the playground, and gives what is shown."""
+    """Runs a task in the playground, and returns what is shown."""
     browser.run(f"model.value = {json.dumps(task)}; model.dispatchEvent(new Event('change'))")
     if text is not None:
         browser.run(f"texts.value = {json.dumps(text)}")
@@ -215,7 +215,7 @@ def test_charts_follow_what_is_computed(site: RunningServer, browser: Browser) -
     throughput = "document.querySelector('#charts svg polyline')?.getAttribute('points') ?? ''"
     top = "new Set(" + throughput + ".split(' ').map((point) => point.split(',')[1])).size > 1"
     browser.wait_for(top)
-    # A single batch among nothing is a point of its own, not a line that nobody sees.
+    # A single batch without neighbours is a visible point, not an invisible line.
     browser.wait_for("document.querySelector('#charts svg circle')?.getAttribute('r') === '2'")
     assert browser.run("document.querySelector('#charts svg').getAttribute('aria-label')").startswith(
         "Throughput: rows/s "

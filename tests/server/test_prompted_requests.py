@@ -1,4 +1,4 @@
-"""What a model is given where a request asks for a prompt, in every protocol that can."""
+"""The text that a model gets if a request chooses a prompt, in every protocol that can."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.server.models import PROMPTED, made
 
 
 def ask(path: str, body: dict[str, Any]) -> tuple[httpx2.Response, str]:
-    """An answer, and the text that the model computed for it."""
+    """Returns an answer, and the text that the model computed for it."""
 
     async def ask() -> httpx2.Response:
         with Engine() as engine:

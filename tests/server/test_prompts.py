@@ -1,4 +1,4 @@
-"""Which prompt a request gets for what its texts are for."""
+"""The prompt that a request gets for the purpose of its texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the log says of requests, and what it does not."""
+"""The log of requests: what is in it, and what is not."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PRIVATE = "a text that nobody is to read"
 
 
 def logged(kind: LogFormat, ask: Callable[[Held, httpx2.AsyncClient], Any], **config: Any) -> list[str]:
-    """The lines that requests have left behind."""
+    """Returns the lines that requests have left in the log."""
     stream = io.BytesIO()
     writer = LogWriter(stream, lambda lines: f"lost {lines}".encode())
 
@@ -143,7 +143,7 @@ def test_every_line_of_a_server_is_json_and_the_last_traces_are_sent_at_its_end(
         server.process.send_signal(signal.SIGINT)
         _, rest = server.process.communicate(timeout=20)
     lines = [json.loads(line) for line in [*server.lines, *rest.splitlines()]]
-    # Requests are written by a thread of their own, and so beside the rest.
+    # Requests are logged by a thread of their own, and so beside the rest.
     messages = sorted(line["message"] for line in lines[1:])
     assert messages == ["ready: model", "request", "request", "shutting down"]
     probed, computed = [line for line in lines if line["message"] == "request"]
@@ -160,7 +160,7 @@ def test_lines_that_nobody_reads_hold_nothing_up_and_are_counted() -> None:
     reader, end = os.pipe()
     with os.fdopen(reader, "rb") as read, os.fdopen(end, "wb") as write:
         writer = LogWriter(write, lambda lines: f"lost {lines}".encode(), most_lines=100)
-        for number in range(LINES):  # more than a pipe takes
+        for number in range(LINES):  # more than fits into a pipe
             writer.write(b"%05d" % number + b"x" * 200)
         closing = threading.Thread(target=writer.close)
         closing.start()
@@ -189,7 +189,7 @@ def test_a_trace_goes_on(high: str, low: str, parent: str, flags: str) -> None:
         return
     assert isinstance(found, TraceContext)
     assert (found.trace_id, found.parent_id) == (trace_id, parent)
-    known = {"ff": "03", "fe": "02"}.get(flags, flags)  # what the recommendation does not name does not go on
+    known = {"ff": "03", "fe": "02"}.get(flags, flags)  # fields outside the recommendation are not passed on
     assert found.flags == known
     following = read_trace_context(found.headers)
     assert following is not None

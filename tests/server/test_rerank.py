@@ -1,4 +1,4 @@
-"""Ranking and scoring in every dialect, by a real server and Cohere's own client."""
+"""Ranking and scoring in every dialect, with a real server and Cohere's own client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOCUMENTS = ["Interest rates rose again.", "A cat is a small animal.", "", "cats
 
 @pytest.fixture(scope="module")
 def scores(reranker: TaskModel) -> np.ndarray[Any, Any]:
-    """The scores that the package gives; its activation is the sigmoid function."""
+    """Returns the scores of the package itself; its activation is the sigmoid function."""
     return np.array(reranker.task.run(reranker.model, [(QUERY, document) for document in DOCUMENTS]))
 
 

@@ -1,4 +1,4 @@
-"""What the pages on serving say to type and to run, against a real server."""
+"""The commands and code on the pages about serving, against a real server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.server.clients import find_python
 from tests.server.running import RunningServer
 
 PLACE = "127.0.0.1:8000"
-"""Where the pages have their server."""
+"""The address of the server on the pages."""
 
 BLOCKS = read_blocks(DOCS / "serving.md")
 
@@ -23,7 +23,7 @@ CODE = [block for block in BLOCKS if block.language == "python"]
 
 
 def at_server(text: str, server: RunningServer) -> str:
-    """A text of a page with the address of a server."""
+    """Replaces the address of the server in a page's text."""
     return text.replace(PLACE, server.url.removeprefix("http://"))
 
 

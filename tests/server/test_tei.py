@@ -1,4 +1,4 @@
-"""The protocol of text-embeddings-inference, by real servers and Hugging Face's own client."""
+"""The protocol of text-embeddings-inference, with real servers and Hugging Face's own client."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_vectors(http: httpx2.Client, loaded: TaskModel) -> None:
     assert int(answer.headers["x-compute-tokens"]) == loaded.task.encode(TEXTS).lengths.sum()
     times = [int(answer.headers[f"x-{name}-time"]) for name in ("queue", "inference", "total")]
     assert min(times) >= 0
-    assert times[2] >= max(times[:2]) - 1  # each is rounded
+    assert times[2] >= max(times[:2]) - 1  # each of them is rounded
     assert answer.headers["x-inferox-embedding-space"]
     predictions = post(http, "/vertex", instances=[{"inputs": text} for text in TEXTS])["predictions"]
     np.testing.assert_allclose([rows[0] for rows in predictions], vectors, atol=1e-6)
@@ -188,7 +188,7 @@ def test_the_client_of_hugging_face(server: RunningServer, tasks_server: Running
     np.testing.assert_allclose(client.feature_extraction(TEXTS[0]), loaded.embed(TEXTS[:1]), atol=1e-6)
     similar = client.sentence_similarity(TEXTS[0], other_sentences=TEXTS)
     np.testing.assert_allclose(similar, (loaded.embed(TEXTS) @ loaded.embed(TEXTS[:1]).T)[:, 0], atol=1e-5)
-    # It takes the first of what it gets, as the Hub's own API has lists in a list; of TEI's answer that is the best.
+    # It takes the first element, as the Hub's own API nests lists; in TEI's answer that is the best label.
     best: Any = InferenceClient(f"{tasks_server.url}/predict").text_classification("a cat", top_k=2)
     assert best["label"] == post(tasks_server.http, "/predict", inputs="a cat")[0]["label"]
     with pytest.raises(Exception, match="422"):

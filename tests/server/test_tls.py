@@ -1,4 +1,4 @@
-"""HTTPS: with a certificate that clients can check, and none that cannot be used."""
+"""HTTPS: with a certificate that clients can verify; unusable ones are refused."""
 
 from __future__ import annotations
 

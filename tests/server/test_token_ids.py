@@ -1,4 +1,4 @@
-"""Token ids in place of texts, where the operator allows them."""
+"""Token ids instead of texts, if the operator allows them."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def test_they_have_the_vectors_of_their_texts(accepting: RunningServer, model: T
     assert answer.json()["usage"]["prompt_tokens"] == sum(len(ids_of(model, text)) for text in TEXTS)
     assert answer.headers["x-inferox-embedding-space"] == ask(accepting, TEXTS).headers["x-inferox-embedding-space"]
     np.testing.assert_allclose(vectors_of(ask(accepting, ids_of(model, TEXTS[0]))), expected[:1], atol=1e-6)
-    # Nothing is added: without its special tokens a text is another.
+    # Nothing is added: a text without its special tokens is another text.
     bare = ids_of(model, TEXTS[0])[1:-1]
     assert np.abs(vectors_of(ask(accepting, bare)) - expected[:1]).max() > 1e-3
     np.testing.assert_allclose(vectors_of(ask(accepting, TEXTS)), expected, atol=1e-6)
 
 
 def test_langchain_as_it_comes(accepting: RunningServer) -> None:
-    # In this vocabulary, too, each of these numbers is a token, though another one.
+    # In this vocabulary, too, each of these numbers is a token, although another one.
     (found,) = ask_client(PROGRAM, "langchain", accepting.url, asked=[{"texts": ["a cat"], "way": "documents"}])
     expected = vectors_of(ask(accepting, [list(b"a cat")]))
     np.testing.assert_allclose(found["vectors"], expected, atol=1e-6)

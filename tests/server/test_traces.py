@@ -43,7 +43,7 @@ CHILDREN = ["tokenise", "queue", "compute"]
 
 @asynccontextmanager
 async def traced(spans: SpanQueue, **config: Any) -> AsyncIterator[tuple[Held, httpx2.AsyncClient]]:
-    """An application whose requests are traced, and what asks it."""
+    """An application whose requests are traced, and a client of it."""
     settings = ServerConfig(**config)
     async with holding(settings) as held:
         held.model.may_go.set()
@@ -93,7 +93,7 @@ def test_a_request_is_a_span_with_its_phases_within() -> None:
             assert read_attributes(child) == {"inferox.model": "model", "inferox.rows": 2, "inferox.tokens": 5}
             assert child.end_time_unix_nano > child.start_time_unix_nano
             times += [child.start_time_unix_nano, child.end_time_unix_nano]
-        # Clocks are read one after the other, which takes them apart by microseconds.
+        # Clocks are read one after the other, so they differ by microseconds.
         times += [span.end_time_unix_nano, ended_ns]
         assert all(later - earlier > -100_000 for earlier, later in pairwise(times))
         compute_ms = (children[-1].end_time_unix_nano - children[-1].start_time_unix_nano) / 1e6
@@ -114,13 +114,13 @@ def test_what_a_client_does_not_want_sampled_is_not_and_goes_on_all_the_same() -
             assert answer.headers["traceparent"].startswith(f"00-{TRACE}-")
             assert answer.headers["traceparent"].endswith("-00")
             assert answer.headers["tracestate"] == STATE
-            probe = await http.get("/health/live")  # nor does what computes nothing begin a trace
+            probe = await http.get("/health/live")  # nor do requests that compute nothing begin a trace
             assert "traceparent" not in probe.headers
             begun = await ask(http, "a")
             lost = await ask(http, "a", traceparent="00-nonsense", tracestate=STATE)  # which begins a trace, too
             assert "tracestate" not in lost.headers
             two = [("traceparent", f"00-{trace_id}-{PARENT}-00") for trace_id in (TRACE, TRACE[::-1])]
-            either = await http.get("/health/live", headers=two)  # it is not said which of them it belongs to
+            either = await http.get("/health/live", headers=two)  # it does not say which of them it belongs to
             assert "traceparent" not in either.headers
         spans.close()
         roots = receiver.named("POST /v1/embeddings")
@@ -227,7 +227,7 @@ def test_a_receiver_that_is_away_holds_nothing_up_and_what_is_lost_is_counted(
 
 
 class StuckSender(SpanSender):
-    """A sender that does not come back until it may."""
+    """A sender that does not return until it may."""
 
     def __init__(self) -> None:
         self.may_go, self.sizes = Event(), list[int]()

@@ -1,4 +1,4 @@
-"""A shadow and a canary of a server, and what it says of them."""
+"""A shadow and a canary of a server, and its reports of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BINARY = "backends/openvino/int8-packed.bin"
 
 
 def spoil(package: Path) -> None:
-    """Negates those vectors of the int8 artifact whose tokens are in no stored sample, so that it still loads."""
+    """Negates the int8 artifact's vectors if their tokens are in no stored sample, so that it still loads."""
     graph = (package / BINARY).with_suffix(".xml").read_text(encoding="utf-8")
     found = re.search(r'element_type="i8" shape="(8000), (\d+)" offset="(\d+)"', graph)
     assert found is not None
@@ -56,13 +56,13 @@ def server(shared_folders: SharedFolders, int8_package: Path) -> Iterator[Runnin
     package = shared_folders.get("spoilt", fill) / "bert"
     options = ("--backend", "onnxruntime", "--threads", "1", "--shadow", "openvino=1")
     with running(f"bert={package}", *options, "--canary", "openvino:int8=1.0", "--canary-any-space") as server:
-        server.wait_until_ready()  # before what is tried is there
+        server.wait_until_ready()  # before the tried artifacts are loaded
         wait_until(lambda: {kind for _, kind in read_metrics(server)} == {"shadow", "canary"}, timeout_s=200)
         yield server
 
 
 def read_metrics(server: RunningServer) -> dict[tuple[str, str], float]:
-    """What is told of trials, by name and kind."""
+    """Returns the metrics of trials, by name and kind."""
     told = server.http.get("/metrics").text
     return {
         (sample.name.removeprefix("inferox_trial_"), sample.labels["trial"]): sample.value
@@ -73,7 +73,7 @@ def read_metrics(server: RunningServer) -> dict[tuple[str, str], float]:
 
 
 def ask(server: RunningServer) -> str:
-    """The artifact that answers."""
+    """Returns the artifact that answers."""
     body = {"model": "bert", "input": ["The zebra crosses a savanna.", "Violins resonate."]}
     answer = server.http.post("/v1/embeddings", json=body)
     assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""Vectors as protocols want them."""
+"""Vectors in the forms of the protocols."""
 
 from __future__ import annotations
 

@@ -57,11 +57,11 @@ IMAGE_CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 PREPROCESSOR = {"do_resize": True, "size": {"shortest_edge": 32}, "image_processor_type": "ConvNextImageProcessor"}
-"""What says the size of a ResNet's images, whose config does not."""
+"""The size of a ResNet's images, which its config does not state."""
 
 
 def make_model(model_type: str, head: str, **settings: Any) -> transformers.PreTrainedModel:
-    """A module of a small size with the given head, such as ``ForSequenceClassification``, or the bare ``Model``."""
+    """Makes a small module with the given head, such as ``ForSequenceClassification``, or the bare ``Model``."""
     prefix, defaults = {**TEXT_CONFIGS, **IMAGE_CONFIGS}[model_type]
     config = getattr(transformers, f"{prefix}Config")(**{**defaults, **settings})
     torch.manual_seed(len(model_type + head))
@@ -73,7 +73,7 @@ def make_model(model_type: str, head: str, **settings: Any) -> transformers.PreT
 
 
 def save_model(model: transformers.PreTrainedModel, directory: Path, **options: Any) -> Path:
-    """Writes a model directory, with a preprocessor where its config does not state the size of its images."""
+    """Writes a model directory, with a preprocessor if its config does not state the size of its images."""
     model.save_pretrained(directory, **options)
     if model.config.model_type == "resnet":
         (directory / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
@@ -81,7 +81,7 @@ def save_model(model: transformers.PreTrainedModel, directory: Path, **options: 
 
 
 def make_texts(names: tuple[str, ...], *, rows: int = 3, length: int = 9) -> dict[str, npt.NDArray[np.int64]]:
-    """Token ids in rows of different lengths, with masks and token types as the model takes them."""
+    """Makes token ids in rows of different lengths, with masks and token types if the model takes them."""
     random = np.random.default_rng(rows * length)
     mask = (np.arange(length) < random.integers(1, length + 1, (rows, 1))).astype(np.int64)
     made = {

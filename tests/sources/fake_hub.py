@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 MAIN, OLD = "a" * 40, "b" * 40
-"""The commits of every repository: what ``main`` is, and what the tag ``v1`` is."""
+"""The commits of every repository: those of ``main`` and of the tag ``v1``."""
 
 TOKEN = "hf_secret"  # noqa: S105 - it opens the fake alone
 
@@ -28,9 +28,9 @@ class FakeRepository:
 
     Attributes:
         files: The content of each file by commit and path.
-        access: ``public``; ``gated``, whose list of files everyone sees; or ``private``, which is hidden.
+        access: ``public``; ``gated``, whose file list everyone sees; or ``private``, which is hidden.
         cut_file: A file whose transfer breaks in the middle.
-        cuts: How often it does.
+        cuts: The number of times that it does.
     """
 
     files: dict[str, dict[str, bytes]]
@@ -39,7 +39,7 @@ class FakeRepository:
     cuts: int = 0
 
     def resolve(self, revision: str) -> str | None:
-        """The commit that a revision stands for."""
+        """Returns the commit of a revision."""
         commit = {"main": MAIN, "v1": OLD, "refs/pr/1": OLD}.get(revision, revision)
         return commit if commit in self.files else None
 
@@ -54,11 +54,11 @@ class FakeHub:
     broken: bool = False
 
     def fetched(self) -> set[str]:
-        """The files whose contents were asked for."""
+        """The files whose contents were requested."""
         return {line.split("/", 5)[-1] for line in self.requests if line.startswith("GET") and "/resolve/" in line}
 
     def counts(self) -> Counter[str]:
-        """How often each kind of request came: ``revision``, ``tree`` and ``resolve``."""
+        """The number of requests of each kind: ``revision``, ``tree`` and ``resolve``."""
         return Counter(
             kind for line in self.requests for kind in ("revision", "tree", "resolve") if f"/{kind}/" in line
         )
@@ -81,7 +81,7 @@ def serve(repositories: dict[str, FakeRepository]) -> Iterator[FakeHub]:
 
 
 def go_to(hub: FakeHub, home: Path, patch: pytest.MonkeyPatch) -> None:
-    """Has huggingface_hub in this process ask a hub, with a cache in a folder; it reads its environment only once."""
+    """Makes huggingface_hub in this process use a hub, with a cache in a folder; it reads its environment only once."""
     folders = {"HF_HUB_CACHE": "hub", "HF_XET_CACHE": "xet", "HF_TOKEN_PATH": "token"}
     for name, value in {
         **addresses_at(hub.endpoint),
@@ -93,7 +93,7 @@ def go_to(hub: FakeHub, home: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def addresses_at(endpoint: str) -> dict[str, str]:
-    """The settings of huggingface_hub that say where the hub is."""
+    """Returns the settings of huggingface_hub with the hub's address."""
     return {
         "ENDPOINT": endpoint,
         "HUGGINGFACE_CO_URL_TEMPLATE": endpoint + "/{repo_id}/resolve/{revision}/{filename}",
@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if name == repository.cut_file and repository.cuts > 0:
             repository.cuts -= 1
-            # Enough of the first transfer comes that there is something to go on from.
+            # Enough of the first transfer arrives for it to be resumed.
             self.wfile.write(content[start : max(start, len(content) // 2)])
             self.close_connection = True
             return None
@@ -176,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _parse(path: str, repositories: dict[str, FakeRepository]) -> tuple[str, FakeRepository | None, str, str]:
-    """The kind of a request, its repository and revision, and the file it is about."""
+    """Parses the kind of a request, its repository and revision, and its file."""
     parts = path.removeprefix("api/models/").split("/")
     if parts[0] in repositories:  # one of the few without an owner
         parts.insert(0, "")
@@ -192,5 +192,5 @@ def _entry(name: str, content: bytes) -> dict[str, Any]:
 
 
 def _blob_id(content: bytes) -> str:
-    """What git calls the content."""
+    """Returns git's id of the content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

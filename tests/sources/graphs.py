@@ -13,7 +13,7 @@ BIAS = np.array([1, -2, 3], dtype=np.float32)
 
 WIDE_WEIGHT = np.sin(np.arange(1200, dtype=np.float32)).reshape(4, 300)
 WIDE_BIAS = np.tile(BIAS, 100)
-"""Large enough to be kept apart from the graph."""
+"""Large enough to be stored outside the graph."""
 
 
 def make_affine(*nodes: NodeProto, rows: int | str = "N", weight: np.ndarray = WEIGHT) -> ModelProto:
@@ -36,7 +36,7 @@ def make_affine(*nodes: NodeProto, rows: int | str = "N", weight: np.ndarray = W
 
 
 def save_affine(path: Path, *, beside: str | None = None, weight: np.ndarray = WEIGHT) -> Path:
-    """Writes the graph; with a name, its weights lie beside it."""
+    """Writes the graph; with a name, its weights are stored beside it."""
     if beside is None:
         onnx.save(make_affine(weight=weight), path)
     else:

@@ -1,4 +1,4 @@
-"""Which class of transformers a checkpoint is loaded as, what is said of its head, and what is refused by its name."""
+"""The class of transformers for a checkpoint, the report on its head, and refusals by name."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def test_a_tokenizer_in_python_is_refused_by_name(name: str, tmp_path: Path) -> 
 
 
 def test_a_tokenizer_that_does_more_than_its_file_is_refused(directory: Path) -> None:
-    # A class may change what its file answers; here, what the file has no place for is left out.
+    # A class may modify its tokenizer's behaviour; here, the file cannot express that.
     change(directory / "tokenizer_config.json", split_special_tokens=True)
     loaded = transformers.AutoTokenizer.from_pretrained(directory)
     written = tokenizers.Tokenizer.from_str(loaded.backend_tokenizer.to_str())

@@ -116,7 +116,7 @@ def test_pickle_of_something_else(value: Any, tmp_path: Path) -> None:
 
 
 class _Touch:
-    """What runs when it is unpickled."""
+    """Leaves a file behind when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""Which extents vary, stated as ``torch.export.export`` takes it."""
+"""The extents that vary, stated as ``torch.export.export`` takes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inferox.sources import open_source
 
 
 class Mean(torch.nn.Module):
-    """The mean of steps, each with a weight; or of steps alone."""
+    """The mean of steps, with or without a weight for each."""
 
     def forward(self, steps: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         return (steps if weights is None else steps * weights[..., None]).mean(dim=1)

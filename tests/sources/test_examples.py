@@ -1,4 +1,4 @@
-"""Example inputs: what cannot be one says so."""
+"""Example inputs, and the errors for invalid ones."""
 
 from __future__ import annotations
 

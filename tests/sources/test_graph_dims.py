@@ -1,4 +1,4 @@
-"""Dims keep the names that a graph gives them, and those without a name are each one of their own."""
+"""Dims keep the names that a graph gives them; those without a name each get one of their own."""
 
 from __future__ import annotations
 

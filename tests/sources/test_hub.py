@@ -1,7 +1,7 @@
-"""The hub, as a process with its environment meets it. A local server stands in its place.
+"""The hub, as processes use it with their environment. A local server replaces it.
 
-That the settings of the environment count is shown by processes of their own, as huggingface_hub reads them once, when
-it is imported. All else is asked in this process, whose huggingface_hub is given those settings by hand.
+Separate processes show that the settings of the environment count, as huggingface_hub only reads them when it is
+imported. All other tests run in this process, whose huggingface_hub gets those settings by hand.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ _UNNEEDED = {
 
 @dataclass
 class Client:
-    """What fetches models from the hub, with a cache of its own."""
+    """Fetches models from the hub, with a cache of its own."""
 
     hub: FakeHub
     home: Path
     patch: pytest.MonkeyPatch
 
     def fetch(self, source: str, *, offline: bool = False, token: str | None = None) -> dict[str, Any]:
-        """What comes of fetching a model: the snapshot's facts, or the error."""
+        """Returns the outcome of fetching a model: the snapshot's facts, or the error."""
         self.set(HF_HUB_OFFLINE=offline)
         self.patch.setenv("HF_TOKEN", token or "")
         phrases: list[str] = []
@@ -73,7 +73,7 @@ class Client:
         return {**vars(found), "name": found.name, "files": files, "phrases": phrases}
 
     def fetch_in_a_process(self, source: str, **environment: str) -> dict[str, Any]:
-        """The snapshot's facts, as a process tells them that is given nothing but its environment."""
+        """Returns the snapshot's facts from a process that only gets its environment."""
         done = subprocess.run(  # noqa: S603 - the program is this file's own
             [sys.executable, "-c", _FETCH, source],
             env=self._environment(environment),
@@ -87,7 +87,7 @@ class Client:
         return result
 
     def go_to(self, endpoint: str) -> None:
-        """Asks another hub from now on."""
+        """Uses another hub from now on."""
         self.set(**addresses_at(endpoint))
 
     def set(self, **constants: Any) -> None:

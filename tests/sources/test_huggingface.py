@@ -1,4 +1,4 @@
-"""Model directories: each is the model that transformers loads from it."""
+"""Model directories: each gives the model that transformers loads from it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WITH_TOKEN_TYPES = {"bert", "electra"}
 def _assert_equal(
     source: SourceModel, reference: torch.nn.Module, inputs: dict[str, npt.NDArray[Any]], names: tuple[str, ...]
 ) -> None:
-    """Every output is the reference's, but for rounding, and as the signature says."""
+    """Checks that every output is the reference's, except for rounding, and matches the signature."""
     with torch.inference_mode():
         expected = reference(**{name: torch.tensor(value) for name, value in inputs.items()})
     outputs = source.compute(inputs)
@@ -81,7 +81,7 @@ def test_text_encoder_with_head(model_type: str, head: str, dims: tuple[Dim, ...
 def test_the_longest_row_is_the_longest_that_the_model_takes(model_type: str, tmp_path: Path) -> None:
     model = make_model(model_type, "Model")
     source = open_source(save_model(model, tmp_path))
-    if model_type == "modernbert":  # it turns vectors by angles, for any position
+    if model_type == "modernbert":  # it rotates vectors, for any position
         assert source.signature.limits == {}
         return
     limit = source.signature.limits["seq"]
@@ -91,7 +91,7 @@ def test_the_longest_row_is_the_longest_that_the_model_takes(model_type: str, tm
     with pytest.raises(InputTooLongError, match=f"has {limit + 1} tokens, but the model takes {limit} at most"):
         source.compute(make_texts(names, rows=1, length=limit + 1))
     tensors = {name: torch.from_numpy(array) for name, array in make_texts(names, rows=1, length=limit + 1).items()}
-    with pytest.raises((IndexError, RuntimeError)):  # nor does transformers take one more
+    with pytest.raises((IndexError, RuntimeError)):  # nor does transformers take any more
         model(**tensors)
 
 
@@ -278,7 +278,7 @@ def test_a_config_that_asks_for_endless_work_is_named(
     config = json.loads((directory / "config.json").read_text())
     config.pop("id2label", None)
     (directory / "config.json").write_text(json.dumps({**config, key: 10**9}))
-    if key == "rotations":  # which is no count, nor anything that a BERT knows
+    if key == "rotations":  # which is neither a count nor a setting of BERT
         assert open_source(directory, task=task).facts.config[key] == 10**9
         return
 

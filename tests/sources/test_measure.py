@@ -1,4 +1,4 @@
-"""Measured signatures: an extent has a dim's name only where it is that dim's extent in every run."""
+"""Measured signatures: an extent is named after a dim only if it equals that dim in every run."""
 
 from __future__ import annotations
 

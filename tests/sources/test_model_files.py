@@ -1,4 +1,4 @@
-"""What lies beside the weights: the card, the sizes of images, the tokenizer."""
+"""The files beside the weights: the card, the sizes of images, the tokenizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an ONNX file is taken for: its reference, its number format, what its integers index, and what is refused."""
+"""ONNX files as sources: their reference, their number format, what their integers index, and what is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ F, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 
 def make_lookup(*, shift: int = 0, name: str = "words", kind: int = INT64) -> ModelProto:
-    """Rows of a table of 50, by indices to which a number is added."""
+    """Makes a graph that looks up rows of a table of 50, by indices to which a number is added."""
     nodes = [
         helper.make_node("Cast", [name], ["wide"], to=INT64),
         helper.make_node("Add", ["wide", "shift"], ["index"]),
@@ -89,7 +89,7 @@ def test_made_up_lengths_are_those_of_the_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("side", [1, 48])
 def test_shapes_are_tried_until_one_fits(tmp_path: Path, side: int) -> None:
-    """A graph that flattens an image of one size, whose sides it leaves free."""
+    """A graph that flattens an image of one size, but leaves its sides free."""
     weight = {"weight": floats(3 * side * side, 2)}
     nodes = [helper.make_node("Flatten", ["pixels"], ["flat"]), helper.make_node("MatMul", ["flat", "weight"], ["y"])]
     model = make(nodes, {"pixels": (F, ["N", "C", "H", "W"])}, {"y": (F, ["N", 2])}, weight)
@@ -175,7 +175,7 @@ def test_a_wrong_number_of_declared_axes_is_corrected(tmp_path: Path, declared: 
 
 
 def make_bfloat16() -> ModelProto:
-    """A matrix product that ONNX Runtime has no kernel for on CPUs."""
+    """Makes a matrix product for which ONNX Runtime has no kernel on CPUs."""
     nodes = [
         helper.make_node("Cast", ["x"], ["narrow"], to=TensorProto.BFLOAT16),
         helper.make_node("MatMul", ["narrow", "weight"], ["product"]),
@@ -344,7 +344,7 @@ def test_a_graph_of_nothing_but_infinities_is_compared_as_it_is_and_weak(tmp_pat
 
 @pytest.mark.parametrize("kind", [TensorProto.BOOL, TensorProto.UINT8, TensorProto.INT8])
 def test_a_cast_that_changes_indices_bounds_nothing(tmp_path: Path, kind: int) -> None:
-    """``ids != 0`` picks one of two rows, and ids are no index of two."""
+    """``ids != 0`` picks one of two rows, but ids are not indices of two rows."""
     nodes = [
         helper.make_node("Cast", ["ids"], ["narrow"], to=kind),
         helper.make_node("Cast", ["narrow"], ["index"], to=INT64),

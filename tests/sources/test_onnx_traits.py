@@ -34,7 +34,7 @@ def make(
     outputs: Mapping[str, tuple[int, Sequence[int | str | None]]],
     constants: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> ModelProto:
-    """A graph; inputs and outputs are given as their data type and dims, by name."""
+    """Makes a graph; inputs and outputs are given as their data type and dims, by name."""
     graph = helper.make_graph(
         nodes,
         "graph",

@@ -1,4 +1,4 @@
-"""How long rows may be, against what the models themselves take."""
+"""The maximum length of rows, against what the models themselves take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs in one file: TorchScript, and what torch.export has captured."""
+"""Programs in one file: TorchScript, and captures by torch.export."""
 
 from __future__ import annotations
 

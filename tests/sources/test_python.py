@@ -28,7 +28,7 @@ class Add(torch.nn.Module):
 
 
 class AddInPlace(torch.nn.Module):
-    """A module that writes into what it is given."""
+    """A module that writes to its inputs."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x += 1
@@ -50,7 +50,7 @@ class Squeeze(torch.nn.Module):
 
 
 class Pack(torch.nn.Module):
-    """A module whose output has an axis that follows the input's in its own way."""
+    """A module whose output has an axis that depends on the input's in its own way."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x[:, ::2]
@@ -229,7 +229,7 @@ def test_file_that_fails_leaves_nothing_behind(text: str, folder: Path) -> None:
 
 
 def test_function_or_file_that_ends_the_process(folder: Path) -> None:
-    # As scripts do. Without a word, and with exit code 0, it would look as if a package had been written.
+    # As scripts do. Silently, and with exit code 0, it would look as if a package had been written.
     (folder / "function.py").write_text("import sys\ndef make(): sys.exit(0)\n")
     (folder / "script.py").write_text("import sys\ndef make(): pass\nsys.exit(make())\n")
     with pytest.raises(PackageError, match=r"function\.py:make failed: SystemExit: 0"):

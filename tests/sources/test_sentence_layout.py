@@ -1,4 +1,4 @@
-"""The folders of sentence-transformers models: where the transformer lies, and how layers are stored."""
+"""The folders of sentence-transformers models: the place of the transformer, and the formats of layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokenizers that ask for too much are refused; those that transformers makes are not."""
+"""Tokenizers that would take too much are refused; those that transformers makes are not."""
 
 from __future__ import annotations
 
@@ -222,5 +222,5 @@ def test_what_is_taken_grows_no_further_than_is_said(given_steps: list[Any], tex
         check_tokenizer(json.loads(made.to_str()))
     except PackageError:
         return
-    # What matches nothing matches at the end too, once more than there are characters.
+    # A pattern that matches nothing also matches at the end, once more than there are characters.
     assert len(made.normalizer.normalize_str(text)) <= MAX_GROWTH * (len(text) + 1)

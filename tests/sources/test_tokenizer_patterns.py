@@ -1,4 +1,4 @@
-"""Patterns of known tokenizers are taken, and what may backtrack further than a fixed distance is refused."""
+"""Patterns of known tokenizers are accepted; those that may backtrack further than a fixed distance are refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KNOWN = (
         r"\s{2,}|[\n\r\t]",
     ),
     r"\s+(?!\S)",
-    # DeepSeek's, with the characters themselves in the place of their escapes.
+    # DeepSeek's, with the characters themselves instead of their escapes.
     (
         "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
         "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"

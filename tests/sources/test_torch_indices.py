@@ -1,4 +1,4 @@
-"""Inputs of modules that are the numbers of a table's rows."""
+"""Inputs of modules that are indices of a table's rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IDS = torch.tensor([[1, 2, 3], [9, 0, 4]])
 
 
 class Tables(nn.Module):
-    """Embeds what a function makes of the ids, in a table of 10 rows."""
+    """Embeds the result of a function of the ids, in a table of 10 rows."""
 
     def __init__(self, prepare: Callable[[torch.Tensor], torch.Tensor], rows: int = ROWS) -> None:
         super().__init__()

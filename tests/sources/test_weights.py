@@ -1,4 +1,4 @@
-"""Writing a source's weights: each shared one once, and enough to make the model again."""
+"""Writing a source's weights: each shared one once, and enough of them to make the model again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of tasks share."""
+"""The fixtures of tests of tasks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def minilm(minilm_directory: Path) -> FunctionModel:
 
 @pytest.fixture(scope="session")
 def tokenizer_directory(minilm_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a part of the tokenizer of all-MiniLM-L6-v2 alone, as transformers saves it."""
+    """A folder with only a part of the tokenizer of all-MiniLM-L6-v2, as transformers saves it."""
     small = tmp_path_factory.mktemp("small-tokenizer")
     write_small_tokenizer(small, minilm_directory)
     directory = tmp_path_factory.mktemp("tokenizer")

@@ -60,7 +60,7 @@ class ArrayTensor(Tensor):
 
 
 class FunctionModel(Model):
-    """A model that computes with a Python function, and notes the shapes that it was called with."""
+    """A model that computes with a Python function, and records the shapes of its calls."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 def text_signature(
     *outputs: TensorSpec, inputs: tuple[str, ...] = TEXT_INPUTS, dims: tuple[int | str, ...] = (BATCH, SEQUENCE)
 ) -> Signature:
-    """The signature of a text model."""
+    """Makes the signature of a text model."""
     return Signature(tuple(TensorSpec(name, DataType.I64, dims) for name in inputs), outputs)
 
 
@@ -114,7 +114,7 @@ def logits(labels: int | str) -> TensorSpec:
 
 
 def torch_model(module: torch.nn.Module, signature: Signature) -> FunctionModel:
-    """A module of transformers behind the model contract."""
+    """Wraps a module of transformers behind the model contract."""
     module.eval()
 
     def compute(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -65,7 +65,7 @@ def test_embeddings_equal_sentence_transformers(roberta_directory: Path, roberta
 
     vectors = task.run(roberta, texts)
 
-    # Without a limit of its own, sentence-transformers would run over the table of positions.
+    # Without a limit of its own, sentence-transformers would exceed the table of positions.
     reference = SentenceTransformer(str(roberta_directory), device="cpu")
     reference.max_seq_length = 64
     assert choice.options["max_length"] == 64

@@ -1,4 +1,4 @@
-"""Which task a model is for."""
+"""The task that a model is for."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def varied_texts(count: int) -> list[str]:
 
 
 def open_embed(directory: Path, model: FunctionModel) -> EmbedTask:
-    """Opens the task from a model's files, its options having been through JSON as they are in a package."""
+    """Opens the task from a model's files, its options having passed through JSON as in a package."""
     config = json.loads((directory / "config.json").read_text())
     choice = choose_task(directory, config, model.signature)
     assert choice.name == "embed"

@@ -1,4 +1,4 @@
-"""The layers after pooling at their edges; test_embed.py compares them with sentence-transformers."""
+"""Edge cases of the layers after pooling; test_embed.py compares them with sentence-transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's files say about its images, against transformers' own image processors."""
+"""Image settings in a model's files, against transformers' own image processors."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_every_setting_of_every_kind_means_what_it_means_to_transformers(tmp_pat
             np.testing.assert_array_equal(one, other, err_msg=str(stated))
             compared += 1
     assert compared > len(SETTINGS)
-    # What transformers computes is refused only where it disregards what the file asks for.
+    # What transformers computes is only refused if it disregards what the file states.
     assert [item for item in refused if item[1] and "of transformers does not know" not in item[2]] == []
 
 
@@ -190,7 +190,7 @@ def test_the_kind_of_every_model_is_that_of_transformers() -> None:
 @pytest.mark.parametrize(
     ("stated", "model_type", "reference"),
     [
-        # As the first published checkpoints of these models have them.
+        # As in the first published checkpoints of these models.
         (
             {"do_normalize": True, "do_resize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": 224},
             "vit",

@@ -72,7 +72,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
     )
 
-    # Two images of four bytes a pixel, and something for what Python keeps.
+    # Two images of four bytes per pixel, and something for Python's own objects.
     assert int(done.stdout) < 640 * 1024
 
 

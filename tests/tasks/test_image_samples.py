@@ -1,4 +1,4 @@
-"""The images of the proof: they must differ in what an image's preparation depends on."""
+"""The images of the proof: they must differ in everything on which an image's preparation depends."""
 
 from __future__ import annotations
 

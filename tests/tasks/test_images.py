@@ -101,7 +101,7 @@ def test_an_orientation_in_xmp_counts_too() -> None:
 
 
 def png_that_claims(width: int, height: int) -> bytes:
-    """A PNG that states an extent and holds no pixels."""
+    """Makes a PNG that states an extent but contains no pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
     body = b"".join(
@@ -111,7 +111,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 
 def tiff_of_tiles(extent: int, tile_width: int, tile_height: int) -> bytes:
-    """A square grey TIFF whose single tile states an extent of its own."""
+    """Makes a square grey TIFF whose single tile states an extent of its own."""
     data = zlib.compress(bytes(extent * extent))
     tags = [(256, extent), (257, extent), (258, 8), (259, 8), (262, 1), (277, 1), (322, tile_width), (323, tile_height)]
     start = 8 + 2 + 12 * (len(tags) + 2) + 4

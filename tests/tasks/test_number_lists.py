@@ -1,4 +1,4 @@
-"""Numbers as JSON has them, as arrays."""
+"""Numbers from JSON, as arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pooling at its edges; test_embed.py compares it with sentence-transformers."""
+"""Edge cases of pooling; test_embed.py compares it with sentence-transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image settings as well-known checkpoints publish them, many written by versions long gone, against transformers."""
+"""Image settings as well-known checkpoints publish them, many written by old versions, against transformers."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def entry(index: int, kind: str, folder: str, **others: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A model with every layer that there is, of width 4."""
+    """A model with every kind of layer, of width 4."""
     modules = [
         entry(0, f"{OLD}Transformer", ""),
         entry(1, f"{OLD}Pooling", "1_Pooling"),

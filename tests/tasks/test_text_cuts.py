@@ -1,4 +1,4 @@
-"""Long texts that are cut before they are tokenised become the rows that they become whole."""
+"""Long texts that are cut before they are tokenised become the same rows as without that."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def set_windows(monkeypatch: pytest.MonkeyPatch, characters: int) -> None:
 
 
 def compare(tokenizer: TextTokenizer, given_texts: list[Text]) -> list[bool]:
-    """Compares the rows with and without cutting first, and says which texts were cut."""
+    """Compares the rows with and without cutting first, and returns which texts were cut."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         set_windows(monkeypatch, 10**9)
         expected = tokenizer.encode(given_texts, offsets=True)

@@ -1,4 +1,4 @@
-"""Items that are refused say which they are, to people and to programs."""
+"""Errors about items say which item it is, to people and to programs."""
 
 from __future__ import annotations
 

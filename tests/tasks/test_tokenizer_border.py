@@ -1,4 +1,4 @@
-"""What the tokenizers library raises, on real files that make it fail and panic."""
+"""Errors of the tokenizers library, on real files that make it fail and panic."""
 
 from __future__ import annotations
 

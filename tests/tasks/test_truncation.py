@@ -1,4 +1,4 @@
-"""What is done about texts that are longer than a model takes."""
+"""The handling of texts that are longer than a model takes."""
 
 from __future__ import annotations
 

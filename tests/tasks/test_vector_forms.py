@@ -1,4 +1,4 @@
-"""The forms of vectors, against sentence-transformers where it has them."""
+"""The forms of vectors, against sentence-transformers if it has them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The reference backend with one fault each, for the suite to find.
 
-``caught_by`` names the test that must fail. The file is no test file: pytest meets these classes only where they are
-asked for by name.
+``caught_by`` names the test that must fail. This is not a test file: pytest only collects these classes by name.
 """
 
 from __future__ import annotations
@@ -387,7 +386,7 @@ class SharedModelBackend(NumpyBackend):
 
 
 class _Shared(Model):
-    """Not a ``NumpyModel``, so that the backend hands out this very one again."""
+    """Not a ``NumpyModel``, so the backend returns this very one again."""
 
     def __init__(self, inner: Model) -> None:
         super().__init__(

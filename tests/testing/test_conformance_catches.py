@@ -1,4 +1,4 @@
-"""The suite finds what it is there to find: each fault turns its test red."""
+"""The suite finds what it should: each fault makes its test fail."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WITHOUT_FAULT = sorted({kind.caught_by for kind in FAULTY})
 
 
 class Outcomes:
-    """Which tests a run of pytest within this one has run, and which of them failed."""
+    """Which tests were run by a pytest run within this one, and which of them failed."""
 
     def __init__(self) -> None:
         self.failed: dict[str, bool] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call":
-            # Without the values of its parameters: it has failed where it failed with any of them.
+            # Without the values of its parameters: it has failed if it failed with any of them.
             name = report.nodeid.partition("[")[0]
             self.failed[name] = self.failed.get(name, False) or report.failed
 
@@ -39,14 +39,14 @@ def place(kind: type[faults.Faulty], test: str) -> str:
 
 @pytest.fixture(scope="module")
 def failed() -> dict[str, bool]:
-    """Whether each test that is to find a fault fails with that fault, and without any.
+    """Returns whether each test that should find a fault fails with that fault, and without any.
 
     One run for all of them: each run collects every test of every fault, which takes longer than the tests.
     """
     outcomes = Outcomes()
     places = [place(kind, kind.caught_by) for kind in FAULTY]
     places += [place(faults.TestNoFault, name) for name in WITHOUT_FAULT]
-    # No settings, no report, no capturing: those belong to the run that this one is within.
+    # No settings, no report, no capturing: those belong to the outer run.
     options = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-p", "no:terminal", "--capture=no"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading them takes longer than the tests
@@ -56,7 +56,7 @@ def failed() -> dict[str, bool]:
 
 @pytest.mark.parametrize("kind", FAULTY, ids=lambda kind: kind.__name__.removeprefix("Test"))
 def test_a_fault_is_found(kind: type[faults.Faulty], failed: dict[str, bool]) -> None:
-    # That the backend passes without a fault is what test_numpy_backend.py shows.
+    # test_numpy_backend.py shows that the backend passes without a fault.
     assert failed[place(kind, kind.caught_by)]
 
 

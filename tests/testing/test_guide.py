@@ -1,4 +1,4 @@
-"""The guide for authors of backends says what the example does."""
+"""The code in the guide for authors of backends is that of the example."""
 
 from __future__ import annotations
 

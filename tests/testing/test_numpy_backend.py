@@ -1,4 +1,4 @@
-"""The reference backend keeps the contract."""
+"""The reference backend meets the contract."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Artifacts that are tried beside the one that serves."""
+"""Artifacts that are tried beside the serving one."""

@@ -1,4 +1,4 @@
-"""How far answers are apart, which requests are chosen, and when a canary is given up."""
+"""The distance between answers, the choice of requests, and the verdict on a canary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VECTORS = st.lists(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3), min_s
 def test_vectors_of_the_same_direction_do_not_drift(rows: list[list[float]], factor: float) -> None:
     vectors = np.array(rows)
     found = measure_drift(vectors, vectors * factor, tie=0.0)
-    assert found.distance < 1e-9 or np.abs(vectors).max() < 1e-3  # what is nothing beside others has no direction
+    assert found.distance < 1e-9 or np.abs(vectors).max() < 1e-3  # negligible numbers have no direction
     assert found.rows == len(rows)
     assert found.max_abs == pytest.approx(np.abs(vectors * factor - vectors).max())
 

@@ -45,7 +45,7 @@ def format_of(answer: Answer) -> str:
 
 
 def ask(engine: Engine, *items: list[int]) -> str:
-    """The format of the artifact that answers, which it does rightly."""
+    """Returns the format of the artifact that answers, and checks the answer."""
     answer = engine.infer("model", list(items))
     assert answer.results == double(items)
     return format_of(answer)
@@ -58,7 +58,7 @@ def test_a_request_that_a_canary_fails_is_answered_and_it_is_rolled_back(
     assert [ask(loading, [number]) for number in range(4)] == ["b"] * 4
     shelf.backend.broken["b"] = "raises"
     with caplog.at_level(logging.ERROR, "inferox.engine.trials"):
-        assert ask(loading, [1], [2, 3]) == "a"  # the fifth: a fifth of them is more than may fail
+        assert ask(loading, [1], [2, 3]) == "a"  # the fifth: one in five is more than may fail
         assert ask(loading, [4]) == "a"
     wait_until(lambda: shelf.backend.find("b").is_closed)  # its memory is free
     found = trial_of(loading, "canary")
@@ -84,7 +84,7 @@ def test_a_canary_fails_for_coroutines_as_well(loading: Engine, shelf: Shelf) ->
 
 
 def test_a_canary_that_drifts_is_rolled_back(loading: Engine, shelf: Shelf) -> None:
-    shelf.backend.marks["b"] = 500  # what it adds to numbers that no sample has
+    shelf.backend.marks["b"] = 500  # what it adds to numbers that are in no sample
     load(loading, canary=ALL)
     for _ in range(20):
         assert ask(loading, [1, 2]) == "b"
@@ -206,7 +206,7 @@ def test_a_version_that_is_loaded_anew_has_trials_of_its_own(loading: Engine, sh
     wait_until(lambda: trial_of(loading, "canary").compared == 2)
     with pytest.raises(ConfigError, match="already has the version '2'"):
         load(loading, canary=ALL, version="2")
-    assert ask(loading, [1]) == "b"  # what was loaded goes on
+    assert ask(loading, [1]) == "b"  # the loaded artifact goes on
     assert sum(not model.is_closed for model in shelf.backend.models) == 2
 
 
@@ -216,7 +216,7 @@ def test_a_stream_and_a_session_are_answered_by_a_canary(loading: Engine) -> Non
     for _ in range(8):
         assert list(loading.stream("model", items, chunk=10)) == double(items)
     found = trial_of(loading, "canary")
-    assert found.requests % 4 == 0  # each stream is of one artifact
+    assert found.requests % 4 == 0  # each stream uses one artifact
     with loading.session("model", None) as session:
         answers = [session.infer([[number]]) for number in range(4)]
         assert {format_of(answer) for answer in answers} == {"a", "b"}
@@ -243,7 +243,7 @@ def test_what_cannot_be_copied_is_answered_and_not_compared(loading: Engine) -> 
 
 
 def make_comparer(future: Future[Answer] | Exception) -> tuple[Comparer, TrialRecorder, list[int]]:
-    """What compares an answer with another that comes some day, and how many items it asks for."""
+    """Makes a comparer whose second answer arrives later, with its recorder and the numbers of items it computes."""
     recorder, asked = TrialRecorder(TrialInfo("shadow", "b", 1.0)), list[int]()
 
     def compute(items: Any, options: RequestOptions) -> Future[Answer]:

@@ -1,4 +1,4 @@
-"""Artifacts that a request asks for by name."""
+"""Artifacts that a request chooses by name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_each_is_computed_by_what_it_asks_for(loading: Engine, shelf: Shelf) -> 
     }
     spaces = {loading.infer("model", [[1]], artifact=name).embedding_space for name in (None, "openvino")}
     assert len(spaces) == 2
-    assert loading.stats("model").rows == 7  # whichever computed them
+    assert loading.stats("model").rows == 7  # whichever artifact computed them
     assert sum(loading.stats("model").batch_rows.counts) == 7
     loading.unload("model")
     assert all(shelf.backend.find(name).is_closed for name in "abq")
@@ -70,7 +70,7 @@ def test_nothing_takes_over_for_it(loading: Engine, shelf: Shelf) -> None:
     loading.load("two", name="model", offers=[Offer(backend="doubling")])
     assert ask(loading, "doubling") == "a"
     shelf.backend.broken["a"] = "raises"
-    assert ask(loading, None) == "b"  # which takes over for those that ask for none
+    assert ask(loading, None) == "b"  # which takes over for requests that choose none
     with pytest.raises(
         ExecutionError, match="doubling/a/fp32/padded of 'model' has failed, and doubling/b/fp32/padded"
     ):

@@ -19,7 +19,7 @@ TEXTS = ["A man is eating food.", "Shares dropped on Wall Street."]
 
 
 def trial_of(engine: Engine, kind: str, name: str = "model") -> TrialStats:
-    """The statistics of a shadow or a canary."""
+    """Returns the statistics of a shadow or a canary."""
     return next(trial for trial in engine.stats(name).trials if trial.info.kind == kind)
 
 
@@ -32,7 +32,7 @@ def test_a_shadow_and_a_canary_are_compared_with_what_serves(bert_package: Path,
             ("shadow", 0.5, None),
             ("canary", 0.25, None),
         ]
-        assert info.trials[1].drift_limit == 1e-4  # as answers of one embedding space may be apart
+        assert info.trials[1].drift_limit == 1e-4  # as answers of one embedding space may differ
         answers = [engine.infer("model", TEXTS) for _ in range(16)]
         assert {(answer.model, answer.version, answer.embedding_space) for answer in answers} == {
             ("model", "1", info.embedding_space)
@@ -48,7 +48,7 @@ def test_a_shadow_and_a_canary_are_compared_with_what_serves(bert_package: Path,
             assert found.cosine_min is not None
             assert found.cosine_min > 0.9999
             assert found.max_abs is not None
-            assert 0 < found.max_abs < 1e-4  # two runtimes, whose numbers are not the same to the last bit
+            assert 0 < found.max_abs < 1e-4  # two runtimes, whose numbers differ in the last bits
             assert found.drift.count == requests
         assert [model.name for model in engine.models()] == ["model"]
         assert engine.models()[0].trials == tuple(trial.info for trial in engine.stats("model").trials)
@@ -92,7 +92,7 @@ def test_a_shadow_has_a_worker_that_leaves_the_processors_to_others(bert_package
         assert os.getpriority(os.PRIO_PROCESS, shadow.pid) == 19
         assert os.getpriority(os.PRIO_PROCESS, worker.pid) < 19
         os.kill(shadow.pid, 9)
-        assert engine.infer("model", TEXTS).results.shape[0] == 2  # whatever becomes of the shadow
+        assert engine.infer("model", TEXTS).results.shape[0] == 2  # whatever happens to the shadow
 
         def compares() -> bool:
             engine.infer("model", TEXTS)
@@ -100,7 +100,7 @@ def test_a_shadow_has_a_worker_that_leaves_the_processors_to_others(bert_package
 
         wait_until(
             compares, timeout_s=200
-        )  # by the worker that replaces it, which starts when others leave it the time
+        )  # by the worker that replaces it, which starts when others leave time for it
 
 
 def test_labels_are_compared(shared_folders: SharedFolders, minilm_directory: Path) -> None:

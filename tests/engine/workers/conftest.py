@@ -1,4 +1,4 @@
-"""Parts of workers that several modules try."""
+"""Parts of workers that several modules test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inferox.engine.workers.flight_record import FlightRecord, make_record_file
 
 @pytest.fixture
 def record() -> Iterator[FlightRecord]:
-    """A record of what is in flight, with room for two threads that compute."""
+    """A record of what is in flight, with room for two computing threads."""
     file = make_record_file(2)
     record = FlightRecord(file)
     os.close(file)

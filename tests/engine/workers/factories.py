@@ -1,4 +1,4 @@
-"""Functions that worker processes make models with, some rows of which end the process."""
+"""Functions that make models in worker processes, some rows of which crash the process."""
 
 from __future__ import annotations
 
@@ -18,27 +18,26 @@ from inferox.tasks import tokenizer_file
 from tests.engine.models import DoublingModel, SumTask, load_doubling
 
 CRASH, HANG, SLOW, STUCK, BOMB = 13, 14, 15, 16, 17
-"""Numbers that end the process, never come to an end, take a while, of which no row is ever made, and that take more
-memory than there is."""
+"""The numbers that crash the process, hang, take a while, hang while rows are made, and take all memory."""
 
 SLOW_S = 0.3
 
 FATAL_FILE = "INFEROX_TEST_FATAL_FILE"
-"""The variable that says which file, as long as it is there, has ``make_once`` end the process."""
+"""The environment variable with the file that makes ``make_once`` crash the process as long as it exists."""
 
 TOKENIZER_VARIABLE = "INFEROX_TEST_TOKENIZER"
-"""The variable that says which file ``make_with_tokenizer`` reads."""
+"""The environment variable with the file that ``make_with_tokenizer`` reads."""
 
 HERE = f"python:{__name__}:"
 
 
 def crash() -> None:
-    """Reads where nothing is, as a faulty runtime does."""
+    """Reads an invalid address, as a faulty runtime does."""
     ctypes.string_at(0)
 
 
 class DangerousModel(DoublingModel):
-    """Doubles numbers, but for some."""
+    """Doubles numbers, except for some."""
 
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         ids = inputs["input_ids"]
@@ -52,10 +51,10 @@ class DangerousModel(DoublingModel):
 
 
 class DangerousTask(SumTask):
-    """Sums numbers, but for one.
+    """Sums numbers, except for one.
 
     Attributes:
-        tokenizer: A tokenizer that is in use as long as this lives.
+        tokenizer: A tokenizer that is in use as long as this object.
     """
 
     tokenizer: object = None
@@ -76,7 +75,7 @@ def make_dangerous() -> TaskModel:
 
 
 def make_with_tokenizer() -> TaskModel:
-    """The same; a file beside that of its tokenizer says whether it had to be read."""
+    """Does the same; a file beside its tokenizer's says whether that had to be read."""
     path = Path(os.environ[TOKENIZER_VARIABLE])
     was_ready = any(tokenizer_file._ready.values())
     task = DangerousTask()

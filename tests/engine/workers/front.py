@@ -1,4 +1,4 @@
-"""An engine of worker processes, run as a program: it says what it answers, and then waits to be killed."""
+"""An engine with worker processes, run as a program: it prints its answers, and then waits to be killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages between processes: what arrives is what was sent, without a copy, whatever its size."""
+"""Messages between processes: they arrive as they were sent, without a copy, whatever their size."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_large_message_is_in_memory_once(channels: Pair) -> None:
     root = found
     while isinstance(root, np.ndarray):
         root = root.base
-    # It is a view of the file, which is given back with it.
+    # It is a view of the file, which is closed with it.
     assert "memfd:inferox" in Path("/proc/self/maps").read_text(encoding="ascii")
     del found, root
     assert "memfd:inferox" not in Path("/proc/self/maps").read_text(encoding="ascii")
@@ -113,7 +113,7 @@ def test_threads_may_send_at_once(channels: Pair) -> None:
         found += [message.call for message in theirs.receive() if isinstance(message, Done)]
     for thread in threads:
         thread.join()
-    for index in range(4):  # in the order in which each has sent them
+    for index in range(4):  # in the order in which each process has sent them
         assert [call for call in found if call // 1000 == index] == list(range(1000 * index, 1000 * index + 200))
 
 

@@ -1,4 +1,4 @@
-"""Workers that replace others are forked from a process that has imported their modules, and is fit to be forked."""
+"""Replacement workers are forked from a process that has imported their modules, and is fit to be forked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux fork
 
 
 def start_launcher() -> Launcher:
-    """What has replaced a worker, and forks the next."""
+    """Makes a launcher that has replaced a worker, and forks the next."""
     launcher = Launcher(EngineConfig(threads=1))
     launcher.learn(Prerequisites(("json",)))
     with Path(os.devnull).open("w") as file:  # no socket: the worker ends with an error
@@ -38,7 +38,7 @@ def start_launcher() -> Launcher:
 
 
 def is_ready(launcher: Launcher) -> bool:
-    """Whether workers are forked, once what they are forked from has been started."""
+    """Returns whether workers are forked, once the process that they are forked from has been started."""
     if (starting := launcher._starting) is not None:
         starting.join(30)
     return launcher._server is not None
@@ -83,10 +83,10 @@ def test_workers_that_replace_others_are_forked_and_have_their_tokenizers(
 def test_how_a_fork_ends_is_told() -> None:
     launcher = start_launcher()
     ours, theirs = os.pipe()
-    process = launcher.launch((ours, theirs))  # these are no socket and no record: it ends with an error
+    process = launcher.launch((ours, theirs))  # neither a socket nor a record: the worker ends with an error
     assert isinstance(process, ForkedProcess)
     assert process.wait(20) == 1
-    process.kill()  # its number may be another's by now
+    process.kill()  # its process id may be reused by now
     assert process.wait() == 1
     launcher.close()
     os.close(ours)
@@ -168,7 +168,7 @@ def test_a_server_serves_until_its_forks_have_ended() -> None:
     ours, theirs = os.pipe()
     first = launcher.launch((ours, theirs))
     server = parent_of(first.pid)
-    launcher.learn(Prerequisites(("csv",)))  # the next ones are forked from a process that has this, too
+    launcher.learn(Prerequisites(("csv",)))  # the next ones are forked from a process that has it, too
     second = launcher.launch((ours, theirs))
     assert is_ready(launcher)
     third = launcher.launch((ours, theirs))

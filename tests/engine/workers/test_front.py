@@ -1,4 +1,4 @@
-"""The process that has workers: what it imports, and what it leaves behind."""
+"""The process that has workers: its imports, and what remains after it."""
 
 from __future__ import annotations
 

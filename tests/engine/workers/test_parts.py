@@ -1,4 +1,4 @@
-"""The parts that the supervisor is made of."""
+"""The parts of the supervisor."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_record_says_what_is_in_flight(record: FlightRecord) -> None:
     assert record.read() == []
     record.begin([(1, row) for row in range(5000)], None)
     (many,) = record.read()
-    assert many.rows is None  # too many to be listed: all that the worker had
+    assert many.rows is None  # too many to be listed: everything that the worker had
     assert is_in([many], 9, 9)
 
 
@@ -133,7 +133,7 @@ def test_few_requests_are_with_a_worker_after_a_death() -> None:
         exposure.note_answer("model")
         exposure.note_answer("other")
         found.append(next((count for count in range(100) if not exposure.allows("model", count)), None))
-    # It doubles every 64 answers, until there is no limit; before 64 answers, a request has no mate at all.
+    # The limit doubles every 64 answers, until there is none; before 64 answers, requests share no batch at all.
     assert set(found[:63]) == {1}
     assert [found[64 * count - 1] for count in range(1, 7)] == [2, 4, 8, 16, 32, None]
     assert found[-1] is None
@@ -268,7 +268,7 @@ def test_what_was_in_flight_is_suspected_and_in_the_end_all_of_it() -> None:
     assert part.divide(lambda index: index == 1) == ([1], [3, 0])
     again = part.after_death([3, 0])
     assert again.divide(lambda _: False) == ([], [3, 0])
-    # Two workers died that had it, and neither had said that it computed it.
+    # Two workers that had it died, and neither had recorded that it computed it.
     assert again.after_death([3, 0]).divide(lambda _: False) == ([3, 0], [])
 
 
@@ -277,7 +277,7 @@ def test_an_error_of_a_part_names_the_item_of_the_request() -> None:
     Part(request, [2, 1]).fail(RequestError("no").at_item(0))
     with pytest.raises(RequestError, match="item 2: no"):
         request.future.result(0)
-    request.add([0], answer([1]))  # comes too late, and changes nothing
+    request.add([0], answer([1]))  # arrives too late, and changes nothing
 
 
 def test_a_request_is_answered_once() -> None:

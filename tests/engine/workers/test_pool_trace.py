@@ -42,6 +42,6 @@ def test_what_workers_note_is_in_one_trace_by_process(tmp_path: Path) -> None:
     assert Counter(event["ph"] for event in requests) == {"b": 40, "e": 40}
     assert {event["pid"] for event in requests} == {os.getpid()}
     assert requests[0]["args"] == {"model": "m", "rows": 1, "owner": "me"}
-    # All that workers did lies within the requests, as they have one clock.
+    # All events of the workers lie within the requests, as they share a clock.
     assert requests[0]["ts"] <= min(event["ts"] for event in batches)
     assert requests[-1]["ts"] >= max(event["ts"] + event["dur"] for event in batches)

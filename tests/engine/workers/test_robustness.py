@@ -1,4 +1,4 @@
-"""What carries the engine goes on, whatever is raised in it, and what it concerns is answered."""
+"""The engine's threads go on, whatever is raised in them, and the requests concerned are answered."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_place_has_another_worker_whatever_ends_the_one_before(monkeypatch: py
 
     monkeypatch.setattr(seat_module, "WorkerProcess", start)
     monkeypatch.setattr(seat_module, "_FIRST_DELAY_S", 1e-3)
-    ignore = raise_memory_error  # whoever is told fails as well
+    ignore = raise_memory_error  # the function that is told fails as well
     seat = Seat("seat", Launcher(EngineConfig()), deliver=ignore, begin=ignore, end=ignore, fail=ignore)
     seat.start()
     assert is_third.wait(10)
@@ -126,7 +126,7 @@ def test_what_cannot_be_sent_is_no_call() -> None:
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> WorkerPool:
-    """A pool that has no workers, and hands on to ``handed``; what has "bad" cannot be handed on."""
+    """A pool without workers, which hands parts on to ``handed``; those with "bad" cannot be handed on."""
     pool = WorkerPool.__new__(WorkerPool)
     pool._condition, pool._waiting, pool._closing = Condition(), WaitingParts(100), Event()
     pool._links = []
@@ -151,7 +151,7 @@ def test_what_cannot_be_handed_on_holds_nothing_else_up(pool: Any) -> None:
     pool._give_out_waiting()
     with pytest.raises(OutOfMemoryError, match="handing it on failed: MemoryError"):
         parts[0].request.future.result(0)
-    # The highest priority comes first, and then who came first.
+    # The highest priority comes first, and then the order of arrival.
     assert [part.request for part in pool.handed] == [part.request for part in (first, parts[2], parts[1])]
     assert all(part.was_admitted for part in pool.handed)
 
@@ -172,7 +172,7 @@ def test_what_a_dead_worker_had_is_answered_whatever_fails(pool: Any, monkeypatc
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Worker, Channel]]:
-    """A worker of this process, and what hears it."""
+    """A worker in this process, and the other end of its connection."""
     ours, theirs = open_pair()
     file = make_record_file(8)
     flights = FlightRecord(file)
@@ -186,7 +186,7 @@ def ends() -> Iterator[tuple[Worker, Channel]]:
 
 
 class Unspeakable(Exception):  # noqa: N818 - it is one, and no more
-    """An error that fails to say what it is."""
+    """An error that cannot be converted to text."""
 
     def __str__(self) -> str:
         raise MemoryError
@@ -214,7 +214,7 @@ def test_a_worker_says_of_every_call_that_it_failed(ends: tuple[Worker, Channel]
 def test_a_worker_counts_and_unloads_while_it_loads_and_makes_rows(
     ends: tuple[Worker, Channel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many threads as there may be in the loop's own pool are busy."""
+    """All threads that the loop's own pool may have are busy."""
     worker, channel = ends
     may_go = Event()
 
@@ -257,7 +257,7 @@ def test_a_text_is_counted_in_tokens() -> None:
     assert make_part(["a" * 4000]).tokens == 1001
     assert make_part([list(range(50)), ("a" * 40, "b" * 40)]).tokens == 72
     waiting = WaitingParts(100)
-    assert waiting.has_room(make_part(["a" * 4000]))  # where nothing waits
+    assert waiting.has_room(make_part(["a" * 4000]))  # if nothing waits
     waiting.add(make_part(["a" * 200]))
     assert waiting.has_room(make_part(["a" * 100]))
     assert not waiting.has_room(make_part(["a" * 200]))
@@ -300,7 +300,7 @@ def test_checking_samples_says_nothing_of_how_long_a_batch_takes(record: FlightR
         (flight,) = record.read()
         assert flight.rows == frozenset({(8, ALL_ROWS), (9, ALL_ROWS)})
         assert flight.limit_s is not None
-    with watch.checking():  # the first may take as long as it takes
+    with watch.checking():  # the first one may take any time
         (flight,) = record.read()
         assert flight.limit_s is None
         assert not is_in([flight], 7, 0)
@@ -314,7 +314,7 @@ def test_checking_samples_says_nothing_of_how_long_a_batch_takes(record: FlightR
 def test_the_first_batch_has_a_limit_that_samples_teach(
     record: FlightRecord, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise one that hangs, and has no deadline, would hold up whoever unloads its model."""
+    """Otherwise one that hangs, and has no deadline, would hold up the unloading of its model."""
     shelf.put("p", ["a"])
     limits: dict[tuple[int, int], float | None] = {}
     begin = record.begin
@@ -369,7 +369,7 @@ def test_once_a_death_is_explained_its_other_suspects_are_none(monkeypatch: pyte
     assert parts[4].request.future.result(20).results == ["found"]
     assert tried == ["a", "poison", "c"]  # the other may have died of "c"
     assert released == ["b"]
-    assert sandbox.divide(make_part(["b"]))[0] == []  # or it would come back
+    assert sandbox.divide(make_part(["b"]))[0] == []  # or it would be suspected again
     for part in (parts[1], parts[3]):
         with pytest.raises(RequestError):
             part.request.future.result(0)
@@ -387,7 +387,7 @@ def test_the_next_worker_of_the_sandbox_loads_what_suspects_were_for() -> None:
     assert not links[0].loads  # nothing was suspected yet
     sandbox._begin(cast("WorkerLink", links[1]))
     assert list(links[1].loads) == [models[0].key]
-    sandbox._end(cast("WorkerLink", links[1]))  # it died while it loaded, as where memory is short
+    sandbox._end(cast("WorkerLink", links[1]))  # it died while it loaded, as when memory is short
     sandbox._begin(cast("WorkerLink", links[2]))
     assert not links[2].loads  # or one after another would die of it
     sandbox.stop(1)
@@ -477,7 +477,7 @@ def test_a_model_is_what_answers_now(ends: tuple[Worker, Channel], shelf: Shelf)
 
 
 def test_two_loads_of_one_name_meet_in_one_worker(pool: Any) -> None:
-    """It refuses the second; in two workers each would find the name taken in the other."""
+    """It refuses the second; two workers would each find the name taken in the other."""
     busy, idle = SimpleNamespace(cost=100), SimpleNamespace(cost=0)
     pool._links, pool._broken, pool._seats = [busy, idle], {}, [None, None]
     assert pool._wait_for_link() is busy
@@ -486,7 +486,7 @@ def test_two_loads_of_one_name_meet_in_one_worker(pool: Any) -> None:
 
 
 class Notes(Watch):
-    """Notes what begins and ends."""
+    """Records what begins and ends."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -537,7 +537,7 @@ def test_nobody_hangs_who_stood_still_with_this_process(monkeypatch: pytest.Monk
     def wait(_: float) -> bool:
         waits.append(1)
         if len(waits) == 2:
-            time.sleep(0.3)  # as where the container is stopped
+            time.sleep(0.3)  # as when the container is stopped
         return len(waits) == 4
 
     monkeypatch.setattr(watchdog_module, "_STOOD_STILL_S", 0.2)

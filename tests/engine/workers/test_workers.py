@@ -90,7 +90,7 @@ def test_requests_of_all_kinds_are_answered(engine: Engine) -> None:
     ]
     assert list(engine.stream("model", iter(items), chunk=7)) == double(items)
     assert engine.infer("model", []).results == []
-    # What takes more than 64 KiB goes through a file.
+    # Anything over 64 KiB goes through a file.
     large = np.arange(1_000, 21_000)
     assert engine.infer("model", [large, [1]]).results == [2 * int(large.sum()), 2]
     assert engine.stats("model").rows >= 40
@@ -113,7 +113,7 @@ def test_an_error_is_its_own(engine: Engine) -> None:
 
 
 def infer_among_others(engine: Engine, items: list[list[int]]) -> None:
-    """Asks for a request's items while 19 others are asked for, each of which must get its own answer."""
+    """Sends a request's items beside 19 others, each of which must get its own answer."""
     requests = [make_items(3, seed=index) for index in range(20)]
     requests[7] = items
     with ThreadPoolExecutor(20) as pool:
@@ -182,7 +182,7 @@ def test_an_item_that_ends_workers_fails_alone(engine: Engine, number: int, how:
 
 
 def test_after_a_death_a_crash_takes_no_mates_along(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All requests are there at once; without a limit they would share batches, and be suspected together."""
+    """All requests arrive at once; without a limit they would share batches, and be suspected together."""
     assert isinstance(engine._host, WorkerPool)
     suspects: list[int] = []
     take = Sandbox.take
@@ -240,7 +240,7 @@ def test_nothing_is_counted_where_no_worker_has_the_model(engine: Engine, monkey
 
 
 def test_a_model_of_the_same_key_is_left_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where two threads load a package by its own name, each in another worker."""
+    """Two threads may load a package by its own name, each in another worker."""
     wait_for_both(engine)
     pool = engine._host
     assert isinstance(pool, WorkerPool)
@@ -290,7 +290,7 @@ def test_versions_come_and_go_in_every_worker(engine: Engine) -> None:
         assert slow.result(20).version == "1"
     with pytest.raises(ConfigError, match="already has the version '2'"):
         engine.load(DANGEROUS, name="model", version="2", trust_code=True)
-    for pid in pids(engine):  # those that replace them have both versions
+    for pid in pids(engine):  # their replacements have both versions
         os.kill(pid, signal.SIGKILL)
     assert engine.infer("model", [[3]], version="2").results == [6]
     assert engine.infer("model", [[3]], version="1").results == [6]
@@ -312,7 +312,7 @@ def test_a_worker_that_is_stopped_holds_nothing_up(engine: Engine, monkeypatch: 
         assert engine.stats("model").missing_workers == 1
         patch.setattr("inferox.engine.workers.broadcast._COUNT_S", 600.0)  # nobody waits for it a second time
         found = engine.stats("model", "1")
-        assert (found.missing_workers, found.rows) == (1, before)  # with what it said last
+        assert (found.missing_workers, found.rows) == (1, before)  # with what it last reported
         engine.unload("model", "2")
     wait_until(lambda: stopped not in pids(engine))
     wait_for_both(engine)

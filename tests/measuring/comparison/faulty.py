@@ -1,4 +1,4 @@
-"""A backend of a third party whose artifacts double their input, or fail in the way that they are named after.
+"""A third-party backend whose artifacts double their input, or fail in the way that their names say.
 
 A test puts the folder of its distribution on the path, so that workers find it as they find any other.
 """
@@ -47,13 +47,13 @@ NAME = "faulty"
 SAMPLES = make_samples()
 
 _FEW, _MANY = 20, 1000
-"""The calls after which what fails late does so, and after which what hangs late does."""
+"""The numbers of calls after which late failures and late hangs happen."""
 
 ROOT = Path(__file__).parents[3]
 
 
 class FaultyModel(Model):
-    """Doubles, unless it is told to fail."""
+    """Doubles numbers, unless it is told to fail."""
 
     def __init__(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
         metadata, builder = ModelMetadata.of(artifact, device), HostTensorBuilder("numpy")
@@ -72,7 +72,7 @@ class FaultyModel(Model):
 
 
 class FaultyBackend(HostBackend):
-    """Loads whatever is its own."""
+    """Loads its own artifacts."""
 
     @property
     def name(self) -> str:
@@ -101,7 +101,7 @@ class FaultyBackend(HostBackend):
 
 
 def fail(fault: Any, *, computing: bool, calls: int) -> None:
-    """Does what a fault is named after, at its time."""
+    """Causes the fault that a name says, at its time."""
     print("a runtime that talks")  # noqa: T201 - as some do, on the stream that answers use
     if fault == "refuses" and not computing:
         raise LoadError("an operator is missing")
@@ -152,7 +152,7 @@ def write_faulty_package(
     samples: Samples | None = SAMPLES,
     evidence: Sequence[ArtifactEvidence] = (),
 ) -> Path:
-    """Writes a package with one artifact for each fault, ``None`` for one without; at most four."""
+    """Writes a package with one artifact for each fault, or ``None`` for none; at most four."""
     with PackageWriter(output) as writer:
         (writer.root / "weights").mkdir()
         (writer.root / "weights" / "model.safetensors").write_bytes(b"weights " * 1000)

@@ -1,4 +1,4 @@
-"""Artifacts measured in processes of their own: the figures, and what becomes of those that fail."""
+"""Artifacts measured in separate processes: the figures, and the handling of those that fail."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_package_without_samples(tmp_path: Path) -> None:
 
 
 def test_the_time_that_one_uses_up_is_its_own_fault_and_the_others_have_answers(tmp_path: Path) -> None:
-    # Without a limit from the time, the one that hangs would be waited for ten minutes.
+    # Without a limit from the time budget, the hanging one would be waited for ten minutes.
     package = write_faulty_package(tmp_path / "p", ["hangs", None])
     found = compare(package, seconds=20, plan=replace(BRIEF, timeout_s=300))
     assert [item.artifact for item in found.artifacts] == [FP16]
@@ -149,7 +149,7 @@ def test_one_that_fails_when_it_is_started_again_is_shown_with_its_failure(
 
 
 def interrupt_at(text: str) -> Progress:
-    """A user who presses Ctrl-C when this is going to be measured."""
+    """A user who presses Ctrl-C when this is about to be measured."""
 
     def interrupt(what: str, _used_s: float, _total_s: float) -> None:
         if text in what:

@@ -1,4 +1,4 @@
-"""sentence-transformers beside the artifacts of a package: the same model, or none."""
+"""sentence-transformers beside the artifacts of a package: the same model, or no peer at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process that artifacts are measured in: its protocol, and its end."""
+"""The process in which artifacts are measured: its protocol, and its end."""
 
 from __future__ import annotations
 

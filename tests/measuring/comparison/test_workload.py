@@ -1,4 +1,4 @@
-"""What artifacts are given to compute: varied, and the same at every time."""
+"""The workload of artifacts: varied, and always the same."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.packing.test_proof import save_vit
 
 
 class ViTImageProcessor(ViTImageProcessorPil):
-    """Stands for the processor that uses torchvision, which has this name: it resizes to other pixels."""
+    """Stands in for the processor of this name that uses torchvision: it resizes to other pixels."""
 
     @property
     def backend(self) -> str:
@@ -33,7 +33,7 @@ class ViTImageProcessor(ViTImageProcessorPil):
 
 
 def install_torchvision(monkeypatch: pytest.MonkeyPatch, *, with_pillow: bool = True) -> None:
-    """Lets transformers find a processor for torchvision, as it does where torchvision is installed."""
+    """Lets transformers find a torchvision processor, as if torchvision were installed."""
     find: Callable[[str], Any] = image_processing_auto.get_image_processor_class_from_name
 
     def find_installed(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A server of a model of each task, which clients of the protocol ask."""
+"""A server with a model for each task, for clients of the protocol."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TASKS = ("embed", "classify", "token-classify", "rerank", "image-classify", "raw
 
 @pytest.fixture(scope="session")
 def task_server(packages: dict[str, Path]) -> Iterator[RunningServer]:
-    """A server of all of them, each by the name of its task."""
+    """A server with all of them, each named after its task."""
     named = [f"{task}={packages[task]}" for task in TASKS]
     with running(*named, "--threads", "1", "--trust-code", "--grpc-port", "0") as server:
         server.wait_until_ready()
@@ -27,7 +27,7 @@ def task_server(packages: dict[str, Path]) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 def task_http(task_server: RunningServer) -> httpx2.Client:
-    """Asks that server."""
+    """A client of that server."""
     return task_server.http
 
 

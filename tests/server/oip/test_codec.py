@@ -1,4 +1,4 @@
-"""Tensors to bytes and JSON, and back: what is right comes back as it was, and what is wrong is refused."""
+"""Tensors to bytes and JSON, and back: valid ones are unchanged, and invalid ones are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How models of each task look to the protocol."""
+"""The form of each task's models in the protocol."""
 
 from __future__ import annotations
 

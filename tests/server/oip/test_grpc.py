@@ -1,4 +1,4 @@
-"""The protocol over gRPC, in this process and as a server of its own."""
+"""The protocol over gRPC, in this process and in a server of its own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PROTOS = Path(sys.modules[GrpcMessages.__module__].__file__ or "").parent / "pro
 
 
 class Asked:
-    """A server of gRPC in this process, whose one model makes vectors of one number and can be held."""
+    """A gRPC server in this process, whose only model makes vectors of one number and can be held."""
 
     def __init__(self, engine: Engine, service: Service, server: GrpcServer, channel: aio.Channel) -> None:
         self.engine = engine
@@ -57,7 +57,7 @@ class Asked:
         return made[-1]
 
     def call(self, method: str, message: Any, **options: Any) -> Any:
-        """Begins a call."""
+        """Starts a call."""
         ask = self.channel.unary_unary(
             f"/inference.GRPCInferenceService/{method}",
             request_serializer=lambda sent: sent.SerializeToString(),
@@ -350,7 +350,7 @@ def test_a_stream_answers_in_order_and_goes_on_after_an_error() -> None:
             assert [answer.infer_response.id for answer in answers] == [request.id for request in requests]
             assert [bool(answer.error_message) for answer in answers] == [text == "!" for text in texts]
             assert "is loud" in answers[1].error_message
-            # One that is left while it computes costs nothing more.
+            # Leaving one while it computes costs nothing more.
             server.model.may_go.clear()
             left = stream(iter([infer_of("zz"), infer_of("yy")]))
             server.model.has_begun.clear()

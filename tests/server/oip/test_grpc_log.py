@@ -1,4 +1,4 @@
-"""What the log says of calls."""
+"""The log of calls."""
 
 from __future__ import annotations
 

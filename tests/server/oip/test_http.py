@@ -1,4 +1,4 @@
-"""What the server says to requests of the protocol as they come over the wire, right and wrong."""
+"""Answers of the server to requests of the protocol as they come over the wire, right and wrong."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LENGTH = "inference-header-content-length"
 
 
 class Nothing(Exposure):
-    """A model of some tensors that computes nothing."""
+    """A model with some tensors that computes nothing."""
 
     def write(self, answer: Any) -> list[Any]:
         raise AssertionError(answer)
@@ -51,7 +51,7 @@ def body_of(head: Any, *binary: bytes) -> tuple[bytes, str]:
 
 
 def ask(path: str, body: bytes | str | None = None, **headers: str) -> httpx2.Response:
-    """Asks an application in this process, whose one model, ``model``, makes vectors of one number."""
+    """Calls an application in this process, whose only model, ``model``, makes vectors of one number."""
 
     async def send() -> httpx2.Response:
         with Engine(EngineConfig(refuse_non_finite=True)) as engine:
@@ -201,7 +201,7 @@ def test_a_length_of_json_that_cannot_be(length: str) -> None:
 @given(st.binary(max_size=200), st.none() | st.integers(0, 200).map(str))
 def test_whatever_comes_is_a_request_or_refused(body: bytes, length: str | None) -> None:
     with pytest.raises(RequestError):
-        # Not one of these is an honest request: that has more bytes of JSON.
+        # None of these is an honest request, which has more bytes of JSON.
         read_infer(b"{" + body, length if length != "0" else None, model_of(ANY, 1), None)
 
 
@@ -241,7 +241,7 @@ def test_errors_are_those_of_the_protocol(path: str, body: str | None, headers: 
 
 
 def test_a_server_that_cannot_compute_says_so() -> None:
-    # The engine of this application has no worker processes, as one that has lost them.
+    # The engine of this application has no worker processes, like one that has lost them.
     assert ask("/v2/health/live").json() == {"live": True}
     ready = ask("/v2/health/ready")
     assert (ready.status_code, ready.json()["ready"]) == (503, False)

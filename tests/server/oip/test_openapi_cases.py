@@ -1,4 +1,4 @@
-"""Requests made of the description of the routes, by a real server: see ``openapi_cases``."""
+"""Requests generated from the description of the routes, to a real server: see ``openapi_cases``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TASKS = ("embed", "classify", "rerank", "token-classify")
 CASES = 300
 
 NEVER_ANSWERED = {"POST /embed_sparse", "GET /info"}
-"""The second is for servers of one model."""
+"""The second one is for servers with one model."""
 
 
 def test_every_answer_is_as_described(task_server: RunningServer) -> None:
@@ -22,6 +22,6 @@ def test_every_answer_is_as_described(task_server: RunningServer) -> None:
     found = ask_client(PROGRAM, task_server.url, asked=asked)
     assert not found["failures"], "\n\n".join(f"{place}\n{what}" for place, what in found["failures"].items())
     assert sum(found["statuses"].values()) >= CASES
-    # Were all of them refused, little would have been held against the description.
+    # If all of them were refused, little of the description would have been checked.
     refused = {place for place, count in found["answered"].items() if not count}
     assert refused == NEVER_ANSWERED

@@ -84,7 +84,7 @@ def test_what_was_computed_is_counted(client: TritonClient) -> None:
     client.call("infer", model_name="embed", inputs=[of_texts("text", ["one", "two"])])
     with pytest.raises(TritonError):
         client.call("infer", model_name="embed", inputs=[of_texts("words", ["a"])])
-    wait_until(lambda: count()["rows"] == before["rows"] + 2)  # an answer goes out before its batch is counted
+    wait_until(lambda: count()["rows"] == before["rows"] + 2)  # an answer is sent before its batch is counted
     after = count()
     assert {name: after[name] - before[name] for name in after} == {"success": 1, "fail": 1, "queue": 2, "rows": 2}
     assert len(client.call("get_inference_statistics")["model_stats"]) == len(TASKS)
@@ -160,7 +160,7 @@ def test_bf16_both_ways(client: TritonClient, task_models: Models) -> None:
         rounded = np.array(answer["outputs"][name], np.float32)
         assert np.array_equal(rounded, rounded.astype(ml_dtypes.bfloat16).astype(np.float32))
         np.testing.assert_allclose(rounded, array, rtol=2**-8, atol=1e-6)
-    # What takes no FP32 takes no BF16 either.
+    # Inputs that take no FP32 take no BF16 either.
     with pytest.raises(TritonError, match="must be BYTES, but is BF16"):
         client.call("infer", model_name="embed", inputs=[{"name": "text", "datatype": "BF16", "data": [1.0]}])
     with pytest.raises(TritonError, match="must be FP32 or BF16, but is 'INT8'"):

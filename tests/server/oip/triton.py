@@ -15,10 +15,10 @@ PROGRAM = Path(__file__).with_name("triton_program.py")
 
 
 class TritonError(Exception):
-    """What a client raised.
+    """An error that a client raised.
 
     Attributes:
-        message: What it said.
+        message: Its message.
         status: The status that it names.
     """
 
@@ -32,7 +32,7 @@ class TritonClient:
     """One of the clients.
 
     Args:
-        process: What runs it.
+        process: The process that runs it.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:

@@ -1,4 +1,4 @@
-"""Triton's own clients: carries out calls that come as lines of JSON, and writes a line for each.
+"""A program that makes calls with Triton's own clients: it reads them as lines of JSON, and writes a line for each.
 
 It runs in an environment of its own, as those clients need other versions of libraries than Inferox is tested with.
 """
@@ -17,11 +17,11 @@ import numpy as np
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 AT_ONCE = 3
-"""How many requests a stream has before the first of its answers is read."""
+"""The number of requests in a stream before the first of its answers is read."""
 
 
 def to_plain(value: Any) -> Any:
-    """What a client gives, as JSON has it."""
+    """Converts a client's results to JSON values."""
     if isinstance(value, np.ndarray):
         return to_plain(value.tolist())
     if isinstance(value, list):
@@ -34,7 +34,7 @@ class Caller:
 
     Args:
         kind: Its module, below ``tritonclient``.
-        url: Where the server is.
+        url: The address of the server.
     """
 
     def __init__(self, kind: str, url: str) -> None:
@@ -108,7 +108,7 @@ class Caller:
 
 
 async def main(kind: str, url: str) -> None:
-    """Carries out calls until there are no more."""
+    """Makes calls until there are no more."""
     caller = Caller(kind, url)
     read: Callable[[], str] = sys.stdin.readline
     while line := await asyncio.to_thread(read):
