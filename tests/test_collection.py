@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 
-def test_no_folder_of_tests_is_passed_over(pytestconfig: pytest.Config) -> None:
+def test_no_folder_of_tests_is_skipped(pytestconfig: pytest.Config) -> None:
     here = Path(__file__).parent
     folders = {path.relative_to(here).parts for path in here.rglob("test_*.py")}
     names = {part for parts in folders for part in parts[:-1]}

@@ -170,7 +170,7 @@ def test_fields_of_a_later_minor_format_are_left_alone(tmp_path: Path) -> None:
         (lambda p: (p.mkdir(), (p / "config.json").write_text("{}")), "pack it first"),
     ],
 )
-def test_what_is_no_package(tmp_path: Path, make: Callable[[Path], Any], text: str) -> None:
+def test_what_is_not_a_package(tmp_path: Path, make: Callable[[Path], Any], text: str) -> None:
     make(tmp_path / "p")
     with pytest.raises(PackageError, match=text):
         open_package(tmp_path / "p")

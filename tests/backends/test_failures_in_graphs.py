@@ -204,7 +204,7 @@ def test_a_reference_that_failed_computes_right_again(
             run(failure.bad)
 
 
-def test_a_failure_is_told_by_the_error_alone(
+def test_a_failure_is_only_reported_by_the_error(
     model: Model, failure: Failure, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Runtimes that also print it, in colours and with locations in their own code, are kept from that."""

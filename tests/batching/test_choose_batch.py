@@ -165,7 +165,7 @@ def test_owners_and_requests_that_had_less_come_first_and_then_deadlines() -> No
 
 @settings(deadline=None)
 @given(st.integers(0, 3), st.integers(1, 8), st.booleans())
-def test_no_request_waits_for_ever_behind_those_of_higher_priority(
+def test_no_request_waits_forever_behind_those_of_higher_priority(
     priority: int, batches_per_s: int, is_padded: bool
 ) -> None:
     """One batch of one row is computed at a time, and each time a new request of the highest priority arrives."""

@@ -125,7 +125,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, name: str, content:
         read()
 
 
-def test_numbers_are_no_texts(tmp_path: Path) -> None:
+def test_numbers_are_not_texts(tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", np.zeros((3, 2)))
     with pytest.raises(RequestError, match="must be a one-dimensional array of texts"):
         open_reader(tmp_path / "in.npy")

@@ -149,7 +149,7 @@ def test_what_differs_is_refused(bulk: Bulk, tmp_path: Path) -> None:
     assert bulk(source, tmp_path / "out", force=True).rows == 60
 
 
-def test_a_finished_part_that_is_gone_is_not_passed_over(bulk: Bulk, tmp_path: Path) -> None:
+def test_a_finished_part_that_is_gone_is_noticed(bulk: Bulk, tmp_path: Path) -> None:
     source = write_json(tmp_path / "in.jsonl", make_texts(60))
     bulk(source, tmp_path / "out")
     (tmp_path / "out" / "part-000000.parquet").unlink()

@@ -271,7 +271,7 @@ def test_exit_codes(error: Exception, code: int) -> None:
     assert exit_code_of(error) == code
 
 
-def test_what_nobody_expected_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh")
 
@@ -284,12 +284,12 @@ def test_what_nobody_expected_is_one_line(run: Run, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("text", ["x=²", "x=-1", "x=3.5"])
-def test_dims_that_are_no_dims(run: Run, tmp_path: Path, text: str) -> None:
+def test_invalid_dims(run: Run, tmp_path: Path, text: str) -> None:
     done = run("pack", "m.pt", "-o", tmp_path / "p", "--dims", text)
     assert (done.code, "is not a dim" in done.err) == (2, True)
 
 
-def test_packing_says_its_steps_where_there_is_no_terminal(run: Run, tmp_path: Path) -> None:
+def test_packing_prints_its_steps_if_there_is_no_terminal(run: Run, tmp_path: Path) -> None:
     done = run("pack", "python:tests.packing.modules:make_cnn", "-o", tmp_path / "p", "--backends", "onnxruntime")
 
     assert [line for line in done.err.splitlines() if line.endswith("s: loading the model")]

@@ -100,7 +100,7 @@ def test_rerank(run: Run, packages: Packages) -> None:
 @pytest.mark.parametrize(
     "line", [b'{"query": 3, "document": "y"}', b'{"query": "x"}', b'{"query": "x", "documents": "y"}', b'"y"']
 )
-def test_rerank_refuses_what_is_no_pair(run: Run, packages: Packages, line: bytes) -> None:
+def test_rerank_refuses_what_is_not_a_pair(run: Run, packages: Packages, line: bytes) -> None:
     done = run("run", packages["rerank"], "--jsonl", "-", stdin=line)
     assert done.code == 4
     assert "line 1" in done.err
@@ -170,7 +170,7 @@ def test_code_needs_trust(run: Run, packages: Packages) -> None:
     assert (done.code, "--trust-code" in done.err) == (3, True)
 
 
-def test_results_that_are_no_arrays(run: Run, packages: Packages, tmp_path: Path) -> None:
+def test_results_that_are_not_arrays(run: Run, packages: Packages, tmp_path: Path) -> None:
     done = run("run", packages["classify"], "x", "--output", tmp_path / "out.npz")
     assert (done.code, "are not arrays" in done.err) == (2, True)
     assert list(tmp_path.iterdir()) == []

@@ -232,7 +232,7 @@ def test_a_cut_is_told(client: Client, opened: Load) -> None:
         client.embed(texts, truncate="maybe")
 
 
-def test_which_texts_were_cut_is_told(client: Client, opened: Load, server: RunningServer) -> None:
+def test_cut_texts_are_reported(client: Client, opened: Load, server: RunningServer) -> None:
     texts = [*["short"] * 5, LONG, "short", LONG]
     flags = [False] * 5 + [True, False, True]
     with Client(server.url, request_rows=3, model="embed") as small:  # the cut texts are the second and the third

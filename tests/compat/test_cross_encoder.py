@@ -88,7 +88,9 @@ def test_the_limit_and_the_activation_of_the_caller(reranker_directory: Path) ->
         assert_same(ours.predict(PAIRS), theirs.predict(PAIRS))
 
 
-def test_what_is_not_supported_says_so(ours: CrossEncoder, judge: CrossEncoder, reranker_directory: Path) -> None:
+def test_unsupported_arguments_are_refused_by_name(
+    ours: CrossEncoder, judge: CrossEncoder, reranker_directory: Path
+) -> None:
     with pytest.raises(UnsupportedError, match="the model has 1 label, but num_labels=3 would give it another head"):
         CrossEncoder(str(reranker_directory), backend="torch", num_labels=3)
     with pytest.raises(ConfigError, match="rank needs a model with one score for each pair, but this one has 3"):

@@ -70,7 +70,7 @@ def test_a_folder_is_packed_once_until_its_files_change(
 
 
 @pytest.mark.usefixtures("store")
-def test_a_folder_is_packed_in_the_precision_that_is_asked_for(encoder_directory: Path) -> None:
+def test_a_folder_is_packed_in_the_requested_precision(encoder_directory: Path) -> None:
     half: dict[str, Any] = {"model_kwargs": {"dtype": "bfloat16"}}
     for options, expected in ((half, Precision.BF16), ({}, Precision.FP32), ({"precision": "bf16"}, Precision.BF16)):
         with SentenceTransformer(str(encoder_directory), backend="torch", **options) as model:

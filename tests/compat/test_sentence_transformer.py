@@ -171,7 +171,7 @@ def test_pools_are_taken_and_start_nothing(ours: SentenceTransformer) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"output_value": "token_embeddings"}])
-def test_a_text_that_is_cut_is_told_to_the_line_that_gave_it(
+def test_the_warning_about_a_cut_text_points_to_the_callers_line(
     ours: SentenceTransformer, options: dict[str, Any]
 ) -> None:
     with pytest.warns(TruncationWarning) as caught:

@@ -99,7 +99,7 @@ def test_a_call_that_does_not_fit_is_refused_while_another_is_computed(
     assert len(model.batches) == 1
 
 
-def test_a_prompt_that_is_no_name_is_refused(engine: Engine) -> None:
+def test_a_prompt_that_is_not_a_name_is_refused(engine: Engine) -> None:
     engine.register(load_doubling())
     with pytest.raises(RequestError, match=r"a prompt must be given by its name, but is \['query'\]"):
         engine.infer("doubling", [[1]], prompt=["query"])  # type: ignore[arg-type]

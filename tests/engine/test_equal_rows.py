@@ -141,7 +141,7 @@ def test_owners_and_tasks_share_nothing() -> None:
     assert count_computed(model, [1, 2]) == count_computed(model, [3]) == 3
 
 
-def test_whoever_asked_first_may_go() -> None:
+def test_the_first_caller_may_go() -> None:
     """The callers of the row in progress, of the next one, and of an equal row may all leave."""
     model = make_model()
 
@@ -224,7 +224,7 @@ def test_a_single_row_does_not_wait_for_the_large_request_that_has_it_too() -> N
     assert count_computed(model, [0]) == 1
 
 
-def test_callers_of_equal_rows_who_go_at_random_harm_nobody() -> None:
+def test_callers_of_equal_rows_that_go_at_random_harm_no_others() -> None:
     model = make_model(max_concurrency=2)
     model.seconds = 0.0005
     chance = random.Random(0)  # noqa: S311 - no secret
@@ -254,7 +254,7 @@ def test_callers_of_equal_rows_who_go_at_random_harm_nobody() -> None:
         assert not queue._equal._computing
 
 
-def test_answers_are_kept_for_whoever_asks_again() -> None:
+def test_answers_are_kept_for_later_callers() -> None:
     model = make_model()
     with serving(model, cache_bytes=10**6) as engine:
         assert engine.infer("doubling", [[1, 2], [3]]).results == [6, 6]
@@ -276,7 +276,7 @@ def make_keyed(number: int) -> Any:
     return "owner", None, request.keys[0] if request.keys else b""
 
 
-def test_what_was_not_asked_for_longest_goes_first_and_what_is_too_large_is_not_kept() -> None:
+def test_the_least_recently_used_go_first_and_those_too_large_are_not_kept() -> None:
     model = make_model()
     shift, later = Shift(0, model.metadata), Shift(1, model.metadata)
     keys = [make_keyed(number) for number in range(4)]

@@ -91,7 +91,7 @@ def test_a_model_that_ends_its_thread_fails_its_request_alone(engine: Engine) ->
     assert asyncio.run(asyncio.wait_for(engine.ainfer("doubling", [[1]]), 10)).results == [2]
 
 
-def test_whoever_is_interrupted_while_it_waits_for_a_turn_leaves_the_line() -> None:
+def test_a_caller_that_is_interrupted_while_it_waits_for_a_turn_leaves_the_line() -> None:
     turns = Turns()
 
     class Interrupted(threading.Condition):
@@ -126,7 +126,7 @@ def test_items_that_a_task_chokes_on_fail_their_own_request_alone(engine: Engine
     assert "encoding the items failed: no" in str(choked)
 
 
-def test_a_model_that_asks_the_engine_while_it_computes_is_told(engine: Engine) -> None:
+def test_a_model_that_calls_the_engine_while_it_computes_gets_an_error(engine: Engine) -> None:
     engine.register(load_doubling(DoublingModel(name="inner")))
 
     def ask() -> None:

@@ -61,7 +61,7 @@ def test_requests_that_wait_for_a_model_share_the_loading(engine: Engine, shelf:
     assert [model.metadata.format for model in shelf.backend.models].count("x1") == 2
 
 
-def test_models_that_are_asked_all_the_time_share_the_memory(engine: Engine) -> None:
+def test_models_that_are_used_all_the_time_share_the_memory(engine: Engine) -> None:
     """Each needs the memory of another that is busy as well, and all are answered."""
     names = [name for name in "xyz" for _ in range(2)]
 

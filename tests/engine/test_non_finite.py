@@ -105,7 +105,7 @@ def assert_mates_are_answered(engine: Engine, model: HalfFiniteModel, *, refuse:
     assert engine.stats("doubling").non_finite_rows == 1
 
 
-def test_an_infinity_that_no_answer_shows_is_no_fault() -> None:
+def test_an_infinity_that_no_answer_shows_is_not_a_fault() -> None:
     with make_engine(refuse_non_finite=True) as engine:
         assert engine.infer("doubling", [[1, INFINITE]]).results == [2]
         assert engine.stats("doubling").non_finite_rows == 0
@@ -152,7 +152,7 @@ def test_outputs_that_were_not_read_are_not_fetched() -> None:
     assert outputs.find_non_finite() == {}
 
 
-def test_what_comes_of_inputs_that_are_not_finite_is_no_fault() -> None:
+def test_results_of_inputs_that_are_not_finite_are_not_a_fault() -> None:
     spec = TensorSpec("x", DataType.F32, ("batch", 2))
     numbers = np.array([[1, 2], [np.nan, 3], [4, 5]], np.float32)
     batch = Batch.of_rows({"x": numbers})

@@ -89,7 +89,7 @@ def test_every_row_is_handed_out_once(requests: list[list[int]], tokens: int, ro
     assert queue.count_waiting() == Workload()
 
 
-def test_whoever_has_gone_does_not_count() -> None:
+def test_callers_that_have_gone_do_not_count() -> None:
     clock = Clock()
     queue = RequestQueue(max_tokens=100, lanes=1, clock=clock)
     gone = make_request([[1] * 90], clock)

@@ -125,7 +125,7 @@ def test_a_block_that_fails_passes_the_turn_on(engine: Engine) -> None:
         assert add(session, 1) == 2
 
 
-def test_who_would_wait_for_itself_is_told_so(engine: Engine) -> None:
+def test_a_caller_that_would_wait_for_itself_gets_an_error(engine: Engine) -> None:
     async def take_twice(session: InferenceSession[None]) -> None:
         async with session.aturn(), session.aturn():
             pass

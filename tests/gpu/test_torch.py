@@ -134,7 +134,7 @@ def test_dlpack_shares_the_gpus_memory() -> None:
     assert TorchBackend.cuda().tensor_builder().from_dlpack(taken).torch().data_ptr() == taken.data_ptr()
 
 
-def test_a_lack_of_memory_says_how_much_was_asked_and_how_much_is_free() -> None:
+def test_a_lack_of_memory_says_how_much_was_requested_and_how_much_is_free() -> None:
     builder = TorchBackend.cuda().tensor_builder()
     with pytest.raises(OutOfMemoryError) as caught:
         builder.zeros([2**42], DataType.F32)

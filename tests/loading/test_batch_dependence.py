@@ -63,7 +63,7 @@ def why_not(package: Package, **wishes: Any) -> str | None:
     return candidate.rejected
 
 
-def test_it_is_taken_only_where_its_precision_is_asked_for() -> None:
+def test_it_is_only_taken_if_its_precision_is_requested() -> None:
     package = with_batch(DEPENDS, ParityClass.CLOSE, Precision.INT8)
     assert "depends on the batch: a row differs by up to 0.3" in str(why_not(package))
     assert "requested by name" in str(why_not(package, quality="quantized"))

@@ -66,7 +66,7 @@ def test_progress_is_a_line_where_there_is_no_terminal(model: TaskModel, capfd: 
         ({"dtype": "double"}, "dtype must be one of float32"),
     ],
 )
-def test_what_is_no_option_is_refused(model: TaskModel, options: dict[str, Any], message: str) -> None:
+def test_unknown_options_are_refused(model: TaskModel, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         model.embed(TEXTS, **options)
 
@@ -78,7 +78,7 @@ def test_a_stream_of_a_single_text_is_refused(model: TaskModel) -> None:
         next(model.embed_iter(TEXTS, window=0))
 
 
-def test_which_texts_were_cut_is_told(model: TaskModel) -> None:
+def test_cut_texts_are_reported(model: TaskModel) -> None:
     texts = ["short", "word " * 2000, "short", "word " * 1000]
     with pytest.warns(TruncationWarning, match="2 of 4 texts are longer") as caught:
         vectors, truncated = model.embed(texts, return_truncated=True)

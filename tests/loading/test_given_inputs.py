@@ -74,7 +74,7 @@ def test_outputs_are_tensors_of_others(model: TaskModel, expected: Any) -> None:
         ([np.ma.masked_equal(IDS, 101)], {}, RequestError, "'input_ids' is a masked array"),
     ],
 )
-def test_what_is_no_input_is_refused(
+def test_invalid_inputs_are_refused(
     model: TaskModel, given: list[Any], named: dict[str, Any], error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says):

@@ -113,7 +113,7 @@ def test_the_first_that_works_is_taken_and_the_others_are_named(
         (OSError(5, "broken disk"), r"the backend echo failed while loading .*: OSError: \[Errno 5\] broken disk"),
     ],
 )
-def test_whatever_one_artifact_fails_with_the_next_is_tried(echo: EchoBackend, error: Exception, reason: str) -> None:
+def test_after_any_failure_of_an_artifact_the_next_is_tried(echo: EchoBackend, error: Exception, reason: str) -> None:
     failing, working = make_artifact("echo", fails=True), make_artifact("echo", precision=Precision.BF16)
     echo.raises = error
     loaded = load(make_package(failing, working))
@@ -123,7 +123,7 @@ def test_whatever_one_artifact_fails_with_the_next_is_tried(echo: EchoBackend, e
         load(make_package(failing))
 
 
-def test_a_backend_that_cannot_say_what_it_reads_is_passed_over(
+def test_a_backend_that_cannot_say_what_it_reads_is_rejected(
     echo: EchoBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def can_load(artifact: Artifact) -> bool:
@@ -140,7 +140,7 @@ def test_a_backend_that_cannot_say_what_it_reads_is_passed_over(
     )
 
 
-def test_one_that_fails_at_a_stored_sample_in_its_own_way_is_passed_over(
+def test_one_that_fails_at_a_stored_sample_in_its_own_way_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, echo: EchoBackend
 ) -> None:
     def compute(model: EchoModel, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
@@ -183,9 +183,7 @@ def test_nothing_can_be_loaded() -> None:
     assert isinstance(caught.value.__cause__, LoadError)
 
 
-def test_a_runtime_that_is_missing_is_no_warning(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_missing_runtime_is_not_a_warning(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     use(EchoBackend("echo", reason="no runtime"), monkeypatch)
     artifact = make_artifact("echo")
     with caplog.at_level(logging.INFO), pytest.raises(NoUsableBackendError) as caught:
@@ -250,7 +248,7 @@ def load_measured(
 
 
 @pytest.mark.usefixtures("echo")
-def test_one_that_refuses_a_stored_sample_is_passed_over(tmp_path: Path) -> None:
+def test_one_that_refuses_a_stored_sample_is_rejected(tmp_path: Path) -> None:
     spec = TensorSpec("x", DataType.F32, ("batch", 3))
     strange, other = make_artifact("echo", signature=Signature((spec,), (spec,))), make_artifact("echo", "onnx")
     loaded = load_measured(tmp_path, make_samples(), strange, other)
@@ -271,7 +269,7 @@ def test_the_smallest_sample_is_computed(echo: EchoBackend, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("cosine_min", "loads"), [(0.99, True), (0.999, False)])
 @pytest.mark.usefixtures("echo")
-def test_of_one_row_no_more_is_asked_than_of_the_worst(tmp_path: Path, cosine_min: float, loads: bool) -> None:
+def test_a_single_row_is_held_to_the_limits_of_the_worst(tmp_path: Path, cosine_min: float, loads: bool) -> None:
     row, turned = np.array([[1.0, 0.0]], np.float32), np.array([[1.0, 0.1]], np.float32)  # their cosine is 0.995
     tolerance = Tolerance(max_rel=None, cosine_mean=0.9999, cosine_min=cosine_min)
     samples, artifact = Samples((SampleBatch({"x": row}, {"x": turned}),)), make_artifact("echo")
@@ -279,7 +277,7 @@ def test_of_one_row_no_more_is_asked_than_of_the_worst(tmp_path: Path, cosine_mi
         load_measured(tmp_path, samples, artifact, tolerance=tolerance)
 
 
-def test_one_that_computes_something_else_than_when_it_was_packed_is_passed_over(
+def test_one_that_computes_something_else_than_when_it_was_packed_is_rejected(
     echo: EchoBackend, tmp_path: Path
 ) -> None:
     strayed, unmeasured = make_artifact("echo"), make_artifact("echo", precision=Precision.FP16)

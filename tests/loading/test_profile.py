@@ -205,7 +205,7 @@ def test_a_device_is_the_same_by_default_and_by_name(
         assert found == FoundProfile(None, f"it was measured on {where}")
 
 
-def test_what_was_measured_under_the_name_that_is_asked_for_comes_first(tmp_path: Path) -> None:
+def test_measurements_under_the_requested_name_come_first(tmp_path: Path) -> None:
     store = Store(tmp_path)
     kept = [make_profile(device=device, placements={"a": CPU}) for device in ("default", "cpu")]
     for profile in kept:
@@ -300,7 +300,7 @@ def test_what_was_measured_is_what_is_expected(cells: tuple[Cell, ...]) -> None:
 
 
 @given(cells=GRIDS, rows=st.integers(1, 256), length=st.integers(1, 512))
-def test_what_lies_between_is_between(cells: tuple[Cell, ...], rows: int, length: int) -> None:
+def test_interpolated_times_are_in_between(cells: tuple[Cell, ...], rows: int, length: int) -> None:
     seconds = [cell.seconds for cell in cells]
     within = rows <= max(cell.rows for cell in cells) and length <= max(cell.length for cell in cells)
     expected = make_profile(cells).seconds("a", rows, length)
@@ -334,7 +334,7 @@ def test_an_empty_batch_takes_no_longer_than_the_smallest(rows: int, length: int
     assert make_profile().seconds("a", rows, length) == pytest.approx(0.5)
 
 
-def test_what_was_not_measured_takes_for_ever() -> None:
+def test_unmeasured_artifacts_take_forever() -> None:
     profile = replace(make_profile(), cells={"a": ()})
     assert math.isinf(profile.seconds("a", 1, 8))
     assert math.isinf(profile.seconds("b", 1, 8))

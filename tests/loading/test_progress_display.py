@@ -16,7 +16,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_lines_are_some_seconds_apart_and_the_end_is_told(
+def test_lines_are_some_seconds_apart_and_the_end_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now_s = 0.0

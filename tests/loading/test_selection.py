@@ -94,9 +94,7 @@ def test_whether_trust_is_all_that_is_missing() -> None:
     assert {item.artifact.name: item.needs_trust for item in found} == {code.name: True, other.name: False}
 
 
-def test_whether_a_backend_can_run_here_is_not_asked(
-    backends: dict[str, Backend], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_availability_is_not_checked(backends: dict[str, Backend], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise AssertionError("asking imports the runtime")
 
@@ -104,7 +102,7 @@ def test_whether_a_backend_can_run_here_is_not_asked(
     assert reasons(make_artifact("absent")) == {"absent/safetensors/fp32/padded": None}
 
 
-def test_what_is_asked_for() -> None:
+def test_what_is_requested() -> None:
     full, half = make_artifact("echo"), make_artifact("echo", precision=Precision.FP16)
     assert reasons(full, half, precision="fp16") == {
         full.name: "the precision fp16 was requested",
@@ -137,7 +135,7 @@ def test_quality(requirements: dict[str, Any], allowed: set[str]) -> None:
 
 
 @pytest.mark.parametrize("quality", ["exact", "close", "quantized"])
-def test_what_was_not_measured_will_not_do_where_a_quality_is_asked_for(quality: str) -> None:
+def test_unmeasured_artifacts_are_rejected_if_a_quality_is_requested(quality: str) -> None:
     artifact = make_artifact("echo")
     reason = f"its parity is not known, but {quality} is required"
     assert reasons(artifact, quality=quality) == {artifact.name: reason}
@@ -145,7 +143,7 @@ def test_what_was_not_measured_will_not_do_where_a_quality_is_asked_for(quality:
     assert reasons(artifact, to_measure=True) == {artifact.name: None}
 
 
-def test_wrong_wishes() -> None:
+def test_wrong_requirements() -> None:
     with pytest.raises(BackendNotFoundError, match=r"'nope'; registered: absent, .*echo"):
         Requirements.parse("nope")
     with pytest.raises(ConfigError, match="'fp8'"):

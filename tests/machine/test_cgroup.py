@@ -75,7 +75,7 @@ def test_version_1_without_a_limit(tmp_path: Path, mount: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "100000", "100000 0", "a b"])
-def test_a_malformed_quota_is_no_limit(tmp_path: Path, mount: Path, text: str) -> None:
+def test_a_malformed_quota_is_not_a_limit(tmp_path: Path, mount: Path, text: str) -> None:
     write(mount / "app", cpu__max=text)
     assert cpu_limit(mount, member(tmp_path, "0::/app")) is None
 

@@ -22,7 +22,7 @@ def test_a_container_limits_it(monkeypatch: pytest.MonkeyPatch, limit: float, ex
     assert available_cores() == expected
 
 
-def test_what_is_asked_for_holds() -> None:
+def test_the_requested_number_holds() -> None:
     assert resolve_threads(3) == 3
     assert type(resolve_threads(np.int64(3))) is int  # type: ignore[arg-type]
 
@@ -63,7 +63,7 @@ def test_what_the_operator_has_set_stays(cores: int, monkeypatch: pytest.MonkeyP
         assert os.environ[RAYON] == "4"
 
 
-def test_what_the_operator_has_set_holds_again_after_a_number_that_was_asked_for(
+def test_the_operators_setting_holds_again_after_a_requested_number(
     cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(RAYON, "4")

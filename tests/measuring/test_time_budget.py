@@ -48,7 +48,7 @@ def test_what_a_program_took_to_start_and_what_it_needs_to_end_is_not_there_to_m
 
 
 @pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf, True, "60"])
-def test_what_is_no_time_is_refused(seconds: Any) -> None:
+def test_invalid_times_are_refused(seconds: Any) -> None:
     with pytest.raises(ConfigError, match="seconds must be a positive number, but is"):
         TimeBudget.of(seconds)
 

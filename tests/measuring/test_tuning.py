@@ -241,7 +241,7 @@ def test_a_model_without_lengths(tmp_path: Path) -> None:
     assert {cell.length for cells in found.profile.cells.values() for cell in cells} == {1}
 
 
-def test_damaged_samples_are_no_fault_of_an_artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_samples_are_not_the_fault_of_an_artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(EchoBackend("echo"), monkeypatch)
     (tmp_path / SAMPLES_FILE).write_bytes(b"damaged")
     package = make_package(make_artifact("echo"), root=tmp_path)
@@ -267,7 +267,7 @@ def test_every_verdict_has_its_reason(package: Path) -> None:
     assert all("candle was requested" in verdict.reason for verdict in nothing.verdicts)
 
 
-def test_an_artifact_that_computes_something_else_here_is_passed_over(
+def test_an_artifact_that_computes_something_else_here_is_rejected(
     package: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from inferox.backends.openvino.model import OpenVinoModel
@@ -481,7 +481,7 @@ def test_what_the_one_before_left_running_is_waited_for(tune_texts: Callable[...
     assert seconds_of(tune_texts({}, {})) == {2**-10}
 
 
-def test_nobody_comes_always_after_the_same_one(
+def test_artifacts_do_not_always_follow_the_same_one(
     echo: EchoBackend, tune_texts: Callable[..., Tuning], take: Take
 ) -> None:
     turns: list[EchoModel] = []

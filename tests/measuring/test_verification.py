@@ -40,7 +40,7 @@ def test_an_artifact_that_does_not_take_a_sample_fails_alone(tmp_path: Path) -> 
     )
 
 
-def test_what_is_not_for_this_machine_is_no_failure(tmp_path: Path) -> None:
+def test_what_this_machine_cannot_compute_is_not_a_failure(tmp_path: Path) -> None:
     found = verify(write_faulty_package(tmp_path / "p", [None, "absent"]))
     assert (found.passed, found.failed, set(found.not_run)) == (True, {}, {FP16})
     only = verify(write_faulty_package(tmp_path / "q", [None, "refuses"]), precision="fp32")

@@ -139,7 +139,7 @@ def test_special_files_are_refused(tmp_path: Path) -> None:
         open_package(package)
 
 
-def test_a_config_that_is_no_object_is_refused(tmp_path: Path) -> None:
+def test_a_config_that_is_not_an_object_is_refused(tmp_path: Path) -> None:
     files = {"backends/candle/config.json": b"[]", "backends/candle/model.safetensors": b"w"}
     with pytest.raises(ManifestError, match=r"config\.json must be a JSON object"):
         open_package(make(tmp_path / "p", files=files))

@@ -83,7 +83,7 @@ NO_PACKAGES: dict[str, tuple[type[PackageError], str, Callable[[Path], object]]]
 
 
 @pytest.mark.parametrize("kind", NO_PACKAGES)
-def test_what_is_no_package(tmp_path: Path, store: Store, kind: str) -> None:
+def test_what_is_not_a_package(tmp_path: Path, store: Store, kind: str) -> None:
     error, text, make = NO_PACKAGES[kind]
     make(tmp_path / "x")
     with pytest.raises(error, match=text):
@@ -121,7 +121,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         open_package(tmp_path / "p.mlpkg")
 
 
-def test_a_config_that_is_no_object(tmp_path: Path) -> None:
+def test_a_config_that_is_not_an_object(tmp_path: Path) -> None:
     package = write_package(
         tmp_path / "p", before_commit=lambda writer: (writer.root / "config.json").write_text("[1]", encoding="utf-8")
     )
@@ -148,7 +148,7 @@ def test_a_changed_file_is_named_before_it_is_read(tmp_path: Path) -> None:
 @given(
     st.sampled_from(["metadata.json", "model_info.json", "parity.json", "samples.safetensors"]), st.binary(max_size=60)
 )
-def test_whatever_stands_in_a_file_the_error_is_ours(
+def test_any_file_content_only_causes_our_errors(
     tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes
 ) -> None:
     package = write_package(tmp_path_factory.mktemp("any") / "p")
@@ -157,7 +157,7 @@ def test_whatever_stands_in_a_file_the_error_is_ours(
         open_package(package)
 
 
-def test_an_archive_of_another_folder_is_no_package(tmp_path: Path) -> None:
+def test_an_archive_of_another_folder_is_not_a_package(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("x")
     write_archive(tmp_path / "folder", tmp_path / "notes.zip")

@@ -79,7 +79,7 @@ def test_what_is_not_signed_is_refused(signed: Path, keys: tuple[Path, Path]) ->
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_what_is_no_file_is_no_signature(signed: Path, keys: tuple[Path, Path]) -> None:
+def test_what_is_not_a_file_is_not_a_signature(signed: Path, keys: tuple[Path, Path]) -> None:
     signature = signed.with_name(f"{signed.name}.sig")
     signature.unlink()
     os.mkfifo(signature)
@@ -172,7 +172,7 @@ def test_a_changed_signature_is_refused(signed: Path, keys: tuple[Path, Path], c
 
 @given(st.binary(max_size=200))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_noise_is_no_signature(keys: tuple[Path, Path], noise: bytes) -> None:
+def test_noise_is_not_a_signature(keys: tuple[Path, Path], noise: bytes) -> None:
     with pytest.raises(SignatureError):
         read_signature(noise, "noise.sig", PublicKey.load(keys[1]))
 
@@ -272,6 +272,6 @@ def test_a_link_to_a_package_needs_no_signature_of_its_own(signed: Path, keys: t
 
 
 @pytest.mark.parametrize("key", [5, True, b"key.pub", ["key.pub"]])
-def test_what_is_no_path_is_no_key(signed: Path, key: Any) -> None:
+def test_what_is_not_a_path_is_not_a_key(signed: Path, key: Any) -> None:
     with pytest.raises(ConfigError, match="require_signature must be the path of a key"):
         open_package(signed, require_signature=key)

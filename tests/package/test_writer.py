@@ -150,7 +150,7 @@ def test_a_failure_that_is_not_the_outputs_passes_as_it_is(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_no_archive_is_not_replaced_by_one(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_not_replaced_by_one(tmp_path: Path) -> None:
     (tmp_path / "notes.mlpkg").mkdir()
     with pytest.raises(ConfigError, match="is not a package"):
         PackageWriter(tmp_path / "notes.mlpkg", force=True)

@@ -83,14 +83,14 @@ def test_openvino_keeps_its_tolerance_on_texts_that_it_was_not_calibrated_on(
 
 
 @pytest.fixture(scope="module")
-def eight_bits(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> tuple[Path, inferox.PackReport]:
+def int8_pytorch(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> tuple[Path, inferox.PackReport]:
     """MiniLM for PyTorch, in fp32 and in int8."""
     path = tmp_path_factory.mktemp("torch") / "minilm"
     return path, inferox.pack(trained, path, backends=("torch",), precisions=("fp32", "int8"))
 
 
-def test_pytorch_keeps_its_tolerance_in_both_layouts(eight_bits: tuple[Path, inferox.PackReport]) -> None:
-    path, report = eight_bits
+def test_pytorch_keeps_its_tolerance_in_both_layouts(int8_pytorch: tuple[Path, inferox.PackReport]) -> None:
+    path, report = int8_pytorch
     found = {item.artifact: item.parity_class for item in report.evidence if "int8" in item.artifact}
     assert found == {
         "torch/safetensors/int8/packed": ParityClass.QUANTIZED,
@@ -109,10 +109,10 @@ def test_pytorch_keeps_its_tolerance_in_both_layouts(eight_bits: tuple[Path, inf
     assert np.abs(expected - vectors).max() > 1e-4  # it is another computation
 
 
-def test_eight_bits_of_pytorch_are_made_from_the_one_weights_file(
-    eight_bits: tuple[Path, inferox.PackReport],
+def test_int8_of_pytorch_is_made_from_the_one_weights_file(
+    int8_pytorch: tuple[Path, inferox.PackReport],
 ) -> None:
-    path, _ = eight_bits
+    path, _ = int8_pytorch
     assert {tuple(item.files.values()) for item in inferox.open_package(path).artifacts} == {
         (CONFIG_FILE, WEIGHTS_FILE)
     }
@@ -120,8 +120,8 @@ def test_eight_bits_of_pytorch_are_made_from_the_one_weights_file(
     assert [file.name for file in (path / "weights").iterdir()] == ["model.safetensors"]
 
 
-def test_eight_bits_of_pytorch_are_verified(eight_bits: tuple[Path, inferox.PackReport]) -> None:
-    path, report = eight_bits
+def test_int8_of_pytorch_is_verified(int8_pytorch: tuple[Path, inferox.PackReport]) -> None:
+    path, report = int8_pytorch
     again = verify(path, precision="int8")
     assert again.passed
     assert len(again.evidence) == 2
@@ -167,7 +167,7 @@ def test_onnx_runtime_keeps_its_tolerance_with_a_scale_for_each_block(
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_a_vector_in_eight_bits_is_the_same_alone_and_beside_any_mates(
+def test_an_int8_vector_is_the_same_alone_and_beside_any_others(
     quantized: tuple[Path, inferox.PackReport], backend: str
 ) -> None:
     path, report = quantized
@@ -210,7 +210,7 @@ assert logging.getLogger().handlers == [] and logging.getLogger().level == loggi
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
-def test_quality_decides_whether_eight_bits_will_do(quantized: tuple[Path, inferox.PackReport]) -> None:
+def test_quality_decides_whether_int8_will_do(quantized: tuple[Path, inferox.PackReport]) -> None:
     path, _ = quantized
     with inferox.load(path) as model:
         assert model.metadata.precision.value == "fp32"

@@ -132,7 +132,7 @@ def test_vectors_at_right_angles_have_the_cosine_zero() -> None:
         ({"pixel_values": [1.0]}, {"input_ids": [1]}, "token ids"),
     ],
 )
-def test_no_array_is_passed_over(expected: dict[str, Any], row: dict[str, Any], stage: str) -> None:
+def test_no_array_is_skipped(expected: dict[str, Any], row: dict[str, Any], stage: str) -> None:
     found = compare_row(
         {name: np.array(value) for name, value in expected.items()},
         {name: np.array(value) for name, value in row.items()},

@@ -132,7 +132,7 @@ def test_an_older_library_is_named_with_the_version_that_is_needed(
     assert "sentence-transformers 5.4.1 is installed, but 6.0 or newer is needed" in str(report.proof)
 
 
-def test_a_library_without_a_function_that_is_asked_for_refuses_nothing(
+def test_a_library_without_a_requested_function_refuses_nothing(
     tmp_path: Path, minilm_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = save_source(tmp_path / "source", minilm_directory)

@@ -69,11 +69,11 @@ def test_an_example_of_one_of_everything_is_sampled_with_more() -> None:
     assert shapes(sample(Doubling(), 1, 1, 4)) == [(1, 1), (2, 1), (3, 1), (1, 2), (1, 3)]
 
 
-def test_what_the_model_refuses_is_no_sample() -> None:
+def test_what_the_model_refuses_is_not_a_sample() -> None:
     assert {steps for _, steps in shapes(sample(InPairs(), 2, 4, 4))} == {4, 8}
 
 
-def test_what_the_model_has_no_number_for_is_no_sample() -> None:
+def test_what_the_model_has_no_number_for_is_not_a_sample() -> None:
     assert {steps for _, steps in shapes(sample(Spread(), 2, 4, 4))} == {3, 4, 5, 8}
 
 

@@ -134,7 +134,7 @@ def test_a_model_of_a_fixed_number_of_rows_is_compared_with_copies_of_a_row(mixe
     assert found.holds is not mixes
 
 
-def test_infinities_that_are_in_both_are_no_difference_and_those_that_are_in_one_are() -> None:
+def test_infinities_in_both_are_not_a_difference_but_those_in_one_are() -> None:
     def masked(call: Arrays) -> Arrays:
         y = call["x"].copy()
         y[:, 0] = -np.inf

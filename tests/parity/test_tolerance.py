@@ -224,7 +224,7 @@ def test_a_share_that_was_recorded_is_what_there_is_to_hold_an_agreement_to() ->
     assert Tolerance(None, -1.0, -1.0).accepts(evidence.agreement)
 
 
-def test_eight_bits_are_held_to_the_mean_cosine_as_well() -> None:
+def test_int8_is_held_to_the_mean_cosine_as_well() -> None:
     reference = np.tile(np.array([[4.0, 0.0, 0.0]], np.float32), (6, 1))
     angle = np.arccos(0.99)
     actual = reference @ np.array(
@@ -236,7 +236,7 @@ def test_eight_bits_are_held_to_the_mean_cosine_as_well() -> None:
 
 
 @pytest.mark.parametrize("precision", Precision)
-def test_half_precision_must_be_close_and_eight_bits_may_be_less(precision: Precision) -> None:
+def test_half_precision_must_be_close_and_int8_may_be_less(precision: Precision) -> None:
     reference = random(30, 3)
     actual = reference + np.float32(0.02) * random(30, 3, seed=1)
     samples, outputs = Samples((batch(LOGITS, reference),)), [{"logits": actual}]
@@ -280,7 +280,7 @@ def test_zeros_agree_with_zeros_alone() -> None:
     assert classify(ones, TOLERANCES[ParityClass.QUANTIZED]) is ParityClass.FAIL
 
 
-def test_nothing_to_compare_is_no_agreement() -> None:
+def test_nothing_to_compare_is_not_agreement() -> None:
     assert classify(measure([LOGITS], [], []), TOLERANCES[ParityClass.QUANTIZED]) is ParityClass.FAIL
     empty = np.zeros((0, 3), np.float32)
     assert (
@@ -365,7 +365,7 @@ def test_rows_are_ranked_within_their_call() -> None:
     assert measure([SCORE], calls, same).ranking_agreement is None
 
 
-def test_a_tie_that_comes_of_a_difference_is_no_agreement() -> None:
+def test_a_tie_that_comes_of_a_difference_is_not_agreement() -> None:
     reference, tied = np.array([[1.0], [2.0]], np.float32), np.array([[1.5], [1.5]], np.float32)
     assert measure([SCORE], [batch(SCORE, reference)], [{"logits": tied}], ranks=True).ranking_agreement == 0
     assert measure([SCORE], [batch(SCORE, tied)], [{"logits": reference}], ranks=True).ranking_agreement is None

@@ -57,7 +57,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("sight", SIGHT)
-def test_the_colours_of_artifacts_are_told_apart(theme: str, sight: str) -> None:
+def test_the_colours_of_artifacts_can_be_told_apart(theme: str, sight: str) -> None:
     colours = [themes()[theme][f"c{index}"] for index in range(8)]
     for one, other in itertools.combinations(colours, 2):
         assert math.dist(lab(one, sight), lab(other, sight)) >= LEAST_DISTANCE, (one, other)

@@ -135,7 +135,7 @@ def test_points_stand_where_the_scales_say() -> None:
 
 
 @given(st.lists(st.floats(14, 234), min_size=1, max_size=12))
-def test_labels_do_not_lie_on_each_other_and_keep_their_order(places: list[float]) -> None:
+def test_labels_do_not_overlap_and_keep_their_order(places: list[float]) -> None:
     found = spread_out(places, 13.0, 14.0, 234.0)
     order = sorted(range(len(places)), key=lambda index: places[index])
     for one, other in itertools.pairwise(order):

@@ -98,7 +98,7 @@ def test_a_model_that_cannot_be_loaded_leaves_what_there_is() -> None:
     run(test)
 
 
-def test_whoever_asks_and_goes_leaves_nothing_half_done() -> None:
+def test_a_client_that_leaves_leaves_nothing_half_done() -> None:
     async def test() -> None:
         async with administered() as (held, http, told):
             first = held.model

@@ -115,7 +115,7 @@ def test_keys_that_cannot_be_told_apart_are_refused() -> None:
         read_key("secret")
 
 
-def test_the_server_asks_for_a_key_but_where_it_is_watched() -> None:
+def test_the_server_requires_a_key_except_for_monitoring() -> None:
     async def ask(held: Held, headers: dict[str, str]) -> httpx2.Response:
         return await held.http.post("/v1/embeddings", json={"model": "model", "input": "a"}, headers=headers)
 

@@ -65,7 +65,7 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(test())
 
 
-def test_after_answers_that_came_too_late_fewer_requests_are_taken_in() -> None:
+def test_after_late_answers_fewer_requests_are_admitted() -> None:
     async def test() -> None:
         async with holding(ServerConfig(timeout_s=0.2)) as held:
             late = await asyncio.gather(*[held.ask(f"text {number}") for number in range(20)])
@@ -204,7 +204,7 @@ def test_of_thousands_that_expired_or_whose_clients_went_none_is_computed() -> N
     run(test)
 
 
-def test_what_fails_inside_is_told_to_the_operator_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_internal_failures_are_only_reported_to_the_operator(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with holding() as held:
             held.model.may_go.set()

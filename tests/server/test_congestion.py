@@ -312,7 +312,7 @@ def test_the_window_soon_closes_even_if_such_a_client_was_the_first_to_be_late(m
     ),
     st.randoms(use_true_random=False),
 )
-def test_whoever_is_refused_by_the_head_alone_is_refused_whatever_follows(
+def test_a_refusal_by_headers_holds_for_any_body(
     requests: list[tuple[int, str | None, float]], draw: random.Random
 ) -> None:
     clock = Clock()

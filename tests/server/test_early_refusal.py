@@ -57,7 +57,7 @@ def refuse(held: Held, path: str, method: str = "POST", **headers: str) -> HttpR
     return held.app.refuse_early({"type": "http", "method": method, "path": path, "headers": encoded})
 
 
-def test_whoever_is_refused_early_is_told_the_same_in_every_protocol() -> None:
+def test_early_refusals_are_the_same_errors_in_every_protocol() -> None:
     trace = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 
     async def test() -> None:
@@ -112,7 +112,7 @@ def test_refusals_are_counted_and_logged() -> None:
     run(test)
 
 
-def test_keys_are_asked_for_first_and_every_owner_has_a_share() -> None:
+def test_keys_are_checked_first_and_every_owner_has_a_share() -> None:
     async def test() -> None:
         config = ServerConfig(timeout_s=1.0, api_keys=(make(), make("bob")))
         async with crowded(config, **{"x-api-key": KEYS["alice"].decode()}) as held:

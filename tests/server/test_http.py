@@ -141,7 +141,7 @@ def test_a_body_that_is_too_large(http: httpx2.Client) -> None:
     assert f"this one has {len(large):,} or more" in error_of(announced)["message"]  # known before it was read
 
 
-def test_what_is_no_http_at_all(server: RunningServer) -> None:
+def test_what_is_not_http_at_all(server: RunningServer) -> None:
     place = urlsplit(server.url)
     assert place.hostname is not None
     with socket.create_connection((place.hostname, place.port or 0), timeout=10) as connection:

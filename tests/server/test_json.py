@@ -34,7 +34,7 @@ def test_depth_is_that_of_the_value(value: Any, is_ascii: bool) -> None:
     assert depth == 0 or is_deeper(body, depth - 1)
 
 
-def test_many_shallow_brackets_are_no_depth() -> None:
+def test_many_shallow_brackets_are_not_deep() -> None:
     check_depth(b"[" + b",".join([b'{"a":["[[[["]}'] * 10_000) + b"]")
     check_depth(b"[" * 64 + b"]" * 64)
     with pytest.raises(HttpError, match="64 deep"):

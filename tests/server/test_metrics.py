@@ -58,7 +58,7 @@ def test_metrics_need_a_key_where_there_are_keys() -> None:
     run(test)
 
 
-def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+def test_the_dashboard_queries_existing_metrics() -> None:
     dashboard = json.loads((Path(__file__).parents[2] / "deploy" / "grafana.json").read_text(encoding="utf-8"))
     asked = {
         name

@@ -41,7 +41,7 @@ def vectors_of(answer: httpx2.Response) -> np.ndarray[Any, Any]:
     return np.array([item["embedding"] for item in answer.json()["data"]])
 
 
-def test_a_request_gets_the_artifact_that_it_asks_for(server: RunningServer) -> None:
+def test_a_request_gets_the_artifact_that_it_chooses(server: RunningServer) -> None:
     served = ask(server)
     assert served.headers["x-inferox-artifact"] == SERVING
     for name in ("openvino:int8", INT8):
@@ -56,7 +56,7 @@ def test_a_request_gets_the_artifact_that_it_asks_for(server: RunningServer) -> 
     assert ask(server).headers["x-inferox-artifact"] == SERVING
 
 
-def test_it_is_asked_for_by_every_protocol(server: RunningServer) -> None:
+def test_it_can_be_chosen_in_every_protocol(server: RunningServer) -> None:
     assert ask(server, "openvino:int8", "/embed", inputs=TEXTS).headers["x-inferox-artifact"] == INT8
     assert ask(server, "openvino:int8", "/v2/embed", texts=TEXTS).headers["x-inferox-artifact"] == INT8
     tensor = {"name": "text", "datatype": "BYTES", "shape": [2], "data": TEXTS}

@@ -100,7 +100,7 @@ def test_a_text_that_is_too_long_is_refused_by_name(client: openai.OpenAI) -> No
     assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "input")
 
 
-def test_a_text_is_cut_where_that_is_asked_for_and_told(client: openai.OpenAI, loaded: TaskModel) -> None:
+def test_a_text_is_cut_and_reported_if_requested(client: openai.OpenAI, loaded: TaskModel) -> None:
     asked = client.embeddings.with_raw_response
     raw = asked.create(model="minilm", input=["short", LONG], extra_body={"truncate_prompt_tokens": -1})
     assert raw.headers["x-inferox-cut-inputs"] == "1"

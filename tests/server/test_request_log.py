@@ -211,6 +211,6 @@ def test_a_trace_goes_on(high: str, low: str, parent: str, flags: str) -> None:
         (f"00-{TRACE}-{'0' * 16}-01", False),
     ],
 )
-def test_what_is_no_trace_is_ignored(header: str | None, is_taken: bool) -> None:
+def test_an_invalid_trace_is_ignored(header: str | None, is_taken: bool) -> None:
     headers = {} if header is None else {"traceparent": header}
     assert (read_trace_context(headers) is not None) is is_taken

@@ -95,7 +95,7 @@ def test_what_cannot_be_taken(tasks_http: httpx2.Client, more: dict[str, Any], p
         assert content["message"] == content["error"]["message"]
 
 
-def test_the_same_path_answers_errors_as_who_asks_reads_them(tasks_http: httpx2.Client) -> None:
+def test_the_same_path_writes_errors_in_the_dialect_of_its_client(tasks_http: httpx2.Client) -> None:
     tei = tasks_http.post("/rerank", json={"query": QUERY, "texts": []})
     assert (tei.status_code, set(tei.json())) == (400, {"error", "error_type"})
     assert tei.json()["error_type"] == "Empty"
@@ -103,7 +103,7 @@ def test_the_same_path_answers_errors_as_who_asks_reads_them(tasks_http: httpx2.
     assert (others.status_code, set(others.json())) == (400, {"error", "message"})
 
 
-def test_long_documents_are_cut_and_told(tasks_http: httpx2.Client) -> None:
+def test_long_documents_are_cut_and_reported(tasks_http: httpx2.Client) -> None:
     answer = tasks_http.post("/v1/rerank", json={"query": QUERY, "documents": ["a", "cat " * 2000]})
     assert (answer.status_code, answer.headers["x-inferox-cut-inputs"]) == (200, "1")
 

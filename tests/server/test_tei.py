@@ -167,7 +167,7 @@ def test_labels_of_pairs_that_are_ranked(tasks_http: httpx2.Client, reranker: Ta
 
 
 @pytest.mark.parametrize("inputs", [["a", ["b"]], [["a", "b", "c"]], ["a", "b", "c"], [[]], []])
-def test_inputs_that_are_no_texts_and_pairs(tasks_http: httpx2.Client, inputs: Any) -> None:
+def test_inputs_that_are_neither_texts_nor_pairs(tasks_http: httpx2.Client, inputs: Any) -> None:
     answer = tasks_http.post("/predict", json={"inputs": inputs})
     assert answer.status_code in {400, 422}
     assert answer.json()["error"]

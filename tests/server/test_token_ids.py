@@ -89,7 +89,7 @@ def test_what_cannot_be_taken(accepting: RunningServer, given: Any, more: dict[s
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_too_many_are_cut_where_that_is_asked_for(accepting: RunningServer, model: TaskModel, side: str) -> None:
+def test_too_many_are_cut_if_requested(accepting: RunningServer, model: TaskModel, side: str) -> None:
     ids = list(range(1000, 2000))
     rows = model.task.cutting(side).reading_token_ids().encode([ids, ids[:3]])
     most = model.task.max_length

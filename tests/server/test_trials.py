@@ -98,7 +98,7 @@ def test_a_canary_whose_weights_were_spoilt_is_rolled_back(server: RunningServer
     assert "is allowed" in line
 
 
-def test_a_shadow_that_cannot_be_loaded_is_told_and_the_server_goes_on(
+def test_a_shadow_that_cannot_be_loaded_is_reported_and_the_server_goes_on(
     int8_package: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Engine(EngineConfig(threads=1)) as engine:

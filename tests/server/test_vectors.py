@@ -29,7 +29,7 @@ def test_scaled_vectors_keep_their_direction(vectors: npt.NDArray[Any]) -> None:
     assert np.isfinite(scaled).all()
 
 
-def test_vectors_that_are_not_scaled_are_told() -> None:
+def test_vectors_that_are_not_scaled_are_reported() -> None:
     assert not are_scaled(np.array([[0.6, 0.8], [1.0, 1.0]], dtype=np.float32))
 
 

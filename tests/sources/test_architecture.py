@@ -58,7 +58,7 @@ def test_what_is_packed_whole_has_no_notes(model_type: str, stated: str) -> None
         ("llava", "LlavaForConditionalGeneration", "generates text about images", ["embed", "raw"]),
     ],
 )
-def test_a_head_that_is_the_purpose_is_refused_with_what_can_be_asked_for(
+def test_a_head_that_is_the_purpose_is_refused_with_what_can_be_requested(
     model_type: str, stated: str, purpose: str, asked: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -136,7 +136,7 @@ def test_an_encoder_that_is_made_a_decoder_is_refused() -> None:
         ("longt5", "LongT5EncoderModel", "LongT5EncoderModel"),
     ],
 )
-def test_vectors_are_those_of_the_encoder_where_they_are_asked_for(model_type: str, stated: str, chosen: str) -> None:
+def test_vectors_are_those_of_the_encoder_if_requested(model_type: str, stated: str, chosen: str) -> None:
     assert choose(model_type, stated, "embed") == chosen
     assert choose(model_type, stated, pools=True) == chosen
 

@@ -241,7 +241,7 @@ def test_malformed_name(source: str, client: Client) -> None:
     assert client.hub.requests == []
 
 
-def test_repository_that_is_no_model(client: Client) -> None:
+def test_repository_that_is_not_a_model(client: Client) -> None:
     assert client.fetch("hf://org/data")["error"] == "org/data is not a model that can be packed: it has no config.json"
     assert "org/gguf has no weights for PyTorch" in client.fetch("hf://org/gguf")["error"]
 

@@ -269,7 +269,7 @@ def test_text_with_images_is_not_supported(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(("key", "task"), [("num_labels", "classify"), ("num_labels", "raw"), ("rotations", "embed")])
-def test_a_config_that_asks_for_endless_work_is_named(
+def test_a_config_that_would_cause_endless_work_is_named(
     key: str, task: str, minilm_directory: Path, tmp_path: Path
 ) -> None:
     head = "ForSequenceClassification" if task == "classify" else "Model"

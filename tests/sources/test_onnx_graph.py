@@ -91,7 +91,7 @@ def test_it_needs_no_pytorch(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_file_that_is_not_there_asks_for_no_pytorch(tmp_path: Path) -> None:
+def test_a_missing_file_does_not_require_pytorch(tmp_path: Path) -> None:
     for name in ("absent.onnx", "absent.xml"):
         done = call_without_torch("pack", str(tmp_path / name), "-o", str(tmp_path / "p.mlpkg"))
         assert done.returncode != 0

@@ -176,7 +176,7 @@ def test_example_inputs_that_do_not_fit() -> None:
         open_source(Add, example_inputs=(torch.ones(2, 4), torch.ones(2, 4)))
 
 
-def test_example_that_is_no_tensor() -> None:
+def test_example_that_is_not_a_tensor() -> None:
     with pytest.raises(PackageError, match="'x' is not a tensor"):
         _open(Add(), x="text")
 

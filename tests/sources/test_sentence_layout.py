@@ -76,7 +76,7 @@ def test_the_weights_of_a_layer_can_be_read_without_torch(dtype: torch.dtype, pi
 
 
 @pytest.mark.parametrize("kind", ["StaticEmbedding", "Router", "Asym", "CLIPModel", "BoW", "WordEmbeddings"])
-def test_a_first_module_that_is_no_transformer_is_refused_by_its_name(kind: str, tmp_path: Path) -> None:
+def test_a_first_module_that_is_not_a_transformer_is_refused_by_name(kind: str, tmp_path: Path) -> None:
     write_modules(tmp_path, (OLD + kind, ""))
 
     with pytest.raises(ConfigError, match=rf"module 0 in modules\.json is of the type {kind}, which .*not supported"):

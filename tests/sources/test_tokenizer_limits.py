@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_asks_for_too_much_is_refused(case: str) -> None:
+def test_those_that_would_take_too_much_are_refused(case: str) -> None:
     changes, message = REFUSED[case]
     with pytest.raises(PackageError, match=message):
         check_tokenizer(document(**changes))

@@ -64,5 +64,5 @@ def test_patterns_that_may_go_back_are_refused(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["", "(?=a)", "(?<!b)", "a*", "a?b*", "a|", "(?:|a)+", "(?:a?)", "x{0,3}"])
-def test_what_matches_nothing_is_told(pattern: str) -> None:
+def test_patterns_that_match_nothing_are_reported(pattern: str) -> None:
     assert check_pattern(pattern, "x")

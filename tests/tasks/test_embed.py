@@ -279,7 +279,7 @@ def test_texts_that_can_be_read_once(bert_directory: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("items", [None, 3, {"a text"}, {"text": "x"}, object()])
-def test_items_that_are_no_list(bert_directory: Path, items: Any) -> None:
+def test_items_that_are_not_a_list(bert_directory: Path, items: Any) -> None:
     model = small_model(bert_directory)
     with pytest.raises(
         RequestError, match=f"expected a list of items, but got a value of the type {type(items).__name__}"

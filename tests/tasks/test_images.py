@@ -149,7 +149,7 @@ def test_tiles_are_read() -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_what_is_no_image_is_refused(image: Any, message: str) -> None:
+def test_what_is_not_an_image_is_refused(image: Any, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         read_image(image, "it")
 

@@ -114,7 +114,7 @@ def test_no_documents_give_no_ranking(directory: Path) -> None:
         ("ab", "expected a list of texts"),
     ],
 )
-def test_what_is_no_pair_is_refused(directory: Path, items: Any, message: str) -> None:
+def test_what_is_not_a_pair_is_refused(directory: Path, items: Any, message: str) -> None:
     _, task = open_reranker(directory)
 
     with pytest.raises(RequestError, match=message):
@@ -266,7 +266,7 @@ def test_a_model_of_vectors_gives_no_scores(encoder: Transformer, tmp_path: Path
         choose_task(stored, {"model_type": "bert"}, None, task="rerank")
 
 
-def test_what_is_no_transformer_is_named(encoder: Transformer, tokenizer_directory: Path, tmp_path: Path) -> None:
+def test_what_is_not_a_transformer_is_named(encoder: Transformer, tokenizer_directory: Path, tmp_path: Path) -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_directory)
     pooled = [encoder, Pooling(16)]
     kinds = {

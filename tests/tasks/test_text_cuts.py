@@ -160,7 +160,7 @@ def test_a_real_tokenizer(minilm_directory: Path, side: str) -> None:
     assert compare(tokenizer, [long, long[::-1], "東京" * 500, "a" * 1000]) == [True, True, False, False]
 
 
-def test_what_was_cut_is_said_to_be_the_least(minilm_directory: Path) -> None:
+def test_the_number_of_cut_tokens_is_a_lower_bound(minilm_directory: Path) -> None:
     tokenizer = TextTokenizer.open(minilm_directory, {"max_length": 32}, text_signature())
     rows = tokenizer.encode(["word " * 100_000, "word " * 40])
     tokens = read_cut_tokens(rows)

@@ -185,7 +185,7 @@ def test_a_model_without_a_mask_is_given_no_padding_unless_its_length_is_fixed(t
         ([("a", "\udc00")], r"the second text of pair 0 has a lone surrogate at character 0: U\+DC00"),
     ],
 )
-def test_what_is_no_text_is_refused_by_name(tokenizer_directory: Path, items: Any, message: str) -> None:
+def test_what_is_not_a_text_is_refused_by_name(tokenizer_directory: Path, items: Any, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         open_tokenizer(tokenizer_directory).encode(items)
 

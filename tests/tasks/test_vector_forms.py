@@ -17,7 +17,7 @@ from inferox.tasks import VectorForm
 VECTORS = np.random.default_rng(0).normal(size=(5, 20)).astype(np.float32)
 
 
-def test_without_a_wish_vectors_stay_as_they_are() -> None:
+def test_by_default_vectors_stay_as_they_are() -> None:
     assert VectorForm().apply(VECTORS) is VECTORS
 
 
@@ -47,7 +47,7 @@ finite = st.floats(-1e6, 1e6, width=32)
 
 
 @given(arrays(np.float32, array_shapes(min_dims=2, max_dims=2), elements=finite))
-def test_eight_bits_keep_directions_whatever_else_is_asked(vectors: Any) -> None:
+def test_int8_keeps_directions_with_any_other_option(vectors: Any) -> None:
     formed = VectorForm(dtype="int8").apply(vectors)
 
     assert formed.dtype == np.int8
@@ -66,7 +66,7 @@ def test_eight_bits_keep_directions_whatever_else_is_asked(vectors: Any) -> None
         ({"truncate_dim": 1.5}, "but is 1.5"),
     ],
 )
-def test_what_is_no_form_is_refused(options: dict[str, Any], message: str) -> None:
+def test_unknown_forms_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         VectorForm(**options)
 

@@ -166,7 +166,7 @@ def test_the_domains_that_a_graph_calls_are_found_wherever_it_does(
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph", b"\x08\x08"])
-def test_a_file_that_is_no_graph_calls_nothing(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_graph_calls_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "graph.onnx").write_bytes(content)
     assert find_plug_ins(tmp_path / "graph.onnx") == []
     assert find_plug_ins(tmp_path / "missing.onnx") == []

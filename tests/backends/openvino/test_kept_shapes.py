@@ -24,7 +24,7 @@ def graph(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("knows_setting", [True, False])
-def test_few_are_kept_where_openvino_can_be_told(
+def test_few_are_cached_if_openvino_has_the_setting(
     graph: Path, monkeypatch: pytest.MonkeyPatch, *, knows_setting: bool
 ) -> None:
     """A stand-in for a version without the setting refuses it in the words of that version."""

@@ -75,7 +75,7 @@ class TestStateDict(OfTorch, ArtifactConformance):
         return Artifact("torch", "state-dict", cls.precision, Layout.PADDED, files, SIGNATURE, root)
 
 
-class TestEightBits(TestStateDict):
+class TestInt8(TestStateDict):
     """The same, with weights that are quantised to int8 at load time."""
 
     precision = Precision.INT8

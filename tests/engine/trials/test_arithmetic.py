@@ -128,7 +128,7 @@ def test_what_the_command_line_says(text: str, found: tuple[str, str | None, flo
 @pytest.mark.parametrize(
     "text", ["", "onnxruntime", "onnxruntime=", "=0.1", "a:=0.1", "a=x", "a=nan", "a=-1", "a=1e-1"]
 )
-def test_what_it_cannot_mean(text: str) -> None:
+def test_invalid_options(text: str) -> None:
     with pytest.raises(ConfigError, match="--canary must be BACKEND=SHARE"):
         parse_trial(text, "--canary")
 

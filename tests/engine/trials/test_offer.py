@@ -25,7 +25,7 @@ def ask(engine: Engine, artifact: str | None) -> str:
     return format_of(answer)
 
 
-def test_each_is_computed_by_what_it_asks_for(loading: Engine, shelf: Shelf) -> None:
+def test_each_is_computed_by_the_artifact_that_it_chooses(loading: Engine, shelf: Shelf) -> None:
     load(loading, offers=OFFERS)
     wanted = {None: "a", "onnxruntime": "b", "openvino": "q", "doubling": "a", "onnxruntime/b/fp32/padded": "b"}
     assert {name: ask(loading, name) for name in wanted} == wanted

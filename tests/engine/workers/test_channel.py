@@ -117,7 +117,7 @@ def test_threads_may_send_at_once(channels: Pair) -> None:
         assert [call for call in found if call // 1000 == index] == list(range(1000 * index, 1000 * index + 200))
 
 
-def test_the_end_of_the_other_side_is_told(channels: Pair) -> None:
+def test_the_end_of_the_other_side_is_reported(channels: Pair) -> None:
     ours, theirs = channels
     theirs.close()
     ours.send(Done(1, "nobody"))  # raises nothing

@@ -80,7 +80,7 @@ def test_workers_that_replace_others_are_forked_and_have_their_tokenizers(
     assert log.read_text().split() == ["read"] * 2 + ["ready"] * 3  # two new processes, two workers and the sandbox
 
 
-def test_how_a_fork_ends_is_told() -> None:
+def test_the_end_of_a_fork_is_reported() -> None:
     launcher = start_launcher()
     ours, theirs = os.pipe()
     process = launcher.launch((ours, theirs))  # neither a socket nor a record: the worker ends with an error

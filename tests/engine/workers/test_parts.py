@@ -351,7 +351,7 @@ def test_the_sandbox_dies_once_of_equal_items(monkeypatch: pytest.MonkeyPatch) -
         request.future.result(0)
 
 
-def test_a_probe_is_no_view_of_what_a_caller_gave() -> None:
+def test_a_probe_is_not_a_view_of_a_callers_array() -> None:
     model, _ = make_remote("space")
     items = np.arange(6).reshape(3, 2)
     model.note_answer(Part.of_all(make_request(items, model)))

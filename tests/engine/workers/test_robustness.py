@@ -113,7 +113,7 @@ def test_an_answer_that_cannot_be_read_fails_its_request_alone() -> None:
     assert isinstance(caught.value.__cause__, MemoryError)
 
 
-def test_what_cannot_be_sent_is_no_call() -> None:
+def test_what_cannot_be_sent_is_not_a_call() -> None:
     link = make_link(raise_memory_error)
     asked = link.call(lambda number: Count(number, "model", "1"))
     with pytest.raises(OutOfMemoryError, match="sending a call to a worker process failed: MemoryError"):
@@ -276,7 +276,7 @@ def test_a_load_that_cannot_be_read_fails_what_waits_for_it(pool: Any, monkeypat
     assert unloaded == ["model"]  # whatever it has loaded, nobody will ask for it
 
 
-def test_a_worker_that_hears_nothing_is_taken_to_hang(record: FlightRecord) -> None:
+def test_an_unresponsive_worker_counts_as_hung(record: FlightRecord) -> None:
     link = make_link(lambda _: None)
     link.process.flights = record
     assert link.find_hang() is None
@@ -444,7 +444,7 @@ def test_a_load_that_failed_once_is_tried_again_for_the_next_suspect(monkeypatch
     assert cast("Any", sandbox._prepare(model)) is link
 
 
-def test_what_is_computed_again_is_no_suspect() -> None:
+def test_what_is_computed_again_is_not_a_suspect() -> None:
     handed: list[Part] = []
     info = ModelInfo("m", "1", "sum", "a", DeviceId.cpu(), None)
     model = RemoteModel(cast("WorkerPool", SimpleNamespace(hand_on=handed.append)), "package", info, {}, None)
@@ -530,7 +530,7 @@ def test_all_workers_are_told_to_stop_before_any_is_waited_for(pool: Any) -> Non
     assert seen == ["tell s", "tell a", "tell b", "wait for s", "wait for a", "wait for b"]
 
 
-def test_nobody_hangs_who_stood_still_with_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_suspended_with_this_process_do_not_count_as_hung(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
     waits: list[int] = []
 

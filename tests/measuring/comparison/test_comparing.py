@@ -205,7 +205,7 @@ def test_a_plan_fits_the_time(plan: Plan, left_s: float, artifacts: int, lengths
     assert plan.fit(math.inf, artifacts=artifacts, lengths=lengths) == plan
 
 
-def test_wrong_wishes(tmp_path: Path) -> None:
+def test_wrong_requirements(tmp_path: Path) -> None:
     package = write_faulty_package(tmp_path / "p", [None])
     with pytest.raises(ConfigError, match="is not a device"):
         compare(package, device="a b", plan=BRIEF)

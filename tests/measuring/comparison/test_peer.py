@@ -60,7 +60,7 @@ def test_another_model_is_not_compared_with(packages: dict[str, Path], monkeypat
         RebuiltEncoder(replace(package, info=replace(package.info, task_options=options)), threads=1)
 
 
-def test_one_that_cannot_be_measured_is_named_and_hinders_nobody(
+def test_one_that_cannot_be_measured_is_named_and_hinders_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparing, "has_peer", lambda _task: True)

@@ -27,7 +27,7 @@ def load(worker: WorkerProcess, package: str, artifact: str = ARTIFACT) -> None:
     worker.ask("load", package=package, artifact=artifact, device=None, threads=1, trust_code=False, timeout_s=60)
 
 
-def test_what_a_runtime_prints_is_no_answer(package: str) -> None:
+def test_output_of_a_runtime_is_not_an_answer(package: str) -> None:
     with WorkerProcess(threads=1) as worker:
         load(worker, package)
         assert worker.ask("describe", timeout_s=60) == {"lengths": [None], "typical": 0}

@@ -29,7 +29,7 @@ def test_texts_are_always_the_same() -> None:
 
 
 @given(st.integers(1, 300))
-def test_as_many_as_are_asked_for(count: int) -> None:
+def test_as_many_as_requested(count: int) -> None:
     assert len(mixed_texts(count)) == count
 
 

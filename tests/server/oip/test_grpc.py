@@ -230,7 +230,7 @@ def test_what_is_not_a_message_is_refused(caplog: pytest.LogCaptureFixture) -> N
     run(test)
 
 
-def test_a_key_is_asked_for_but_where_the_server_is_watched() -> None:
+def test_a_key_is_required_except_for_monitoring() -> None:
     key, known = (
         ApiKey(name="alice", sha256=hashlib.sha256(b"secret").hexdigest()),
         (("authorization", "Bearer secret"),),
@@ -283,7 +283,7 @@ def test_tls_is_spoken_with_the_certificate(tmp_path: Path) -> None:
     run(test)
 
 
-def test_what_there_is_no_room_for_is_refused() -> None:
+def test_messages_without_room_are_refused() -> None:
     async def test() -> None:
         async with asked(ServerConfig(request_limit=1)) as server:
             server.model.may_go.clear()

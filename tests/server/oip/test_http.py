@@ -82,7 +82,7 @@ def test_json_both_ways() -> None:
     assert answer.headers["x-inferox-model"] == "model"
 
 
-def test_outputs_are_binary_where_that_is_asked_for() -> None:
+def test_outputs_are_binary_if_requested() -> None:
     for asked in (
         {"parameters": {"binary_data_output": True}},
         {"outputs": [{"name": "embedding", "parameters": {"binary_data": True}}]},
@@ -199,7 +199,7 @@ def test_a_length_of_json_that_cannot_be(length: str) -> None:
 
 
 @given(st.binary(max_size=200), st.none() | st.integers(0, 200).map(str))
-def test_whatever_comes_is_a_request_or_refused(body: bytes, length: str | None) -> None:
+def test_any_bytes_are_a_request_or_refused(body: bytes, length: str | None) -> None:
     with pytest.raises(RequestError):
         # None of these is an honest request, which has more bytes of JSON.
         read_infer(b"{" + body, length if length != "0" else None, model_of(ANY, 1), None)

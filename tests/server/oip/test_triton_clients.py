@@ -196,7 +196,7 @@ def test_bf16_both_ways(client: TritonClient, task_models: Models) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told(client: TritonClient, arguments: dict[str, Any], what: str) -> None:
+def test_errors_are_reported(client: TritonClient, arguments: dict[str, Any], what: str) -> None:
     with pytest.raises(TritonError) as caught:
         client.call("infer", **arguments)
     assert what in caught.value.message

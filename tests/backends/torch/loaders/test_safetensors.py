@@ -86,7 +86,7 @@ def test_lower_precisions(
     assert narrow.metadata.precision is precision
 
 
-def test_eight_bits(artifact: Artifact, bert: transformers.PreTrainedModel) -> None:
+def test_int8(artifact: Artifact, bert: transformers.PreTrainedModel) -> None:
     model = load(replace(artifact, precision=Precision.INT8))
     assert model.metadata.precision is Precision.INT8
     found = run(model, TEXTS)["last_hidden_state"]
@@ -95,7 +95,7 @@ def test_eight_bits(artifact: Artifact, bert: transformers.PreTrainedModel) -> N
     np.testing.assert_array_equal(run(load(artifact), TEXTS)["last_hidden_state"], expected(bert, TEXTS))
 
 
-def test_eight_bits_take_a_quarter_of_the_linear_layers_memory(artifact: Artifact) -> None:
+def test_int8_takes_a_quarter_of_the_linear_layers_memory(artifact: Artifact) -> None:
     weights = load_file(artifact.path("weights"))
     linear = [
         weight.shape for name, weight in weights.items() if weight.ndim == 2 and not name.startswith("embeddings.")
@@ -106,7 +106,7 @@ def test_eight_bits_take_a_quarter_of_the_linear_layers_memory(artifact: Artifac
     assert 3 * elements - 8 * channels <= spared <= 3 * elements - 4 * channels  # a scale each, and a zero point
 
 
-def test_closing_lets_go_of_eight_bits(artifact: Artifact) -> None:
+def test_closing_frees_int8_weights(artifact: Artifact) -> None:
     from torchao.quantization import Int8Tensor
 
     def alive() -> int:
@@ -122,7 +122,7 @@ def test_closing_lets_go_of_eight_bits(artifact: Artifact) -> None:
     assert outputs["last_hidden_state"].shape
 
 
-def test_eight_bits_without_what_quantises(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_without_torchao(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("torchao", "torchao.quantization"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(BackendUnavailableError, match=r"quantise to int8 here: .*not installed") as caught:
