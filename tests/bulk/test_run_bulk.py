@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from inferox.bulk import Watcher
 from inferox.core import ConfigError, RequestError
 from inferox.loading import TaskModel
 from tests.bulk.conftest import Bulk, StoppingWatcher, make_texts, read_bytes, write_json
@@ -79,6 +81,37 @@ def test_a_row_that_fails_ends_a_run_that_says_so(bulk: Bulk, tmp_path: Path) ->
     good = write_json(tmp_path / "good.jsonl", make_texts(3))
     bulk(good, tmp_path / "good", on_error="fail")
     assert "error" not in read_parts(tmp_path / "good")[0]
+
+
+@pytest.mark.parametrize("bad", [3, 61, 68])
+def test_the_row_that_ends_a_run_is_named_with_its_file(bulk: Bulk, tmp_path: Path, bad: int) -> None:
+    # The first file ends within the second part, of which the first was computed by an earlier run.
+    texts: list[str | None] = [*make_texts(80)]
+    texts[bad] = None
+    sources = [tmp_path / "a.txt", tmp_path / "b.jsonl"]
+    sources[0].write_text("".join(f"{text}\n" for text in make_texts(60)))
+    write_json(sources[1], [{"text": text} for text in texts])
+    named = rf"^row {bad + 1} of b\.jsonl: 'text' must be a text, but is null"
+    for resume in (False, True):
+        with pytest.raises(RequestError, match=named):
+            bulk(sources, tmp_path / "out", on_error="fail", keep=(), resume=resume)
+
+
+def test_a_line_that_cannot_be_read_is_named_once(bulk: Bulk, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('"a fox"\n{\n')
+    with pytest.raises(RequestError, match=r"^line 2 of in\.jsonl is not JSON"):
+        bulk(tmp_path / "in.jsonl", tmp_path / "out", on_error="fail")
+
+
+def test_progress_says_nothing_twice() -> None:
+    watcher = Watcher()
+    watcher.begin(200, 50)
+    watcher.advance(50)
+    assert watcher.share == 0.5
+    assert re.fullmatch(r"100 of 200 rows, [\d,]+ rows/s, \d+ s left", watcher.describe())
+    watcher.advance(100)
+    assert watcher.share == 1.0
+    assert re.fullmatch(r"200 of 200 rows, [\d,]+ rows/s", watcher.describe())
 
 
 def test_too_long_texts_are_counted_or_fail(bulk: Bulk, tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ def test_a_folder_is_packed_once_until_its_files_change(
             packages.append(model.package)
     assert packages[0] == packages[1]
     assert packages[0].is_relative_to(store)
-    assert [record.message for record in caplog.records] == ["packing my-model for torch; this is done only once"]
+    assert [record.message for record in caplog.records] == [
+        "Inferox packs my-model for torch; this is done only once, and takes about a minute for a small model"
+    ]
 
     os.utime(source / "config.json", (1, 1))
     with SentenceTransformer(str(source), backend="torch") as model:

@@ -92,6 +92,12 @@ def test_whole_numbers_are_at_most_one_step_apart(ours: SentenceTransformer, the
         ours.encode("a single text", precision=precision)
 
 
+def test_what_is_printed_of_a_model_says_what_was_loaded(ours: SentenceTransformer) -> None:
+    artifact = ours.loaded.metadata.artifact
+    assert artifact.startswith("torch/")
+    assert repr(ours) == f"<SentenceTransformer {ours.loaded.name!r}: {artifact} on cpu>"
+
+
 def test_queries_and_documents_have_their_prompts(ours: SentenceTransformer, theirs: Any) -> None:
     assert ours.prompts == theirs.prompts
     assert_same(ours.encode_query(TEXTS), theirs.encode_query(TEXTS))

@@ -17,6 +17,12 @@ from tests.docs.pages import DOCS, ROOT, Block, read_blocks
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_has_a_row_of_asterisks_that_is_shown_as_such(page: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`\n]*`", "code", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert not re.search(r"\*{3,}", text)
+
+
 def find_lines(block: Block) -> Iterator[str]:
     """Returns the lines to type: all of them, or in a console those with a prompt."""
     joined = re.sub(r"\\\n\s*", "", block.text)

@@ -129,3 +129,8 @@ class TestPackedOnnxRuntime(LoadedText):
 
 class TestPackedOpenVino(LoadedText):
     runtime_name = "openvino"
+
+
+def test_what_is_printed_of_a_model_says_what_was_loaded(bert_package: Path) -> None:
+    with inferox.load(bert_package, "onnxruntime") as model:
+        assert repr(model) == f"<TaskModel {model.name!r} ({model.task.name}): onnxruntime/onnx/fp32/packed on cpu>"

@@ -60,7 +60,7 @@ def test_without_measurements_the_order_stays() -> None:
     ranking = rank([SMALL, LARGE], None)
     assert (ranking.order, ranking.profile) == ((SMALL, LARGE), None)
     assert "nothing was measured" in ranking.why_taken(SMALL)
-    assert ranking.why_not(LARGE, SMALL) == "it comes after small in the default order, as nothing was measured"
+    assert ranking.why_not(LARGE, SMALL) == f"it comes after {SMALL.name} in the default order, as nothing was measured"
 
 
 def test_what_was_not_measured_comes_last_and_in_its_order() -> None:

@@ -36,6 +36,17 @@ def test_lines_are_some_seconds_apart_and_the_end_is_shown(
     ]
 
 
+def test_the_end_is_told_once_however_often_it_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(progress_display, "monotonic", lambda: now_s)
+    with showing("opening", is_patient=True) as show:
+        for now_s in (0.1, 0.2, 0.3, 0.4, 2.9, 3.5):
+            show("all", 0.5 if now_s < 0.15 else 1.0)
+    assert capsys.readouterr().err.splitlines() == ["inferox: 0 s, 100%: all", "inferox: 4 s, 100%: all"]
+
+
 def test_what_is_done_soon_may_say_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     now_s = 0.0
     monkeypatch.setattr(progress_display, "monotonic", lambda: now_s)

@@ -60,7 +60,12 @@ def test_a_recurrent_network_states_the_length_that_it_was_captured_for(tmp_path
 
 
 def test_tied_weights_are_stored_once_and_come_back(tmp_path: Path) -> None:
-    inferox.pack(make_tied, tmp_path / "tied")
+    steps: list[str] = []
+    report = inferox.pack(make_tied, tmp_path / "tied", progress=steps.append)
+    assert steps[0] == "loading the model"
+    assert not any(step.startswith("proving") for step in steps), "no library defines a module of one's own"
+    assert report.evidence[0].rows
+    assert "RowAgreement" not in repr(report)
     module, inputs = make_tied()
     assert (tmp_path / "tied" / "weights" / "model.safetensors").stat().st_size < 2 * 20 * 6 * 4
     assert inferox.open_package(tmp_path / "tied").artifacts[0].files["weights"] == "weights/model.safetensors"

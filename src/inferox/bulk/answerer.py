@@ -98,7 +98,11 @@ class Answerer:
         )
 
     def compute(
-        self, window: Window, keep: Sequence[str], advance: Callable[[int], None] = lambda _rows: None
+        self,
+        window: Window,
+        keep: Sequence[str],
+        advance: Callable[[int], None] = lambda _rows: None,
+        name_row: Callable[[int], str] = lambda place: f"row {place + 1:,}",
     ) -> Answered:
         """Computes the answers of a window.
 
@@ -106,12 +110,13 @@ class Answerer:
             window: The rows.
             keep: The columns that are copied to the output.
             advance: Called with the number of rows done since the last call, batch by batch.
+            name_row: Names a row of the window, by its index, for the error.
 
         Raises:
             RequestError: If a row fails and ``on_error`` is ``fail``.
             BackendError: If the runtime fails.
         """
-        self._check(window.errors)
+        self._check(window.errors, window.rows, name_row)
         options = self.options
         answered = compute_window(
             self.model.model,
@@ -122,10 +127,14 @@ class Answerer:
             batch_tokens=options.batch_tokens,
             advance=advance,
         )
-        self._check(answered.errors)
+        self._check(answered.errors, window.rows, name_row)
         return answered
 
-    def _check(self, errors: Sequence[str | None]) -> None:
-        first = next((error for error in errors if error is not None), None)
-        if first is not None and self.options.on_error == "fail":
-            raise RequestError(first, hint="--on-error keep continues, and writes the reason beside each such row")
+    def _check(self, errors: Sequence[str | None], rows: Rows, name_row: Callable[[int], str]) -> None:
+        if self.options.on_error != "fail":
+            return
+        for place, error in enumerate(errors):
+            if error is not None:
+                # That a row cannot be read is said with the line and the file already.
+                said = error if rows.errors[place] is not None else f"{name_row(place)}: {error}"
+                raise RequestError(said, hint="--on-error keep continues, and writes the reason beside each such row")

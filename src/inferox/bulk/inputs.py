@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ class Input(Closing):
         self._reader: Reader = open_reader(self._files[0])
         self._names: tuple[str, ...] = ()
         self._is_all = False
+        self._row = 0
+        self._first_rows = [0]
 
     def select(self, columns: Sequence[str], keep: Sequence[str] | None) -> tuple[str, ...]:
         """Selects the columns to read.
@@ -141,9 +144,9 @@ class Input(Closing):
         Raises:
             RequestError: If a file cannot be read.
         """
-        blocks = [self._reader.take(count)]
+        blocks = [self._take(count)]
         while (left := count - sum(map(len, blocks))) and self._open_next():
-            blocks.append(self._reader.take(left))
+            blocks.append(self._take(left))
         return join_rows([block for block in blocks if len(block)] or blocks[:1])
 
     def skip(self, count: int) -> int:
@@ -155,10 +158,26 @@ class Input(Closing):
         Returns:
             The number of rows skipped: fewer at the end of the last file.
         """
-        skipped = self._reader.skip(count)
+        skipped = self._skip(count)
         while skipped < count and self._open_next():
-            skipped += self._reader.skip(count - skipped)
+            skipped += self._skip(count - skipped)
         return skipped
+
+    def name_row(self, first: int, place: int) -> str:
+        """Names a row that has been read: its number within its file, counted from 1, and the file.
+
+        Args:
+            first: The index of the first row of a window, among those of all files.
+            place: The index of the row in that window.
+        """
+        row = first + place
+        file = bisect_right(self._first_rows, row) - 1
+        return f"row {row - self._first_rows[file] + 1:,} of {self._files[file].name}"
+
+    @property
+    def row(self) -> int:
+        """The index of the next row among those of all files."""
+        return self._row
 
     @property
     def position(self) -> float:
@@ -170,11 +189,22 @@ class Input(Closing):
         """Closes the open file."""
         self._reader.close()
 
+    def _take(self, count: int) -> Rows:
+        rows = self._reader.take(count)
+        self._row += len(rows)
+        return rows
+
+    def _skip(self, count: int) -> int:
+        skipped = self._reader.skip(count)
+        self._row += skipped
+        return skipped
+
     def _open_next(self) -> bool:
         if self._place + 1 == len(self._files):
             return False
         self._reader.close()
         self._place += 1
+        self._first_rows.append(self._row)
         self._reader = open_reader(self._files[self._place])
         self._reader.select(self._names, is_all=self._is_all)
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,8 @@ def _run(answerer: Answerer, keep: Sequence[str], source: Input, out: Output, wa
             watcher.advance(rows)
 
         def compute() -> Iterator[Answered]:
-            for window in pipeline.ahead(_read(answerer, source, out.finished), name="read"):
-                yield answerer.compute(window, keep, advance)
+            for first, window in pipeline.ahead(_read(answerer, source, out.finished), name="read"):
+                yield answerer.compute(window, keep, advance, name_row=partial(source.name_row, first))
                 watcher.note_window(*window.share)
 
         for answered in pipeline.ahead(compute(), name="compute"):
@@ -119,19 +120,20 @@ def _run(answerer: Answerer, keep: Sequence[str], source: Input, out: Output, wa
                 out.write(answered)
 
 
-def _read(answerer: Answerer, source: Input, finished: Mapping[int, int]) -> Iterator[Window]:
-    """Reads and tokenizes the parts of this shard that are not finished."""
+def _read(answerer: Answerer, source: Input, finished: Mapping[int, int]) -> Iterator[tuple[int, Window]]:
+    """Reads and tokenizes the parts of this shard that are not finished; yields also the index of each first row."""
     (index, shards), part_rows = answerer.options.shard, answerer.options.part_rows
     for part in count():
         if part % shards != index or part in finished:
             if source.skip(part_rows) < part_rows:
                 return
             continue
-        rows_read, begins = 0, source.position
+        rows_read, begins, first = 0, source.position, source.row
         for rows, is_last in read_part(source, part_rows, is_first=part == 0):
             rows_read += len(rows)
             share, begins = (begins, source.position), source.position
-            yield answerer.encode(rows, part=part, is_last=is_last, share=share)
+            yield first, answerer.encode(rows, part=part, is_last=is_last, share=share)
+            first += len(rows)
         if rows_read < part_rows:
             return
 
@@ -183,6 +185,7 @@ def _choose_format(output: Path, form: str | None, options: BulkOptions) -> str:
         raise ConfigError(f"a shard writes parts into a folder, but {output} is a file")
     if chosen == ARRAY and (options.keep != () or options.on_error != "fail"):
         raise ConfigError(
-            "an array has no columns of its own", hint="keep no columns, and fail at the first row without an answer"
+            "an .npy file holds only vectors or scores, not the columns kept or the errors of rows",
+            hint="leave out --keep and --on-error keep, or write another format",
         )
     return chosen

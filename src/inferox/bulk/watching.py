@@ -79,12 +79,14 @@ class Watcher:
         return (monotonic() - self._began_s) * (1 - self._position) / done if done > 0 else None
 
     def describe(self) -> str:
-        """Describes the progress in one line: rows done, their total, the rate, and the remaining time."""
-        share, left_s = self.share, self.left_s
+        """Describes the progress in one line: rows done, their total, the rate, and the remaining time.
+
+        The share is not in it: a progress display shows that by itself.
+        """
+        left_s = self.left_s
         of = f" of {self.total:,}" if self.total is not None else ""
-        percent = "" if share is None else f", {share:.0%}"
-        left = "" if left_s is None else f", {_format_s(left_s)} left"
-        return f"{self._before + self.computed:,}{of} rows{percent}, {self.rate:,.0f} rows/s{left}"
+        left = "" if not left_s else f", {_format_s(left_s)} left"
+        return f"{self._before + self.computed:,}{of} rows, {self.rate:,.0f} rows/s{left}"
 
 
 def _format_s(seconds: float) -> str:

@@ -77,7 +77,7 @@ def watching() -> Iterator[Watcher]:
     watcher, ended = Watcher(), Event()
 
     def look() -> None:
-        with showing("opening the input", every_s=_ROWS_EVERY_S) as show:
+        with showing("opening the input", every_s=_ROWS_EVERY_S, is_patient=True) as show:
             while not ended.wait(_LOOK_EVERY_S):
                 if watcher.is_running:
                     show(watcher.describe(), watcher.share)

@@ -106,7 +106,11 @@ class ModelChoice:
         # The fastest installed one; and PyTorch, which takes no space, and computes whatever cannot be exported.
         fast = [name for name, needs in _RUNTIMES.items() if all(map(find_spec, needs))]
         backends = [self.backend] if self.backend else [*fast[:1], "torch"]
-        _logger.warning("packing %s for %s; this is done only once", label, ", ".join(backends))
+        _logger.warning(
+            "Inferox packs %s for %s; this is done only once, and takes about a minute for a small model",
+            label,
+            " and ".join(backends),
+        )
         pack(
             directory,
             package,

@@ -101,6 +101,10 @@ class TextModel(Closing, Generic[TaskType]):
         if task not in cls._TASKS:
             raise RequestError(f"{name!r} is for the task {task}, not for {cls.__name__}", hint=cls._OTHER)
 
+    def __repr__(self) -> str:
+        """Returns what is loaded: the package and the artifact on its device."""
+        return f"<{type(self).__name__} {self._loaded.name!r}: {self._loaded.metadata.artifact} on {self.device}>"
+
     @property
     def loaded(self) -> TaskModel:
         """The loaded package, with everything that Inferox itself offers."""

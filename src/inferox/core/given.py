@@ -16,6 +16,9 @@ from inferox.core.tensor import Tensor, TensorBuilder, TensorLike
 _DEFAULTS = {MASK: 1, "token_type_ids": 0}
 """The fill values of inputs that a caller may omit: every token is attended and belongs to the first text."""
 
+_KINDS = {"U": "texts", "S": "bytes", "O": "other objects"}
+"""What arrays hold that are not of numbers, by NumPy's kinds of data types."""
+
 
 def name_inputs(given: tuple[Any, ...], named: Mapping[str, Any], signature: Signature) -> dict[str, Any]:
     """Assigns names to the inputs of a call, as Python does for arguments.
@@ -84,9 +87,15 @@ def _read(name: str, value: Any, spec: TensorSpec | None, builder: TensorBuilder
         raise RequestError(
             f"input {name!r} must be a tensor, an array, a number or a list of numbers, but is a value of the type "
             f"{type(value).__name__}",
-            hint="make an array of it, in the data type that the signature states",
+            hint=_hint(is_text=isinstance(value, str)),
         )
     return _build(name, value, spec.dtype, builder)
+
+
+def _hint(*, is_text: bool) -> str:
+    if is_text:
+        return "tensors are expected here; texts are for the method of the model's task, such as embed, or for run"
+    return "make an array of numbers of it, in the data type that the signature states"
 
 
 def _to_array(value: Any) -> np.ndarray[Any, Any]:
@@ -116,6 +125,6 @@ def _build(name: str, value: Any, dtype: DataType, builder: TensorBuilder) -> Te
             f"input {name!r} must hold numbers: {first_line(error)}", hint="give one tensor rather than a list of them"
         ) from error
     if array.dtype.kind not in "biuf":
-        held = array.dtype.name if array.dtype.kind != "O" else "other objects"
-        raise RequestError(f"input {name!r} must hold numbers, but holds {held}")
+        held = _KINDS.get(array.dtype.kind, array.dtype.name)
+        raise RequestError(f"input {name!r} must hold numbers, but holds {held}", hint=_hint(is_text=held == "texts"))
     return builder.from_slice(array.ravel().tolist(), array.shape, dtype)

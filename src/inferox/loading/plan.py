@@ -60,7 +60,7 @@ class Plan:
             faster = f"'inferox tune' measures whether {artifact.precision.value} is faster here"
             return f"{taken.precision.value} comes first, as nothing was measured; {faster}"
         if self.profile is None:
-            return f"it comes after {taken.backend} in the default order, as nothing was measured"
+            return f"it comes after {taken.name} in the default order, as nothing was measured"
         if artifact.name not in self.ratios:
             return "it was not measured when the package was tuned"
         return "it was measured slower over calls of all sizes"

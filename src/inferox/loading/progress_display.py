@@ -19,7 +19,7 @@ def showing(first: str, *, every_s: float = 3.0, is_patient: bool = False) -> It
 
     Args:
         first: The first step, which a bar shows until it is updated.
-        every_s: The least time between lines, in seconds, if there is no terminal. The end is always shown.
+        every_s: The least time between lines, in seconds, if there is no terminal. The end is shown at once, and once.
         is_patient: Whether the first line waits for that time as well, so that quick work shows nothing.
     """
     if sys.stderr is not None and sys.stderr.isatty():
@@ -50,13 +50,14 @@ def _bar(first: str) -> Iterator[Show]:
 def _lines(every_s: float, *, is_patient: bool) -> Show:
     began_s = monotonic()
     told_s = began_s if is_patient else float("-inf")
+    was_end = False
 
     def show(what: str, share: float | None) -> None:
-        nonlocal told_s
+        nonlocal told_s, was_end
         now_s = monotonic()
         is_end = share is not None and share >= 1
-        if sys.stderr is not None and (is_end or now_s - told_s >= every_s):
-            told_s = now_s
+        if sys.stderr is not None and (is_end > was_end or now_s - told_s >= every_s):
+            told_s, was_end = now_s, is_end
             so_far = "" if share is None else f", {100 * share:.0f}%"
             sys.stderr.write(f"inferox: {now_s - began_s:.0f} s{so_far}: {printable(what)}\n")
             sys.stderr.flush()

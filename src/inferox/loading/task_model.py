@@ -78,6 +78,11 @@ class TaskModel(Closing):
         self._model = model
         self._task = task
 
+    def __repr__(self) -> str:
+        """Returns what is loaded: the package, its task, and the artifact on its device."""
+        chosen = self._metadata
+        return f"<{type(self).__name__} {self.name!r} ({self._task.name}): {chosen.artifact} on {chosen.device}>"
+
     @property
     def name(self) -> str:
         """The name of the package."""

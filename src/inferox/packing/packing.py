@@ -159,8 +159,7 @@ def pack(
         report("computing the reference")
         references = compute_samples(model, opened)
         references = replace(references, probes=make_probes(model, opened, references))
-        report(f"proving {choice.name} against the library that defines it")
-        proven = prove(model, opened)
+        proven = prove(model, opened, report)
         _require_proof(proven.proof, strict=strict)
         if proven.cases:
             save_proof(proven.cases, writer.root)

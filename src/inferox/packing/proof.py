@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from traceback import walk_tb
 from typing import Any
@@ -94,7 +94,7 @@ class _OwnFault(Exception):  # noqa: N818 - it never leaves this file
     """A fault in how Inferox calls a library, as with a version that has other functions."""
 
 
-def prove(source: SourceModel, task: Task) -> Proven:
+def prove(source: SourceModel, task: Task, progress: Callable[[str], None] = lambda _step: None) -> Proven:
     """Compares a task on the reference runtime with the library that defines the model, stage by stage.
 
     The token ids, token types and offsets must be equal, pixels equal except for the order of summation, and outputs
@@ -103,6 +103,7 @@ def prove(source: SourceModel, task: Task) -> Proven:
     Args:
         source: The model.
         task: The task, opened from the files of the package.
+        progress: Called with the current step, if there is anything to prove.
 
     Raises:
         DisagreementError: If a stage differs; it names the first input that does.
@@ -111,6 +112,7 @@ def prove(source: SourceModel, task: Task) -> Proven:
     inputs = task.proof_inputs()
     if not inputs:
         return Proven(InputProof(ProofStatus.NOT_APPLICABLE, "tensors"))
+    progress(f"proving {task.name} against the library that defines the model")
     kind = "image" if isinstance(inputs[0].item, bytes) else "text"
     library = open_defining_library(source, task.name, task.max_length)
     if isinstance(library, NoDefinition):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ class ArtifactEvidence:
     parity_class: ParityClass
     versions: Mapping[str, str]
     machine: str
-    rows: tuple[RowAgreement, ...] = ()
+    rows: tuple[RowAgreement, ...] = field(default=(), repr=False)
     batch: BatchInvariance | None = None
     weak: str | None = None
     is_reference: bool = False
