@@ -209,7 +209,7 @@ def test_forms_of_vectors_are_those_of_embed(bulk: Bulk, tiny: TaskModel, tmp_pa
 
 def test_an_array_has_vectors_alone(bulk: Bulk, tmp_path: Path) -> None:
     source = write_json(tmp_path / "in.jsonl", ["a"])
-    with pytest.raises(ConfigError, match="an .npy file holds only vectors or scores"):
+    with pytest.raises(ConfigError, match=r"an \.npy file holds only vectors or scores"):
         bulk(source, tmp_path / "out.npy")
     with pytest.raises(ConfigError, match="the format is csv, but the name of"):
         bulk(source, tmp_path / "out.parquet", form="csv")

@@ -99,6 +99,11 @@ def test_noise_is_named_with_what_to_do() -> None:
     )
     (once,) = warnings(replace(calm, artifacts=tuple(steady(item, 0.1, 1) for item in calm.artifacts)))
     assert "a single round" in once
+    # Latency may have been measured in more rounds than rates: where it shows the noise, that is not called unknown.
+    row = Latency(18, ((0.1,), (0.1,), (0.3,), (0.3,)))
+    uneven = replace(steady(calm.artifacts[0], 0.1, 1), latency=(row,), typical=0)
+    (said,) = warnings(replace(calm, artifacts=(uneven,)))
+    assert "the middle half of the rounds spans 100% of the median (latency of" in said
 
 
 def test_what_was_not_reached_is_named() -> None:

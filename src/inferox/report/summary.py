@@ -101,8 +101,6 @@ def recommend(comparison: Comparison) -> list[Recommendation]:
 def warnings(comparison: Comparison) -> list[str]:
     """Returns warnings about the reliability of the figures, with advice; empty if there are none."""
     found = [f"{name} {why}. It is not recommended." for name, why in comparison.failures.items()]
-    if comparison.rounds == 1:
-        found.append("Every figure comes from a single round, so its noise is unknown: allow more --seconds.")
     share, name, what = max(
         (spread.range / spread.median, item.artifact, what)
         for item in comparison.artifacts
@@ -113,6 +111,8 @@ def warnings(comparison: Comparison) -> list[str]:
             f"The measurement is noisy: the middle half of the rounds spans {100 * share:.0f}% of the median "
             f"({what} of {name}). {NOISE_HINT}"
         )
+    elif comparison.rounds == 1:
+        found.append("The rates come from a single round, so their noise is unknown: allow more --seconds.")
     if comparison.no_peer is not None:
         found.append(f"sentence-transformers was not measured: {comparison.no_peer}.")
     return found

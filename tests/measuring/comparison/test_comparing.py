@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from inferox.core import ConfigError, DeadlineExceededError, NoUsableBackendError
 from inferox.measuring.comparison import Plan, Progress, compare
+from inferox.measuring.comparison.artifact_run import ArtifactRun
 from inferox.parity import ParityClass
 from inferox.report.summary import agreeing, warnings
 from tests.measuring.comparison.faulty import write_faulty_package
@@ -57,7 +58,7 @@ def test_every_figure_of_every_artifact(tmp_path: Path) -> None:
         assert [row.max_abs for row in item.evidence.rows] == [0.0, 0.0, 0.0]
     assert [used_s for _, used_s in steps] == sorted(used_s for _, used_s in steps)
     assert {what for what, _ in steps if what.endswith(FP16)} == {
-        *(f"starting: {FP16}", f"looking ahead: {FP16}", f"round 1 of 2: memory: {FP16}"),
+        *(f"starting: {FP16}", f"first answers: {FP16}", f"round 1 of 2: memory: {FP16}"),
         *(f"round 1 of 2: row 1 of 1: {FP16}", f"round 2 of 2: row 1 of 1: {FP16}"),
         *(f"round 1 of 2: rows of mixed lengths: {FP16}", f"round 2 of 2: rows of mixed lengths: {FP16}"),
         f"round 1 of 2: parity: {FP16}",
@@ -172,7 +173,7 @@ def test_an_interruption_keeps_what_was_measured(tmp_path: Path) -> None:
 def test_an_interruption_before_any_answer_is_raised(tmp_path: Path) -> None:
     package = write_faulty_package(tmp_path / "p", [None, None])
     with pytest.raises(KeyboardInterrupt):
-        compare(package, plan=BRIEF, progress=interrupt_at("looking ahead"))
+        compare(package, plan=BRIEF, progress=interrupt_at("first answers"))
 
 
 def test_one_that_another_was_not_measured_beside_is_compared_by_first_answers(tmp_path: Path) -> None:
@@ -211,3 +212,19 @@ def test_wrong_requirements(tmp_path: Path) -> None:
         compare(package, device="a b", plan=BRIEF)
     with pytest.raises(NoUsableBackendError, match="torch"):
         compare(package, "torch", plan=BRIEF)
+
+
+@pytest.mark.parametrize(
+    ("reached", "lacked"),
+    [
+        ((0, 1, 2), []),
+        ((0, 1), ["a row of 256 tokens"]),
+        ((1,), ["rows of 3 and 256 tokens"]),
+        ((), ["rows of 3, 18 and 256 tokens"]),
+    ],
+)
+def test_rows_that_were_not_reached_are_named_together(reached: tuple[int, ...], lacked: list[str]) -> None:
+    run = ArtifactRun("torch/safetensors/fp32/packed", None, None)
+    run.facts, run.latency = {"lengths": [3, 18, 256]}, {index: [(0.1,)] for index in reached}
+    run.peak_memory_bytes, run.parity = 10, {"evidence": None}
+    assert run.lacks() == lacked

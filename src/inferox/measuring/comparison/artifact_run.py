@@ -158,13 +158,9 @@ class ArtifactRun:
 
     def lacks(self) -> list[str]:
         """Lists what was not reached of a run that has an answer, as phrases; empty if nothing is missing."""
-        rows = [
-            f"a row of {counted(length, 'token')}"
-            for index, length in enumerate(self.facts["lengths"])
-            if index not in self.latency
-        ]
+        lengths = [length for index, length in enumerate(self.facts["lengths"]) if index not in self.latency]
         memory = [] if self.peak_memory_bytes is not None else ["memory"]
-        return [*memory, *(["parity"] if self.parity is None else []), *rows]
+        return [*memory, *(["parity"] if self.parity is None else []), *_name_rows(lengths)]
 
     def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         if self.worker is None:
@@ -174,6 +170,14 @@ class ArtifactRun:
             return self.worker.ask(command, timeout_s=self.limit_s, **arguments)
         finally:
             self.limit_s -= monotonic() - began_s
+
+
+def _name_rows(lengths: Sequence[int]) -> list[str]:
+    if not lengths:
+        return []
+    *others, last = lengths
+    rows = f"rows of {', '.join(map(str, others))} and" if others else "a row of"
+    return [f"{rows} {counted(last, 'token')}"]
 
 
 def _throughput(answers: Sequence[dict[str, Any]]) -> Throughput:

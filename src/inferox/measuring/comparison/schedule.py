@@ -102,7 +102,7 @@ class Schedule:
             self._step(run, "starting", lambda run: run.start(self._load), limit_s=limit_s)
             if run.reason is None:
                 look = lambda run: run.look_ahead(_CALIBRATION_ITEMS, LEAST_LATENCY_S)  # noqa: E731
-                self._step(run, "looking ahead", look, limit_s=limit_s)
+                self._step(run, "first answers", look, limit_s=limit_s)
             longest_s = max(longest_s, self._budget.used_s - began_s)
 
     def _fit_plan(self) -> None:
