@@ -44,7 +44,7 @@ from inferox.engine.workers.pooled_stats import add_up
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
 from inferox.engine.workers.results import to_answered
-from inferox.engine.workers.sandbox import Death, Sandbox
+from inferox.engine.workers.sandbox import Death, Sandbox, Suspect
 from inferox.engine.workers.suspects import tell_suspects
 from inferox.engine.workers.waiting_parts import WaitingParts
 from inferox.tasks.truncation import CutTokens
@@ -335,7 +335,7 @@ def test_the_sandbox_answers_in_no_other_space(monkeypatch: pytest.MonkeyPatch) 
     asked: list[Any] = []
     link = SimpleNamespace(loads={model.key: loaded}, call=asked.append)
     request = make_request(["a"], model)
-    make_sandbox(monkeypatch, link, Quarantine())._try(Part.of_all(request), Death("a worker died"))
+    make_sandbox(monkeypatch, link, Quarantine())._try(Suspect(Part.of_all(request), Death("a worker died"), None))
     assert not asked
     with pytest.raises(ExecutionError, match="a worker loaded b, where the first had loaded a"):
         request.future.result(0)

@@ -39,7 +39,7 @@ from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
-from inferox.engine.workers.sandbox import Death, Sandbox
+from inferox.engine.workers.sandbox import Death, Sandbox, Suspect
 from inferox.engine.workers.seat import Seat
 from inferox.engine.workers.waiting_parts import WaitingParts
 from inferox.engine.workers.watchdog import Watchdog
@@ -350,7 +350,8 @@ def test_once_a_death_is_explained_its_other_suspects_are_none(monkeypatch: pyte
     released, tried, may_go = list[Any](), list[Any](), Event()
     sandbox = make_sandbox(lambda part: released.append(part.items[0]))
 
-    def compute(part: Part, _: object) -> WorkerDiedError | None:
+    def compute(suspect: Suspect, _: object) -> WorkerDiedError | None:
+        part = suspect.part
         assert may_go.wait(20)
         tried.append(part.items[0])
         if part.items == ["poison"]:
@@ -396,8 +397,9 @@ def test_the_next_worker_of_the_sandbox_loads_what_suspects_were_for() -> None:
 def test_what_equals_a_suspect_waits_for_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox, may_go, tried = make_sandbox(), Event(), list[Part]()
 
-    def try_it(part: Part, _: Death) -> None:
+    def try_it(suspect: Suspect) -> None:
         assert may_go.wait(20)
+        part = suspect.part
         tried.append(part)
         part.request.add(part.rows, Answer(["found"], "model", "1", "a", None, []))
 

@@ -7,11 +7,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ from inferox.core import (
     RequestError,
     UntrustedCodeError,
 )
+from inferox.engine.answer import Answer
 from inferox.engine.stats import ModelStats
 from inferox.engine.workers.channel import _HEADER, INLINE_BYTES
 from inferox.engine.workers.link import WorkerLink
@@ -376,6 +379,53 @@ def test_closing_leaves_nothing_behind() -> None:
         engine.infer("model", [[1]])
     with pytest.raises(InferoxError, match="the engine is closed"):
         engine.load(DANGEROUS, trust_code=True)
+
+
+@pytest.fixture
+def lone_worker() -> Iterator[Engine]:
+    """One worker, so that requests share its batches."""
+    with Engine(EngineConfig(isolation="process", threads=1, hang_limit_s=1.0)) as engine:
+        engine.load(DANGEROUS, name="model", trust_code=True)
+        yield engine
+
+
+async def ask_in_one_batch(engine: Engine, numbers: Sequence[int]) -> list[asyncio.Task[Answer]]:
+    """Asks for rows while the worker is busy with another, after which they share a batch."""
+    busy = asyncio.create_task(engine.ainfer("model", [[SLOW]]))
+    await asyncio.sleep(SLOW_S / 3)
+    tasks = [asyncio.create_task(engine.ainfer("model", [[number]])) for number in numbers]
+    await busy
+    return tasks
+
+
+def test_a_suspect_that_hangs_makes_way_for_the_others(lone_worker: Engine) -> None:
+    ended: list[int] = []
+    numbers = [21, HANG, 22, 23]
+
+    def note(number: int, _: object) -> None:
+        ended.append(number)
+
+    async def run() -> list[Answer | BaseException]:
+        tasks = await ask_in_one_batch(lone_worker, numbers)
+        for number, task in zip(numbers, tasks, strict=True):
+            task.add_done_callback(partial(note, number))
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = asyncio.run(run())
+    assert [each.results for each in found if isinstance(each, Answer)] == [[42], [44], [46]]
+    with pytest.raises(RequestError, match="two worker processes died of it; of the last, it was ended because"):
+        raise cast("BaseException", found[1])
+    assert ended == [21, 22, 23, HANG]
+
+
+def test_nobody_is_blamed_for_a_suspect_whose_caller_left(lone_worker: Engine) -> None:
+    async def run() -> list[Answer]:
+        first, hanging, *others = await ask_in_one_batch(lone_worker, [21, HANG, 22, 23])
+        answers = [await first]
+        hanging.cancel()
+        return answers + [await task for task in others]
+
+    assert [answer.results for answer in asyncio.run(run())] == [[42], [44], [46]]
 
 
 def test_a_first_computation_that_hangs_and_that_nobody_waits_for_holds_no_others_up() -> None:

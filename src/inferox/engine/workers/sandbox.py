@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
+from functools import partial
 from threading import Condition, Thread
 from typing import Any
 
@@ -16,6 +17,7 @@ import msgspec
 from inferox.core import ExecutionError, InferoxError, RequestError
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.workers.ask import to_ask
+from inferox.engine.workers.hang_limit import HangLimit
 from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import WorkerDiedError, WorkerLink
 from inferox.engine.workers.pooled_request import Part
@@ -28,6 +30,10 @@ _logger = logging.getLogger(__name__)
 
 _TRIES = 3
 """The number of times that the sandbox is started for a suspect, if it dies before it has it."""
+
+_PATIENCE_S, _PATIENCE = 0.25, 4.0
+"""The time that a suspect may take while others wait, in seconds, and as a factor on the slowest one so far. It may be
+short, since a suspect that exceeds it is computed later, without being suspected of more."""
 
 
 @dataclass(eq=False)
@@ -43,12 +49,34 @@ class Death:
     is_explained: bool = False
 
 
+@dataclass(eq=False)
+class Suspect:
+    """An item that a worker may have died of.
+
+    Attributes:
+        part: The part with this item alone.
+        death: The death that it is suspected of.
+        digest: Its digest; ``None`` if it has none.
+        has_made_way: Whether it took long while others waited, and was put off until none do.
+    """
+
+    part: Part
+    death: Death
+    digest: bytes | None
+    has_made_way: bool = False
+
+
+class _MadeWayError(Exception):
+    """A suspect takes long while others wait."""
+
+
 class Sandbox:
     """Computes items that were in flight when a worker died: each alone, in a worker that has nothing else.
 
     Most of them are innocent, and get their answers. If this worker dies of an item as well, the item is refused, as
     are equal ones for some minutes; if something else may have killed the worker, the item is tried once more. A
-    refusal explains the death, and its other suspects are computed by the workers like new requests. The sandbox's
+    refusal explains the death, and its other suspects are computed by the workers like new requests. A suspect that
+    takes long, and may hang, makes way for those that wait behind it, and is computed again after them. The sandbox's
     worker is started for the first suspect, and then kept; its replacements load at once the models that suspects were
     for, unless the previous worker died while loading.
 
@@ -62,7 +90,9 @@ class Sandbox:
         self._quarantine = quarantine
         self._release = release
         self._models: dict[str, RemoteModel] = {}
-        self._suspects: SimpleQueue[tuple[Part, Death, bytes | None] | None] = SimpleQueue()
+        self._suspects, self._slow = deque[Suspect](), deque[Suspect]()
+        self._patience = defaultdict[str, HangLimit](partial(HangLimit, _PATIENCE_S, factor=_PATIENCE))
+        self._start_s = 0.0
         self._digests = Counter[bytes | None]()
         self._condition = Condition()
         self._link: WorkerLink | None = None
@@ -96,9 +126,10 @@ class Sandbox:
                 self._seat.start()
                 thread.start()
                 self._thread = thread
-            digest = digest_item(part.request.model.key, part.items[0])
-            self._digests[digest] += 1
-        self._suspects.put((part, death, digest))
+            suspect = Suspect(part, death, digest_item(part.request.model.key, part.items[0]))
+            self._digests[suspect.digest] += 1
+            self._suspects.append(suspect)
+            self._condition.notify_all()
 
     def divide(self, part: Part) -> tuple[list[Part], Part]:
         """Separates the items that equal a suspect whose effect on workers is not known yet.
@@ -136,25 +167,35 @@ class Sandbox:
             timeout_s: The seconds that it may take to end by itself.
         """
         self.tell_to_stop()
-        self._suspects.put(None)
         self._seat.stop(timeout_s)  # this ends whatever the thread waits for
         if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
-        while (suspect := self._suspects.get()) is not None:
-            part, death, digest = suspect
-            is_free = False
+        while (suspect := self._next()) is not None:
+            part, is_free = suspect.part, False
             with part.answering("computing it in the sandbox"):
-                is_free = not self._is_over(part) and death.is_explained
+                is_free = not self._is_over(part) and suspect.death.is_explained
                 if not is_free:
-                    self._try(part, death)
+                    try:
+                        self._try(suspect)
+                    except _MadeWayError:
+                        suspect.has_made_way = True
+                        self._slow.append(suspect)
+                        continue
             with self._condition:
-                self._digests[digest] -= 1
+                self._digests[suspect.digest] -= 1
                 self._digests += Counter()  # drops the zero counts
             if is_free:  # otherwise its recipient would mistake it for an equal of a suspect
                 self._release(part)
             del suspect, part  # otherwise they would live until the next one
+
+    def _next(self) -> Suspect | None:
+        """Waits for the next suspect; ``None`` once the sandbox is closed and has no more."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._suspects or self._slow or self._is_closed)
+            waiting = self._suspects or self._slow
+            return waiting.popleft() if waiting else None
 
     def _is_over(self, part: Part) -> bool:
         """Returns whether a suspect need not be computed: an equal one may have ended this worker a moment ago."""
@@ -164,8 +205,13 @@ class Sandbox:
             part.fail(error)
         return part.request.is_over()
 
-    def _try(self, part: Part, death: Death) -> None:
-        request = part.request
+    def _try(self, suspect: Suspect) -> None:
+        """Computes a suspect, and answers its request.
+
+        Raises:
+            _MadeWayError: If it takes long while others wait.
+        """
+        part, death, request = suspect.part, suspect.death, suspect.part.request
         if request.is_over():
             return
         for is_last in (False, True):
@@ -174,7 +220,7 @@ class Sandbox:
             except InferoxError as error:
                 part.fail(ExecutionError(f"{death.reason}, and it cannot be tried again: {error.message}").at_item(0))
                 return
-            died = self._compute(part, link)
+            died = self._compute(suspect, link)
             if died is None:
                 return
             if is_last or not died.was_killed:
@@ -183,22 +229,53 @@ class Sandbox:
                 part.fail(refusal(f"two worker processes died of it; of the last, {died.message}").at_item(0))
                 return
 
-    def _compute(self, part: Part, link: WorkerLink) -> WorkerDiedError | None:
-        """Computes a suspect, unless the worker dies of it."""
-        request = part.request
+    def _compute(self, suspect: Suspect, link: WorkerLink) -> WorkerDiedError | None:
+        """Computes a suspect, unless the worker dies of it, or it makes way for others."""
+        part, request = suspect.part, suspect.part.request
         asked: Future[Any] = link.call(lambda number: to_ask(number, part))
         request.future.add_done_callback(lambda _: asked.cancel())
+        began_s = time.monotonic()
         try:
+            if not suspect.has_made_way:
+                self._wait_while_alone(asked, request.model.key, link)
             reply = asked.result()
         except WorkerDiedError as died:
             return died
         except InferoxError as error:
             part.fail(error)
         except CancelledError:
-            link.kill("the caller of a suspect has gone, and it may hang")
+            self._replace(link, "the caller of a suspect has gone, and it may hang")
         else:
+            self._patience[request.model.key].learn(1.0, time.monotonic() - began_s)
             deliver(part, reply)
         return None
+
+    def _wait_while_alone(self, asked: Future[Any], key: str, link: WorkerLink) -> None:
+        """Waits for the reply to a suspect, as long as it does not keep others waiting for too long.
+
+        Raises:
+            CancelledError: If its caller is gone.
+            _MadeWayError: If it does.
+        """
+        # Before a suspect of the model was computed, it is not known what takes long.
+        while (patience_s := self._patience[key].find_s(1.0)) is not None:
+            try:
+                asked.exception(max(patience_s, self._start_s))  # a new worker must not take longer than is gained
+            except TimeoutError:
+                if self._suspects:
+                    self._replace(link, "a suspect took long while others waited, and may hang")
+                    raise _MadeWayError from None
+            else:
+                return
+
+    def _replace(self, link: WorkerLink, reason: str) -> None:
+        """Kills the worker, and waits until it is gone: it would seem to have died of the next suspect otherwise."""
+        link.kill(reason)
+        began_s = time.monotonic()
+        with self._condition:
+            self._condition.wait_for(lambda: self._link is not link)
+            self._condition.wait_for(lambda: self._link or self._failure or self._is_closed)
+        self._start_s = time.monotonic() - began_s
 
     def _prepare(self, model: RemoteModel) -> WorkerLink:
         """Prepares a worker that has loaded the model and computed something, so that a hang can be detected."""
@@ -248,6 +325,7 @@ class Sandbox:
     def _end(self, link: WorkerLink) -> None:
         with self._condition:
             self._link = None
+            self._condition.notify_all()
             if link.is_loading():  # it may have died of that: without a suspect, another try is not worth it
                 self._models.clear()
         link.bury()
