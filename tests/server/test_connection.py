@@ -213,7 +213,7 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, dict[by
 
 
 def test_what_is_refused_by_its_head_leaves_the_connection_as_it_was() -> None:
-    body = b"POST / HTTP/1.1\r\nhost: no\r\n\r\n"  # which is no request
+    body = b"POST / HTTP/1.1\r\nhost: no\r\n\r\n"  # which is not a request
     full = b"POST /full HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body)
     cases = (
         ((full + body,), [429]),

@@ -178,7 +178,7 @@ def test_real_model(minilm_directory: Path) -> None:
     assert source.num_parameters == sum(value.numel() for value in reference.parameters())
 
 
-# What is no model.
+# Folders without a model.
 
 
 def _edit_config(directory: Path, **changes: Any) -> Path:

@@ -169,7 +169,7 @@ def test_exported_weights_are_written_apart(tmp_path: Path) -> None:
     assert source.num_parameters == sum(value.numel() for value in module.parameters())
 
 
-# What is no program, or must not be loaded.
+# Files that are not programs, or must not be loaded.
 
 
 def test_code_needs_trust(cnn: Path, images: Path, tmp_path: Path) -> None:

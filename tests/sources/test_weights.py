@@ -54,7 +54,7 @@ def test_tied_weights_are_written_once(model_type: str, tmp_path: Path) -> None:
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is not a mapping
 
 
 def test_same_weights_give_the_same_file(tmp_path: Path) -> None:
