@@ -15,6 +15,7 @@ from tests.engine.models import SIGNATURE, DoublingModel, SumTask, load_doubling
 HERE = f"python:{__name__}:make_held"
 SUMS = f"python:{__name__}:make_sums"
 PROMPTED = f"python:{__name__}:make_prompted"
+RANKER = f"python:{__name__}:make_ranker"
 WIDE = f"python:{__name__}:make_wide"
 
 WIDTH = 100_000
@@ -52,6 +53,21 @@ class PromptedTask(VectorTask):
         return super().decode([self._prompt + item for item in items], batch, outputs)
 
 
+class RankingTask(SumTask):
+    """Pairs of texts to scores."""
+
+    name = "rerank"
+
+    def unscaled(self) -> RankingTask:
+        return self
+
+    def encode(self, items: Sequence[Any]) -> Batch:
+        return super().encode(["".join(pair) for pair in items])
+
+    def decode(self, items: Sequence[Any], batch: Batch, outputs: Outputs) -> Any:
+        return super().decode(["".join(pair) for pair in items], batch, outputs)
+
+
 class WideModel(DoublingModel):
     """Returns so much for each number that its outputs alone decide whether a row has room."""
 
@@ -84,6 +100,12 @@ def make_prompted() -> TaskModel:
     """Makes a model that has a prompt, and records it."""
     made.append(DoublingModel())
     return load_doubling(made[-1], PromptedTask())
+
+
+def make_ranker() -> TaskModel:
+    """Makes a model that scores pairs, and remembers it."""
+    made.append(DoublingModel())
+    return load_doubling(made[-1], RankingTask())
 
 
 def make_wide() -> TaskModel:

@@ -24,8 +24,9 @@ JSON = {"content-type": "application/json"}
 class Held:
     """An application, and the parts behind it."""
 
-    def __init__(self, engine: Engine, config: ServerConfig, *, is_loaded: bool = True) -> None:
+    def __init__(self, engine: Engine, config: ServerConfig, *, is_loaded: bool = True, source: str = HERE) -> None:
         self.engine = engine
+        self._source = source
         self.service = Service(engine, timeout_s=config.timeout_s)
         if is_loaded:
             self.load()
@@ -33,7 +34,7 @@ class Held:
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(self.app), base_url="http://server")
 
     def load(self) -> None:
-        self.service.load([ModelSource(HERE, "model", {"trust_code": True})])
+        self.service.load([ModelSource(self._source, "model", {"trust_code": True})])
 
     @property
     def model(self) -> DoublingModel:
@@ -49,10 +50,10 @@ class Held:
 
 
 @asynccontextmanager
-async def holding(config: ServerConfig | None = None, **settings: Any) -> AsyncIterator[Held]:
+async def holding(config: ServerConfig | None = None, *, source: str = HERE, **settings: Any) -> AsyncIterator[Held]:
     """Opens an application whose model only answers once it may."""
     with Engine(EngineConfig(refuse_non_finite=True, **settings)) as engine:
-        held = Held(engine, config or ServerConfig())
+        held = Held(engine, config or ServerConfig(), source=source)
         held.model.may_go.clear()
         try:
             yield held

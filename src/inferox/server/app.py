@@ -10,6 +10,7 @@ from inferox.server.api_keys import ApiKeys
 from inferox.server.call_options import ARTIFACT_HEADER, current_artifact
 from inferox.server.cohere.protocol import make_cohere
 from inferox.server.config import ServerConfig
+from inferox.server.early_refusal import EarlyRefusals
 from inferox.server.failure import INTERNAL, read_failure
 from inferox.server.health import Health
 from inferox.server.http_error import ClientGoneError, HttpError
@@ -55,6 +56,7 @@ class App:
         keys: The API keys.
         observer: See above.
         inference: Computes requests of the Open Inference Protocol, which also arrive over gRPC.
+        early: Refuses requests before they are read.
     """
 
     def __init__(self, service: Service, config: ServerConfig, observer: RequestObserver = _NOBODY) -> None:
@@ -63,6 +65,7 @@ class App:
         self.inference = Inference(service)
         self.keys = ApiKeys(config.api_keys)
         self.intake = Intake(config.request_limit, config.held_limit_bytes)
+        self.early = EarlyRefusals(service, self.intake, self.keys)
         self._config = config
         self._answers: Counter[int] = Counter()
         self._routes: dict[str, tuple[Methods, ErrorWriter]] = {}
@@ -103,24 +106,24 @@ class App:
         Returns:
             The refusal; ``None`` if the request is to be answered as usual.
         """
-        if not (self._service.has_full or self.intake.is_full) or self._service.is_draining:
+        if not self.early.are_possible:
             return None
         request = HttpRequest(scope, _receive_nothing, self.intake, self._config)
         try:
             operation = self._find(request)
-            if not operation.is_refused_early:
+            if not operation.bodies:  # it takes next to nothing
                 return None
-            owner = self.keys.find_owner(request.api_key)
+            model = None if operation.read_model is None else operation.read_model(request.path)
+            refusal = self.early.find(
+                request.api_key, operation.refused_for, model, expected_bytes=request.expected_bytes
+            )
         except HttpError:  # reported on the usual path
             return None
-        refusal = self.intake.find_refusal(request.expected_bytes) or self._service.find_refusal(
-            owner, operation.computes
-        )
         if refusal is None:
             return None
-        request.record.owner = owner
+        request.record.owner = refusal.owner
         self.observer.begin(request.record, computes=True)
-        return self._finish(request, self._write_error(refusal, request))
+        return self._finish(request, self._write_error(refusal.error, request))
 
     def _make_protocols(self) -> list[Protocol]:
         """Makes all protocols that this server speaks; where two have the same path, the later one wins."""

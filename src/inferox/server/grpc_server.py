@@ -58,7 +58,7 @@ class GrpcServer:
             ),
             maximum_concurrent_rpcs=config.request_limit + _MORE_CALLS,
         )
-        self._calls = GrpcService(service, app.inference, app.intake, app.keys, app.observer)
+        self._calls = GrpcService(service, app.inference, app.intake, app.keys, early=app.early, observer=app.observer)
         self._server.add_generic_rpc_handlers((self._calls.handler(), GrpcHealth(service).handler()))
         self.port = self._listen(config, port)
 

@@ -40,6 +40,7 @@ class Operation:
         also: The types of response bodies with further statuses, besides those of errors.
         other_errors: Error formats that it uses besides its protocol's.
         computes: The tasks of the models that may compute the response; ``None`` for any task, empty if no model does.
+        read_model: Reads from a path which model it names, or a name that no model has; ``None`` if paths name none.
     """
 
     answer: Handler
@@ -49,14 +50,15 @@ class Operation:
     also: Mapping[int, Any] = field(default_factory=dict)
     other_errors: tuple[ErrorForm, ...] = ()
     computes: Sequence[str] | None = ()
+    read_model: Callable[[str], str] | None = None
 
     @property
-    def is_refused_early(self) -> bool:
-        """Whether requests may be refused by their headers when all models are at their limit.
+    def refused_for(self) -> Sequence[str] | None:
+        """The tasks whose models, if all are at their limit, are the reason to refuse a request by its headers.
 
-        Not if only the body tells in which format the client reads errors.
+        As ``computes``, but none if only the body tells in which format the client reads errors of models.
         """
-        return self.computes != () and not self.other_errors
+        return () if self.other_errors else self.computes
 
 
 Methods = Mapping[str, Operation]
@@ -103,6 +105,7 @@ def posting(
     gives: Any,
     other_errors: tuple[ErrorForm, ...] = (),
     computes: Sequence[str] | None = (),
+    read_model: Callable[[str], str] | None = None,
 ) -> Methods:
     """Makes the operations of a path that takes POST.
 
@@ -113,8 +116,17 @@ def posting(
         gives: See ``reading``.
         other_errors: See ``Operation``.
         computes: See ``Operation``.
+        read_model: See ``Operation``.
     """
-    operation = Operation(handler, about, bodies, _by_content_type(gives), other_errors=other_errors, computes=computes)
+    operation = Operation(
+        handler,
+        about,
+        bodies,
+        _by_content_type(gives),
+        other_errors=other_errors,
+        computes=computes,
+        read_model=read_model,
+    )
     return {"POST": operation}
 
 

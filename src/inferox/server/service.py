@@ -74,22 +74,40 @@ class Service(ModelCatalog):
         """Whether some model has no room for more; owners that use less than their share of it still get theirs."""
         return any(self._congestions[name].is_full for name in self._models)
 
-    def find_refusal(self, owner: str | None, tasks: Sequence[str] | None) -> OverloadedError | None:
+    def find_refusal(
+        self, owner: str | None, tasks: Sequence[str] | None, model: str | None = None
+    ) -> OverloadedError | None:
         """Returns the error with which a request would be refused now, whichever model of its tasks it is for.
 
         Args:
             owner: The owner on whose behalf it is made.
             tasks: The tasks that its model may have; ``None`` for any.
+            model: The name of its model; ``None`` if that is not known.
 
         Returns:
             The error; ``None`` if one of the models would admit it, or there is no such model.
         """
-        names = [name for name, info in self._models.items() if tasks is None or info.task in tasks]
+        known = self._models
+        asked = known.items() if model is None else [(model, known[model])] if model in known else []
+        names = [name for name, info in asked if tasks is None or info.task in tasks]
         refusals = [self._congestions[name].find_refusal(owner) for name in names]
         found = [refusal for refusal in refusals if refusal is not None]
         if not found or len(found) < len(refusals):
             return None
         return min(found, key=lambda refusal: refusal.retry_after_s or 0)
+
+    def refuse_if_full(self, tasks: Sequence[str] | None, model: str | None = None) -> None:
+        """Refuses the request being answered, if that is certain before all of it is read.
+
+        Args:
+            tasks: See ``find_refusal``.
+            model: See ``find_refusal``.
+
+        Raises:
+            OverloadedError: If no model that could compute it has room.
+        """
+        if (refusal := self.find_refusal(current_owner.get(), tasks, model)) is not None:
+            raise refusal
 
     async def stats(self, name: str) -> ModelStats:
         """Returns the statistics of a model; workers are given a moment to report theirs.

@@ -6,19 +6,21 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 import grpc
 
 from inferox.core import ModelNotFoundError
-from inferox.server.api_keys import ApiKeys, read_presented_key
+from inferox.server.api_keys import ApiKeys
 from inferox.server.call_options import ARTIFACT_HEADER, current_artifact
+from inferox.server.early_refusal import EarlyRefusals
 from inferox.server.failure import GRPC_CODES, INTERNAL, Failure, read_failure
 from inferox.server.http_error import HttpError
 from inferox.server.intake import Intake
 from inferox.server.oip.grpc_infer import read_grpc_infer, write_grpc_infer
 from inferox.server.oip.grpc_messages import INFERENCE, GrpcMessages
+from inferox.server.oip.grpc_metadata import read_api_key, read_metadata
 from inferox.server.oip.inference import Inference
 from inferox.server.oip.model_description import configure_model, describe_model
 from inferox.server.oip.repository_routes import NO_CONTROL, NOT_OFFERED
@@ -44,7 +46,8 @@ _NOT_OFFERED = (
 _OPEN = frozenset({"ServerLive", "ServerReady"})
 """Methods that need no API key, for probes."""
 
-_COMPUTING = frozenset({"ModelInfer", "ModelStreamInfer"})
+_INFER = "ModelInfer"
+_COMPUTING = frozenset({_INFER, "ModelStreamInfer"})
 
 _STREAMED_AT_ONCE = 64
 """The number of requests of a stream that are computed while the first of them is unanswered."""
@@ -64,6 +67,7 @@ class GrpcService:
         inference: Computes the requests.
         intake: Limits the requests and bytes in progress.
         keys: The API keys.
+        early: Refuses calls before their messages are read.
         observer: Notified of each call.
 
     Attributes:
@@ -71,7 +75,14 @@ class GrpcService:
     """
 
     def __init__(
-        self, service: Service, inference: Inference, intake: Intake, keys: ApiKeys, observer: RequestObserver
+        self,
+        service: Service,
+        inference: Inference,
+        intake: Intake,
+        keys: ApiKeys,
+        *,
+        early: EarlyRefusals,
+        observer: RequestObserver,
     ) -> None:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
@@ -80,6 +91,7 @@ class GrpcService:
         self._inference = inference
         self._intake = intake
         self._keys = keys
+        self._early = early
         self._messages = GrpcMessages(INFERENCE)
         self._calls: Mapping[str, Call] = {
             "ServerLive": self._server_live,
@@ -87,7 +99,7 @@ class GrpcService:
             "ModelReady": self._model_ready,
             "ServerMetadata": self._server_metadata,
             "ModelMetadata": self._model_metadata,
-            "ModelInfer": self._infer,
+            _INFER: self._infer,
             "ModelConfig": self._model_config,
             "ModelStatistics": self._model_statistics,
             "RepositoryIndex": self._repository_index,
@@ -108,7 +120,8 @@ class GrpcService:
         no_control = grpc.unary_unary_rpc_method_handler(_refusing(grpc.StatusCode.PERMISSION_DENIED, NO_CONTROL))
         not_offered = grpc.unary_unary_rpc_method_handler(_refusing(grpc.StatusCode.UNIMPLEMENTED, NOT_OFFERED))
         handlers |= dict.fromkeys(_NO_CONTROL, no_control) | dict.fromkeys(_NOT_OFFERED, not_offered)
-        return grpc.method_handlers_generic_handler(f"{INFERENCE}.{_SERVICE}", handlers)
+        answering = grpc.method_handlers_generic_handler(f"{INFERENCE}.{_SERVICE}", handlers)
+        return _Handlers(answering, self._refuse_early)
 
     async def _server_live(self, message: Any) -> Any:  # noqa: ARG002 - as every call
         return self._messages.make("ServerLiveResponse", {"live": True})
@@ -144,6 +157,7 @@ class GrpcService:
         return self._messages.make("RepositoryIndexResponse", {"models": models})
 
     async def _infer(self, message: Any) -> Any:
+        self._service.refuse_if_full(None, message.model_name)  # before its tensors are read
         size_bytes = message.ByteSize()
         with self._intake.admit(size_bytes) as held:
             self._intake.hold(held, size_bytes)
@@ -155,7 +169,8 @@ class GrpcService:
         """Answers requests in order, computing several at a time."""
         waiting: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(_STREAMED_AT_ONCE)
         begun: set[asyncio.Task[Any]] = set()
-        key, metadata = _key_of(context), _metadata_of(context)
+        metadata = read_metadata(context.invocation_metadata())
+        key = read_api_key(metadata)
 
         async def read() -> None:
             try:
@@ -211,28 +226,61 @@ class GrpcService:
         """Wraps a call: authenticates and records it, and turns exceptions into a status."""
 
         async def answer(content: bytes, context: Any) -> Any:
-            record = self._begin(method, content, _metadata_of(context))
-            more = {} if record.trace is None else record.trace.headers
-            context.set_trailing_metadata(tuple(more.items()))
-            status = _OK
-            try:
-                with nullcontext() if is_open else self._keys.admit(_key_of(context)):
-                    answer = await call(self._messages.read(taken, content))
-                await self.may_answer.wait()
-            except asyncio.CancelledError:
-                status = _CANCELLED
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-                failure = explain(error, record.id)
-                status = _word_for(failure)
-                await self.may_answer.wait()
-                await _abort(failure, record.id, context, more)
-            else:
-                return answer
-            finally:
-                self._observer.end(record, status)
+            metadata = read_metadata(context.invocation_metadata())
+            async with self._reporting(method, content, metadata, context):
+                with nullcontext() if is_open else self._keys.admit(read_api_key(metadata)):
+                    return await call(self._messages.read(taken, content))
 
         return answer
+
+    def _refuse_early(self, details: Any) -> Any:
+        """Returns a handler that refuses a call without reading its message; ``None`` to answer it as usual.
+
+        A stream is not refused, since an error does not end it: each of its requests is, once it says which it is.
+
+        Args:
+            details: The method and the metadata; see ``grpc.HandlerCallDetails``.
+        """
+        if details.method != f"{_PATH}/{_INFER}" or not self._early.are_possible:
+            return None
+        metadata = read_metadata(details.invocation_metadata)
+        try:
+            refusal = self._early.find(read_api_key(metadata), tasks=None)
+        except HttpError:  # reported on the usual path
+            return None
+        if refusal is None:
+            return None
+
+        async def refuse(messages: AsyncIterator[bytes], context: Any) -> None:  # noqa: ARG001 - left unread
+            async with self._reporting(_INFER, b"", metadata, context) as record:
+                record.owner = refusal.owner
+                raise refusal.error
+
+        # For gRPC a call with one message is a stream of one. gRPC reads a stream only as far as its handler does.
+        return grpc.stream_unary_rpc_method_handler(refuse)
+
+    @asynccontextmanager
+    async def _reporting(
+        self, method: str, content: bytes, metadata: Mapping[str, str], context: Any
+    ) -> AsyncIterator[RequestRecord]:
+        """Records a call that the block answers, and turns its exceptions into a status."""
+        record = self._begin(method, content, metadata)
+        more = {} if record.trace is None else record.trace.headers
+        context.set_trailing_metadata(tuple(more.items()))
+        status = _OK
+        try:
+            yield record
+            await self.may_answer.wait()
+        except asyncio.CancelledError:
+            status = _CANCELLED
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            failure = explain(error, record.id)
+            status = _word_for(failure)
+            await self.may_answer.wait()
+            await _abort(failure, record.id, context, more)
+        finally:
+            self._observer.end(record, status)
 
     def _begin(self, method: str, content: bytes, metadata: Mapping[str, str]) -> RequestRecord:
         """Starts the record of a call, or of a request within a stream."""
@@ -242,6 +290,23 @@ class GrpcService:
         current_artifact.set(metadata.get(ARTIFACT_HEADER))
         self._observer.begin(record, computes=method in _COMPUTING)
         return record
+
+
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
+    """The handlers of all methods, and another one for calls that are refused.
+
+    Args:
+        answering: The handlers.
+        refuse_early: Returns a handler that refuses a call; ``None`` if it is to be answered.
+    """
+
+    def __init__(self, answering: grpc.GenericRpcHandler, refuse_early: Callable[[Any], Any]) -> None:
+        self._answering = answering
+        self._refuse_early = refuse_early
+
+    def service(self, handler_call_details: Any) -> Any:
+        """Returns the handler of a call; ``None`` if the method is not known."""
+        return self._refuse_early(handler_call_details) or self._answering.service(handler_call_details)
 
 
 def explain(error: Exception, request_id: str) -> Failure:
@@ -264,19 +329,6 @@ async def _abort(failure: Failure, request_id: str, context: Any, more: Mapping[
 
 def _word_for(failure: Failure) -> str:
     return GRPC_CODES[failure.status]
-
-
-def _metadata_of(context: Any) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in context.invocation_metadata() or ():
-        if isinstance(value, str):
-            # As with HTTP headers: a long state may be split, and a repeated name must not hide the earlier value.
-            found[name] = f"{found[name]},{value}" if name in found else value
-    return found
-
-
-def _key_of(context: Any) -> bytes | None:
-    return read_presented_key({name.encode(): value.encode() for name, value in _metadata_of(context).items()})
 
 
 def _refusing(code: Any, why: str) -> Callable[[bytes, Any], Awaitable[None]]:

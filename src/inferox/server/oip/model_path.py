@@ -10,6 +10,9 @@ from inferox.server.http_error import HttpError
 START = "/v2/models/"
 """The prefix of all of them."""
 
+INFER = "infer"
+"""The action that computes."""
+
 _FORM = re.compile(r"(?P<name>.+?)(?:/versions/(?P<version>[^/]+))?(?:/(?P<action>infer|ready|config|stats))?")
 
 
@@ -41,3 +44,16 @@ class ModelPath:
         if found is None:
             raise HttpError(404, "unknown_route", f"there is nothing at {path[:200]!r}")
         return cls(found["name"], found["version"], found["action"] or "")
+
+
+def read_model_to_compute(path: str) -> str:
+    """Returns the model that a path asks to compute; empty if it asks for something else.
+
+    Args:
+        path: The decoded path, including ``START``.
+
+    Raises:
+        HttpError: If it does not name a model.
+    """
+    found = ModelPath.of(path)
+    return found.name if found.action == INFER else ""

@@ -13,7 +13,7 @@ from inferox.server.http_response import HttpResponse
 from inferox.server.oip.http_infer import HEADER_LENGTH, read_infer, write_infer
 from inferox.server.oip.inference import Inference
 from inferox.server.oip.model_description import configure_model, describe_model
-from inferox.server.oip.model_path import ModelPath
+from inferox.server.oip.model_path import INFER, ModelPath
 from inferox.server.service import Service
 
 _NOT_READY = 503
@@ -61,7 +61,7 @@ class ModelRoutes:
             InferoxError: If it cannot be computed.
         """
         path = ModelPath.of(request.path)
-        if path.action != "infer":
+        if path.action != INFER:
             raise _wrong_method(request, "GET, HEAD")
         header_length = request.header(HEADER_LENGTH)
         exposure = self._inference.find(path.name)

@@ -19,7 +19,7 @@ from inferox.server.oip.answers import (
 from inferox.server.oip.error_body import OIP_ERRORS
 from inferox.server.oip.http_infer import InferBody
 from inferox.server.oip.inference import Inference
-from inferox.server.oip.model_path import START
+from inferox.server.oip.model_path import START, read_model_to_compute
 from inferox.server.oip.model_routes import ModelRoutes
 from inferox.server.oip.repository_routes import IndexRequest, RepositoryRoutes
 from inferox.server.oip.server_routes import ServerRoutes
@@ -68,6 +68,7 @@ def make_oip(service: Service, inference: Inference) -> Protocol:
         InferBody,
         gives={JSON: InferAnswer, "application/octet-stream": None},
         computes=None,
+        read_model=read_model_to_compute,
     )
     families = {
         START: {**reading(models.read, "Returns the metadata of a model.", ModelMetadata), **infer},

@@ -21,6 +21,8 @@ _WITH_DOCUMENTS = ("/v1/rerank", "/openai/v1/rerank", "/v3/rerank")
 _WITHOUT_DOCUMENTS = ("/v2/rerank",)
 """Routes that do not return the documents by default: Cohere's v2 never does."""
 
+_TASKS = ("rerank",)
+
 
 def make_rerank(service: Service) -> Protocol:
     """Makes the routes that rank and score.
@@ -30,7 +32,7 @@ def make_rerank(service: Service) -> Protocol:
     """
     with_documents = RankingRoute(service, returns_documents=True)
     without = RankingRoute(service, returns_documents=False)
-    shared = _SharedRoute(with_documents, TeiRankingRoute(service))
+    shared = _SharedRoute(service, with_documents, TeiRankingRoute(service))
     about = "Ranks documents by relevance to a query."
     scoring = posting_json(
         ScoreRoute(service).answer,
@@ -40,7 +42,7 @@ def make_rerank(service: Service) -> Protocol:
         computes=("rerank", "embed"),
     )
     routes = {
-        path: posting_json(route.answer, about, RerankRequest, gives=RankingAnswer, computes=("rerank",))
+        path: posting_json(route.answer, about, RerankRequest, gives=RankingAnswer, computes=_TASKS)
         for paths, route in ((_WITH_DOCUMENTS, with_documents), (_WITHOUT_DOCUMENTS, without))
         for path in paths
     }
@@ -51,7 +53,7 @@ def make_rerank(service: Service) -> Protocol:
         *(RerankRequest, RerankTextsRequest),
         gives=RankingAnswer | list[RankedText],
         other_errors=(TEI_ERRORS,),
-        computes=("rerank",),
+        computes=_TASKS,
     )
     return Protocol(RANKING_ERRORS, routes, name="Rerank and score")
 
@@ -64,21 +66,23 @@ class _SharedRoute:
     """``/rerank``, which two protocols share: TEI sends ``texts``, vLLM and infinity send ``documents``.
 
     Args:
+        service: The service that holds the models.
         documents: Answers requests with ``documents``.
         texts: Answers requests with ``texts``.
     """
 
-    def __init__(self, documents: RankingRoute, texts: TeiRankingRoute) -> None:
-        self._documents, self._texts = documents, texts
+    def __init__(self, service: Service, documents: RankingRoute, texts: TeiRankingRoute) -> None:
+        self._service, self._documents, self._texts = service, documents, texts
         self._body = JsonBody(_Body)
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """Answers a request."""
 
         async def answer(body: bytes) -> HttpResponse:
-            if self._body.read(body).texts is UNSET:
-                return await self._documents.answer(body)
-            request.write_error = TEI_ERRORS.write
-            return await self._texts.answer(body)
+            has_texts = self._body.read(body).texts is not UNSET
+            if has_texts:
+                request.write_error = TEI_ERRORS.write
+            self._service.refuse_if_full(_TASKS)  # the headers did not say how to write the refusal
+            return await (self._texts if has_texts else self._documents).answer(body)
 
         return await request.answer_json(answer)
