@@ -238,20 +238,24 @@ def test_weights_that_are_not_numbers(run: Run, tmp_path: Path, minilm_directory
     assert (done.code, "NaN" in done.err) == (3, True)
 
 
-def test_inspect_names_every_artifact_in_full_on_a_narrow_terminal(
+def test_inspect_names_every_artifact_and_file_in_full_on_a_narrow_terminal(
     run: Run, packages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     names = [artifact.name for artifact in open_package(packages["embed"]).artifacts]
     table = run("inspect", packages["embed"], "--table").out.partition("Artifacts")[2].partition("Files")[0]
     assert len(names) > 1
-    assert all(f"│ {name} " in table for name in names)
+    assert all(f"\n{name} " in table for name in names)
+    assert table.count("weights/model.safetensors") == len(names), "files are named in full as well"
 
 
 def test_inspect_runs_no_code(run: Run, packages: dict[str, Path]) -> None:
     described = json.loads(run("inspect", packages["raw"], "--json").out)
     assert described["trust_tier"] == "code"
-    assert "--trust-code" in run("inspect", packages["raw"], "--table").out
+    shown = " ".join(run("inspect", packages["raw"], "--table").out.split())
+    coded = [item.name for item in open_package(packages["raw"]).artifacts if item.trust_tier.value == "code"]
+    assert coded
+    assert f"code: loading {', '.join(coded)} runs code that came with it, and needs --trust-code" in shown
 
 
 @pytest.mark.parametrize(

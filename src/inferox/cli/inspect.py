@@ -64,7 +64,7 @@ def _print(package: Package, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from inferox.cli.tables import evidence_table
+    from inferox.cli.tables import evidence_table, plain_table
     from inferox.core import printable
     from inferox.report.quantities import bytes_text
 
@@ -81,31 +81,34 @@ def _print(package: Package, console: Console) -> None:
         "size": bytes_text(package.size_bytes),
         "proof": None if package.parity is None else str(package.parity.from_input or "not recorded"),
         "digest": package.digest,
-        "trust": f"{package.trust_tier.value}: {_TRUST_TEXTS[package.trust_tier.value]}",
+        "trust": f"{package.trust_tier.value}: {_trust_text(package)}",
     }
     for heading, text in rows.items():
         if text:
             facts.add_row(Text(heading, style="bold"), Text(printable(text)))
     console.print(facts)
 
-    signature = Table("", "tensor", "type", "dims", title="Signature", title_justify="left")
+    signature = plain_table("Signature")
+    for heading in ("", "tensor", "type", "dims"):
+        signature.add_column(heading)
     for side, specs in (("in", info.signature.inputs), ("out", info.signature.outputs)):
         for spec in specs:
             signature.add_row(side, Text(spec.name), str(spec.dtype), Text(spec.shape_text))
     console.print(signature)
 
-    artifacts = Table(title="Artifacts", title_justify="left")
+    artifacts = plain_table("Artifacts")
     # Two names may differ only in their last letters.
     artifacts.add_column("artifact", no_wrap=True)
-    for heading in ("trust", "space", "files"):
-        artifacts.add_column(heading, overflow="fold")
+    artifacts.add_column("space", no_wrap=True)
+    artifacts.add_column("files", overflow="fold")
     spaces = _spaces(package)
     for artifact in package.artifacts:
-        paths = Text(", ".join(artifact.files.values()))
-        artifacts.add_row(Text(artifact.name), artifact.trust_tier.value, spaces.get(artifact.name, ""), paths)
+        paths = Text("\n".join(artifact.files.values()))
+        artifacts.add_row(Text(artifact.name), spaces.get(artifact.name, ""), paths)
     console.print(artifacts)
 
-    files = Table("file", title="Files", title_justify="left")
+    files = plain_table("Files")
+    files.add_column("file", overflow="fold")
     files.add_column("size", justify="right")
     files.add_column("SHA-256")
     for entry in metadata.files:
@@ -117,7 +120,10 @@ def _print(package: Package, console: Console) -> None:
             console.print(Text(printable(f"Not measured: {name}: {reason}")))
 
 
-_TRUST_TEXTS = {
-    "data": "loading it runs nothing that came with it",
-    "code": "an artifact runs code that came with it, and needs --trust-code",
-}
+def _trust_text(package: Package) -> str:
+    from inferox.core import TrustTier
+
+    code = [artifact.name for artifact in package.artifacts if artifact.trust_tier is not TrustTier.DATA]
+    if not code:
+        return "loading it runs nothing that came with it"
+    return f"loading {', '.join(code)} runs code that came with it, and needs --trust-code"
