@@ -49,7 +49,8 @@ class Reader(Closing):
         for name in names:
             if own.count(name) != 1:
                 has = f"{own.count(name)} columns {name!r}" if name in own else f"no column {name!r}"
-                raise RequestError(f"{path} has {has}", hint=f"it has {', '.join(own)}")
+                why = "; without --keep, all columns of the first file are kept" if is_all else ""
+                raise RequestError(f"{path} has {has}", hint=f"it has {', '.join(own)}{why}")
         other = next((name for name in own if name not in names), None)
         if is_all and other is not None:
             raise RequestError(
