@@ -32,11 +32,12 @@ from inferox.core import (
     UntrustedCodeError,
 )
 from inferox.engine.answer import Answer
+from inferox.engine.request import RequestOptions
 from inferox.engine.stats import ModelStats
 from inferox.engine.workers.channel import _HEADER, INLINE_BYTES
 from inferox.engine.workers.link import WorkerLink
 from inferox.engine.workers.pool import WorkerPool
-from inferox.engine.workers.pooled_request import Part
+from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.sandbox import Death, Sandbox
 from tests.engine.models import POISON, double
 from tests.engine.workers.factories import BOMB, CRASH, FATAL_FILE, HANG, HERE, SLOW, SLOW_S, STUCK
@@ -382,8 +383,9 @@ def test_closing_leaves_nothing_behind() -> None:
 
 
 @pytest.fixture
-def lone_worker() -> Iterator[Engine]:
+def lone_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """One worker, so that requests share its batches."""
+    monkeypatch.setenv(FATAL_FILE, str(tmp_path / "fatal"))
     with Engine(EngineConfig(isolation="process", threads=1, hang_limit_s=1.0)) as engine:
         engine.load(DANGEROUS, name="model", trust_code=True)
         yield engine
@@ -426,6 +428,44 @@ def test_nobody_is_blamed_for_a_suspect_whose_caller_left(lone_worker: Engine) -
         return answers + [await task for task in others]
 
     assert [answer.results for answer in asyncio.run(run())] == [[42], [44], [46]]
+
+
+def suspect(engine: Engine, name: str, item: Sequence[int], *, deadline_s: float | None = None) -> Future[Answer]:
+    """Has the sandbox compute an item, as if a worker had died with it."""
+    host = cast("WorkerPool", engine._host)
+    (model,) = (model for model in host._models.values() if model.name == name)
+    request = PooledRequest(model, [item], RequestOptions(deadline_s), time.monotonic())
+    host._sandbox.take(Part.of_all(request), Death("a worker died"))
+    return request.future
+
+
+def test_suspects_that_equal_one_that_hangs_do_not_put_off_its_verdict(lone_worker: Engine) -> None:
+    assert suspect(lone_worker, "model", [21]).result(60).results == [42]
+    hanging = [suspect(lone_worker, "model", [HANG]) for _ in range(4)]
+    other = suspect(lone_worker, "model", [22])
+    hanging += [suspect(lone_worker, "model", [HANG]) for _ in range(4)]
+    assert other.result(60).results == [44]
+    for each in hanging:
+        assert isinstance(each.exception(60), RequestError)
+    assert lone_worker.restarts()["sandbox"] <= 2  # once to make way, and once for all of them
+
+
+def test_nobody_is_blamed_for_a_suspect_whose_deadline_passed(lone_worker: Engine) -> None:
+    assert suspect(lone_worker, "model", [21]).result(60).results == [42]
+    hanging = suspect(lone_worker, "model", [HANG], deadline_s=0.5)
+    assert isinstance(hanging.exception(60), DeadlineExceededError)
+    assert suspect(lone_worker, "model", [22]).result(60).results == [44]
+    assert lone_worker.infer("model", [[22]]).results == [44]
+
+
+def test_nobody_is_blamed_for_another_model_that_cannot_be_loaded(lone_worker: Engine, tmp_path: Path) -> None:
+    lone_worker.load(f"{HERE}make_once", name="once", trust_code=True)
+    for name in ("model", "once"):
+        assert suspect(lone_worker, name, [21]).result(60).results == [42]
+    (tmp_path / "fatal").touch()
+    crashing, other = suspect(lone_worker, "model", [CRASH]), suspect(lone_worker, "model", [SLOW, 100])
+    assert isinstance(crashing.exception(60), RequestError)
+    assert other.result(60).results == [2 * (SLOW + 100)]
 
 
 def test_a_first_computation_that_hangs_and_that_nobody_waits_for_holds_no_others_up() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Lock
 
 _FACTOR = 20.0
-"""The default factor on the slowest one so far: machines may be throttled, and may swap."""
+"""The factor on the slowest one so far, in proportion to its cost: machines may be throttled, and may swap."""
 
 _MEMORY = 0.98
 """The factor by which the slowest one decays with each that follows, so that a cold start is soon forgotten."""
@@ -16,12 +16,10 @@ class HangLimit:
 
     Args:
         least_s: The lower bound of the limit, in seconds.
-        factor: The factor on the slowest one so far, in proportion to its cost.
     """
 
-    def __init__(self, least_s: float, *, factor: float = _FACTOR) -> None:
+    def __init__(self, least_s: float) -> None:
         self._least_s = least_s
-        self._factor = factor
         self._lock = Lock()
         self._slowest: float | None = None
 
@@ -31,7 +29,7 @@ class HangLimit:
         Args:
             cost: The cost of the computation, as from ``BatchCost``.
         """
-        return None if self._slowest is None else max(self._least_s, self._factor * self._slowest * cost)
+        return None if self._slowest is None else max(self._least_s, _FACTOR * self._slowest * cost)
 
     def learn(self, cost: float, seconds: float) -> None:
         """Learns from a finished computation.

@@ -35,7 +35,7 @@ class WorkerDiedError(ExecutionError):
 
     Args:
         message: How it ended.
-        was_killed: Whether something else killed it: the system for lack of memory, or an operator.
+        was_killed: Whether something else ended it: the system for lack of memory, an operator, or an earlier call.
     """
 
     def __init__(self, message: str, *, was_killed: bool = False) -> None:
@@ -124,7 +124,8 @@ class WorkerLink:
         future: Future[Any] = Future()
         number = self._note(future, 0)
         if number is None:
-            future.set_exception(WorkerDiedError("the worker process has ended"))
+            # Whatever it died of, it was not this call.
+            future.set_exception(WorkerDiedError("the worker process has ended", was_killed=True))
         else:
             try:
                 self.process.channel.send(make(number))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import Condition, Thread
 from typing import Any
 
 import msgspec
 
-from inferox.core import ExecutionError, InferoxError, RequestError
+from inferox.core import DeadlineExceededError, ExecutionError, InferoxError, RequestError
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.workers.ask import to_ask
-from inferox.engine.workers.hang_limit import HangLimit
 from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import WorkerDiedError, WorkerLink
 from inferox.engine.workers.pooled_request import Part
@@ -31,9 +30,14 @@ _logger = logging.getLogger(__name__)
 _TRIES = 3
 """The number of times that the sandbox is started for a suspect, if it dies before it has it."""
 
-_PATIENCE_S, _PATIENCE = 0.25, 4.0
-"""The time that a suspect may take while others wait, in seconds, and as a factor on the slowest one so far. It may be
-short, since a suspect that exceeds it is computed later, without being suspected of more."""
+_PATIENCE_S, _PATIENCE = 0.25, 8.0
+"""The time that a suspect may take while others wait: at least that many seconds, and that many times the average. It
+may be short, since a suspect that exceeds it is only computed later."""
+
+_SMOOTHING = 0.1
+
+_LONGEST_WAIT_S = 10.0
+"""The time after which a suspect that made way is computed, even if others wait."""
 
 
 @dataclass(eq=False)
@@ -57,13 +61,14 @@ class Suspect:
         part: The part with this item alone.
         death: The death that it is suspected of.
         digest: Its digest; ``None`` if it has none.
-        has_made_way: Whether it took long while others waited, and was put off until none do.
+        made_way_s: When it took long while others waited, and was put off until none do, on the clock of
+            ``time.monotonic``; ``None`` if it was not.
     """
 
     part: Part
     death: Death
     digest: bytes | None
-    has_made_way: bool = False
+    made_way_s: float | None = None
 
 
 class _MadeWayError(Exception):
@@ -91,8 +96,9 @@ class Sandbox:
         self._release = release
         self._models: dict[str, RemoteModel] = {}
         self._suspects, self._slow = deque[Suspect](), deque[Suspect]()
-        self._patience = defaultdict[str, HangLimit](partial(HangLimit, _PATIENCE_S, factor=_PATIENCE))
-        self._start_s = 0.0
+        self._average_s: dict[str, float] = {}
+        self._start_s: dict[str, float] = {}
+        self._prepared: tuple[WorkerLink, str] | None = None
         self._digests = Counter[bytes | None]()
         self._condition = Condition()
         self._link: WorkerLink | None = None
@@ -128,7 +134,11 @@ class Sandbox:
                 self._thread = thread
             suspect = Suspect(part, death, digest_item(part.request.model.key, part.items[0]))
             self._digests[suspect.digest] += 1
-            self._suspects.append(suspect)
+            if suspect.digest is not None and any(each.digest == suspect.digest for each in self._slow):
+                suspect.made_way_s = time.monotonic()
+                self._slow.append(suspect)
+            else:
+                self._suspects.append(suspect)
             self._condition.notify_all()
 
     def divide(self, part: Part) -> tuple[list[Part], Part]:
@@ -175,13 +185,13 @@ class Sandbox:
         while (suspect := self._next()) is not None:
             part, is_free = suspect.part, False
             with part.answering("computing it in the sandbox"):
-                is_free = not self._is_over(part) and suspect.death.is_explained
+                # One that made way takes long, and is nothing for workers that have others.
+                is_free = not self._is_over(part) and suspect.death.is_explained and suspect.made_way_s is None
                 if not is_free:
                     try:
                         self._try(suspect)
                     except _MadeWayError:
-                        suspect.has_made_way = True
-                        self._slow.append(suspect)
+                        self._put_off(suspect)
                         continue
             with self._condition:
                 self._digests[suspect.digest] -= 1
@@ -194,8 +204,19 @@ class Sandbox:
         """Waits for the next suspect; ``None`` once the sandbox is closed and has no more."""
         with self._condition:
             self._condition.wait_for(lambda: self._suspects or self._slow or self._is_closed)
+            if self._slow and time.monotonic() - (self._slow[0].made_way_s or 0.0) > _LONGEST_WAIT_S:
+                return self._slow.popleft()
             waiting = self._suspects or self._slow
             return waiting.popleft() if waiting else None
+
+    def _put_off(self, suspect: Suspect) -> None:
+        """Has a suspect, and those that equal it, wait until no others do."""
+        with self._condition:
+            equal = [each for each in self._suspects if suspect.digest is not None and each.digest == suspect.digest]
+            for each in (suspect, *equal):
+                each.made_way_s = time.monotonic()
+            self._suspects = deque(each for each in self._suspects if each not in equal)
+            self._slow += [suspect, *equal]
 
     def _is_over(self, part: Part) -> bool:
         """Returns whether a suspect need not be computed: an equal one may have ended this worker a moment ago."""
@@ -215,11 +236,15 @@ class Sandbox:
         if request.is_over():
             return
         for is_last in (False, True):
+            began_s = time.monotonic()
             try:
                 link = self._prepare(request.model)
             except InferoxError as error:
                 part.fail(ExecutionError(f"{death.reason}, and it cannot be tried again: {error.message}").at_item(0))
                 return
+            if self._prepared != (link, request.model.key):
+                self._prepared = link, request.model.key
+                self._start_s[request.model.key] = time.monotonic() - began_s
             died = self._compute(suspect, link)
             if died is None:
                 return
@@ -236,46 +261,55 @@ class Sandbox:
         request.future.add_done_callback(lambda _: asked.cancel())
         began_s = time.monotonic()
         try:
-            if not suspect.has_made_way:
-                self._wait_while_alone(asked, request.model.key, link)
+            if suspect.made_way_s is None:
+                self._wait_while_alone(asked, suspect, link)
             reply = asked.result()
         except WorkerDiedError as died:
             return died
+        except DeadlineExceededError as error:
+            part.fail(error)
+            self._replace(link, "the deadline of a suspect has passed, and it may hang")
         except InferoxError as error:
             part.fail(error)
         except CancelledError:
             self._replace(link, "the caller of a suspect has gone, and it may hang")
         else:
-            self._patience[request.model.key].learn(1.0, time.monotonic() - began_s)
+            took_s, key = time.monotonic() - began_s, request.model.key
+            before_s = self._average_s.get(key, took_s)
+            self._average_s[key] = before_s + _SMOOTHING * (took_s - before_s)
             deliver(part, reply)
         return None
 
-    def _wait_while_alone(self, asked: Future[Any], key: str, link: WorkerLink) -> None:
+    def _wait_while_alone(self, asked: Future[Any], suspect: Suspect, link: WorkerLink) -> None:
         """Waits for the reply to a suspect, as long as it does not keep others waiting for too long.
 
         Raises:
             CancelledError: If its caller is gone.
             _MadeWayError: If it does.
         """
-        # Before a suspect of the model was computed, it is not known what takes long.
-        while (patience_s := self._patience[key].find_s(1.0)) is not None:
-            try:
-                asked.exception(max(patience_s, self._start_s))  # a new worker must not take longer than is gained
-            except TimeoutError:
-                if self._suspects:
-                    self._replace(link, "a suspect took long while others waited, and may hang")
-                    raise _MadeWayError from None
-            else:
-                return
+        key = suspect.part.request.model.key
+        # The new worker that it costs to make way must not take longer than is gained.
+        patience_s = max(_PATIENCE_S, _PATIENCE * self._average_s.get(key, 0.0), self._start_s.get(key, 0.0))
+        while not asked.done():
+            with suppress(TimeoutError):
+                asked.exception(patience_s)
+            if not asked.done() and self._others_wait(suspect):
+                self._replace(link, "a suspect took long while others waited, and may hang")
+                raise _MadeWayError
+
+    def _others_wait(self, suspect: Suspect) -> bool:
+        """Whether a suspect that does not equal another one waits."""
+        with self._condition:
+            return any(
+                (each.digest is None or each.digest != suspect.digest) and not each.part.request.is_over()
+                for each in self._suspects
+            )
 
     def _replace(self, link: WorkerLink, reason: str) -> None:
         """Kills the worker, and waits until it is gone: it would seem to have died of the next suspect otherwise."""
         link.kill(reason)
-        began_s = time.monotonic()
         with self._condition:
             self._condition.wait_for(lambda: self._link is not link)
-            self._condition.wait_for(lambda: self._link or self._failure or self._is_closed)
-        self._start_s = time.monotonic() - began_s
 
     def _prepare(self, model: RemoteModel) -> WorkerLink:
         """Prepares a worker that has loaded the model and computed something, so that a hang can be detected."""
@@ -286,6 +320,10 @@ class Sandbox:
                 load = self._load_in(link, model)
             try:
                 error = model.compare(msgspec.convert(load.result(), ModelInfo))
+                # The worker must have nothing else: what it dies of while it loads another model is not the suspect.
+                for other in list(link.loads.values()):
+                    if isinstance(died := other.exception(), WorkerDiedError):
+                        raise died
             except WorkerDiedError:
                 if attempt + 1 == _TRIES:
                     raise
@@ -318,6 +356,9 @@ class Sandbox:
         with self._condition:
             self._link, self._failure = link, None
             self._models = {key: model for key, model in self._models.items() if not model.is_closed}
+            for times_s in (self._average_s, self._start_s):
+                for key in times_s.keys() - self._models.keys():
+                    del times_s[key]
             for model in self._models.values():
                 self._load_in(link, model)
             self._condition.notify_all()
