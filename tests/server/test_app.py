@@ -185,14 +185,14 @@ def test_of_thousands_that_expired_or_whose_clients_went_none_is_computed() -> N
     count = 1000
 
     async def test() -> None:
-        async with holding(ServerConfig(timeout_s=2, request_limit=3 * count)) as held:
+        async with holding(ServerConfig(timeout_s=3, request_limit=3 * count)) as held:
             first = asyncio.create_task(held.ask("abc"))
             await held.until(held.model.has_begun.is_set)
             leaving = [asyncio.create_task(held.ask(f"left{index}")) for index in range(count)]
-            expiring = [asyncio.create_task(held.ask(f"late{index}")) for index in range(count)]
-            await held.until(lambda: held.engine.stats("model").waiting_rows >= 2)
+            await held.until(lambda: held.engine.stats("model").waiting_rows >= 2)  # before any of them expires
             for task in leaving:
                 task.cancel()
+            expiring = [asyncio.create_task(held.ask(f"late{index}")) for index in range(count)]
             statuses = {answer.status_code for answer in await asyncio.gather(*expiring)}
             await asyncio.gather(first, *leaving, return_exceptions=True)
             assert statuses <= {429, 504}

@@ -36,7 +36,7 @@ may be short, since a suspect that exceeds it is only computed later."""
 
 _SMOOTHING = 0.1
 
-_LONGEST_WAIT_S = 10.0
+_LONGEST_WAIT_S = 60.0
 """The time after which a suspect that made way is computed, even if others wait."""
 
 
