@@ -70,6 +70,14 @@ class Suspect:
     digest: bytes | None
     made_way_s: float | None = None
 
+    def equals(self, other: Suspect) -> bool:
+        """Whether another one has the same item, and so the same fate; ``False`` if that is not known.
+
+        Args:
+            other: The other suspect.
+        """
+        return self.digest is not None and self.digest == other.digest
+
 
 class _MadeWayError(Exception):
     """A suspect takes long while others wait."""
@@ -134,11 +142,9 @@ class Sandbox:
                 self._thread = thread
             suspect = Suspect(part, death, digest_item(part.request.model.key, part.items[0]))
             self._digests[suspect.digest] += 1
-            if suspect.digest is not None and any(each.digest == suspect.digest for each in self._slow):
-                suspect.made_way_s = time.monotonic()
-                self._slow.append(suspect)
-            else:
-                self._suspects.append(suspect)
+            self._suspects.append(suspect)
+            if any(map(suspect.equals, self._slow)):
+                self._put_off(suspect)
             self._condition.notify_all()
 
     def divide(self, part: Part) -> tuple[list[Part], Part]:
@@ -212,11 +218,11 @@ class Sandbox:
     def _put_off(self, suspect: Suspect) -> None:
         """Has a suspect, and those that equal it, wait until no others do."""
         with self._condition:
-            equal = [each for each in self._suspects if suspect.digest is not None and each.digest == suspect.digest]
-            for each in (suspect, *equal):
+            slow = [suspect, *(each for each in self._suspects if each is not suspect and suspect.equals(each))]
+            for each in slow:
                 each.made_way_s = time.monotonic()
-            self._suspects = deque(each for each in self._suspects if each not in equal)
-            self._slow += [suspect, *equal]
+            self._suspects = deque(each for each in self._suspects if each not in slow)
+            self._slow += slow
 
     def _is_over(self, part: Part) -> bool:
         """Returns whether a suspect need not be computed: an equal one may have ended this worker a moment ago."""
@@ -300,10 +306,7 @@ class Sandbox:
     def _others_wait(self, suspect: Suspect) -> bool:
         """Whether a suspect that does not equal another one waits."""
         with self._condition:
-            return any(
-                (each.digest is None or each.digest != suspect.digest) and not each.part.request.is_over()
-                for each in self._suspects
-            )
+            return any(not suspect.equals(each) and not each.part.request.is_over() for each in self._suspects)
 
     def _replace(self, link: WorkerLink, reason: str) -> None:
         """Kills the worker, and waits until it is gone: it would seem to have died of the next suspect otherwise."""
