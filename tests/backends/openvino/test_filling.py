@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import inferox
 from inferox.backends.openvino.filling import round_places, round_tokens
 from inferox.core import (
     BATCH,
@@ -19,6 +22,7 @@ from inferox.core import (
     packed_signature,
     to_cu_seqlens,
 )
+from tests.packing.test_kinds import save_text_model
 
 PADDED = Signature(
     tuple(TensorSpec(name, DataType.I64, (BATCH, SEQUENCE)) for name in ("input_ids", "attention_mask")),
@@ -32,14 +36,15 @@ def pack(lengths: list[int]) -> dict[str, np.ndarray]:
     return pack_batch(Batch({"input_ids": ids}, {}, to_cu_seqlens(np.array(lengths))), PADDED)
 
 
-@given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=6))
+@given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=40))
 def test_every_token_keeps_its_row_and_its_place(lengths: list[int]) -> None:
     packed = pack(lengths)
     filled = round_places(packed)
     PACKED.check_inputs(filled)
-    longest = packed["pad_indices"].shape[1]
-    np.testing.assert_array_equal(filled["pad_indices"][:, :longest], packed["pad_indices"])
-    assert (filled["pad_indices"][:, longest:] == -1).all()
+    rows, longest = packed["pad_indices"].shape
+    np.testing.assert_array_equal(filled["pad_indices"][:rows, :longest], packed["pad_indices"])
+    assert (filled["pad_indices"][:rows, longest:] == -1).all()
+    assert (filled["pad_indices"][rows:] >= 0).sum(1).tolist() == [1] * (len(filled["pad_indices"]) - rows)
     at_slots = filled["pad_indices"].reshape(-1)[filled["unpad_indices"]]
     np.testing.assert_array_equal(at_slots, np.arange(sum(lengths)))
     np.testing.assert_array_equal(filled["input_ids"], packed["input_ids"])
@@ -53,6 +58,11 @@ def test_rows_are_filled_up_to_few_widths(longest: int, width: int) -> None:
     kept = packed["pad_indices"].copy()
     assert round_places(packed)["pad_indices"].shape == (2, width)
     np.testing.assert_array_equal(packed["pad_indices"], kept)
+
+
+@pytest.mark.parametrize(("rows", "filled"), [(1, 1), (15, 15), (16, 16), (17, 18), (33, 36), (64, 64), (250, 256)])
+def test_rows_are_added_up_to_few_numbers(rows: int, filled: int) -> None:
+    assert round_places(pack([2] * rows))["pad_indices"].shape == (filled, 8)
 
 
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=12))
@@ -71,3 +81,15 @@ def test_totals_have_few_sizes() -> None:
     sizes = {len(round_tokens(pack([total]))["input_ids"]) for total in range(1, 1025)}
     assert len(sizes) <= 96
     assert {size % 8 for size in sizes} == {0}
+
+
+def test_answers_of_added_rows_are_dropped(tmp_path: Path, minilm_directory: Path) -> None:
+    save_text_model(tmp_path / "source", minilm_directory, "bert", "ForSequenceClassification", num_labels=5)
+    inferox.pack(tmp_path / "source", tmp_path / "classify.mlpkg", backends=("openvino",), precisions=("fp32",))
+    items = [f"the number {number}" for number in range(17)]
+    with inferox.load(tmp_path / "classify.mlpkg", backend="openvino") as model:
+        assert "packed" in model.metadata.artifact
+        together, alone = model.classify(items), [model.classify(item) for item in items]
+    for one, other in zip(together, alone, strict=True):
+        assert [label.label for label in one] == [label.label for label in other]
+        np.testing.assert_allclose([label.score for label in one], [label.score for label in other], rtol=1e-5)

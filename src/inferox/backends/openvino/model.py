@@ -18,6 +18,7 @@ from inferox.backends.openvino.filling import round_places, round_tokens
 from inferox.backends.openvino.integers import check_integers
 from inferox.backends.openvino.request import compute
 from inferox.core import (
+    PAD_INDICES,
     TOKENS,
     UNPAD_INDICES,
     Dim,
@@ -86,10 +87,10 @@ class OpenVinoModel(Model):
         check_integers(self.layout_signature.inputs, arrays)
         if self.metadata.layout is not Layout.PACKED:
             return self._compute_arrays(arrays)
-        tokens = len(arrays[UNPAD_INDICES])
+        tokens, rows = len(arrays[UNPAD_INDICES]), len(arrays[PAD_INDICES])
         outputs = self._compute_arrays(round_tokens(round_places(arrays)))
         return {
-            spec.name: outputs[spec.name][:tokens] if spec.dims[0] == TOKENS else outputs[spec.name]
+            spec.name: outputs[spec.name][: tokens if spec.dims[0] == TOKENS else rows]
             for spec in self.layout_signature.outputs
         }
 
