@@ -25,6 +25,9 @@ SLOW_S = 0.3
 FATAL_FILE = "INFEROX_TEST_FATAL_FILE"
 """The environment variable with the file that makes ``make_once`` crash the process as long as it exists."""
 
+LOADS_FILE = "INFEROX_TEST_LOADS_FILE"
+"""The environment variable with the file in which ``make_slowly`` notes each time that it begins."""
+
 TOKENIZER_VARIABLE = "INFEROX_TEST_TOKENIZER"
 """The environment variable with the file that ``make_with_tokenizer`` reads."""
 
@@ -90,6 +93,13 @@ def make_once() -> TaskModel:
         time.sleep(SLOW_S)  # another model is loaded meanwhile
         crash()
     return load_doubling(DangerousModel(name="once"))
+
+
+def make_slowly() -> TaskModel:
+    with Path(os.environ[LOADS_FILE]).open("a") as log:
+        log.write("begun\n")
+    time.sleep(2)  # time for a request to reach the worker
+    return load_doubling(DangerousModel(name="slow"))
 
 
 def make_nothing() -> TaskModel:

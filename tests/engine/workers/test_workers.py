@@ -40,7 +40,7 @@ from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.sandbox import Death, Sandbox
 from tests.engine.models import POISON, double
-from tests.engine.workers.factories import BOMB, CRASH, FATAL_FILE, HANG, HERE, SLOW, SLOW_S, STUCK
+from tests.engine.workers.factories import BOMB, CRASH, FATAL_FILE, HANG, HERE, LOADS_FILE, SLOW, SLOW_S, STUCK
 
 DANGEROUS = f"{HERE}make_dangerous"
 
@@ -338,6 +338,21 @@ def test_what_cannot_be_loaded(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(LoadError, match=r"the worker process that was to load it died: .*SIGSEGV"):
         engine.load(f"{HERE}make_nothing", trust_code=True)
     assert engine.infer("model", [[1]]).results == [2]
+
+
+def test_what_a_worker_dies_of_beside_a_load_is_not_the_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    log = tmp_path / "loads"
+    log.touch()
+    monkeypatch.setenv(LOADS_FILE, str(log))
+    with Engine(EngineConfig(isolation="process", threads=1)) as engine, ThreadPoolExecutor(1) as pool:
+        engine.load(DANGEROUS, name="model", trust_code=True)
+        load = pool.submit(engine.load, f"{HERE}make_slowly", name="slow", trust_code=True)
+        for place in range(3):
+            wait_until(lambda deaths=place: len(log.read_text().splitlines()) > deaths)
+            with pytest.raises(RequestError, match="two worker processes died of it"):
+                engine.infer("model", [[CRASH, place]])
+        load.result(30)
+        assert engine.infer("slow", [[1]]).results == [2]
 
 
 def test_an_object_of_this_process_is_refused(engine: Engine) -> None:

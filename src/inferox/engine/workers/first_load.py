@@ -17,8 +17,11 @@ from inferox.engine.workers.prerequisites import Prerequisites
 _LEARN_S = 5.0
 """The time that a worker may take to list the prerequisites of its models."""
 
-_TRIES = 2
-"""The number of attempts to load a model if the worker dies meanwhile: it may have died of something else."""
+_DEATHS = 2
+"""The deaths of workers that loaded a model after which it is given up: one may have died of something else."""
+
+_DEATHS_BESIDE_ROWS = 8
+"""The same for workers that computed rows of other models meanwhile, of which they will have died."""
 
 
 def load_first(
@@ -37,17 +40,19 @@ def load_first(
     Raises:
         LoadError: If workers die of it, or it cannot be loaded.
     """
-    for attempt in range(_TRIES):
+    deaths = deaths_beside_rows = 0
+    while True:
         link = wait_for_link()
         try:
             info = msgspec.convert(link.call(make).result(), ModelInfo)
         except WorkerDiedError as error:
-            if attempt + 1 == _TRIES:
+            deaths += not error.had_rows
+            deaths_beside_rows += error.had_rows
+            if deaths == _DEATHS or deaths_beside_rows == _DEATHS_BESIDE_ROWS:
                 raise LoadError(f"the worker process that was to load it died: {error.message}") from error
             continue
         learn_from([link], launcher)
         return link, info
-    raise AssertionError
 
 
 def learn_from(links: Iterable[WorkerLink], launcher: Launcher) -> None:

@@ -36,11 +36,12 @@ class WorkerDiedError(ExecutionError):
     Args:
         message: How it ended.
         was_killed: Whether something else ended it: the system for lack of memory, an operator, or an earlier call.
+        had_rows: Whether it was computing rows of requests, of which it may have died.
     """
 
-    def __init__(self, message: str, *, was_killed: bool = False) -> None:
+    def __init__(self, message: str, *, was_killed: bool = False, had_rows: bool = False) -> None:
         super().__init__(message)
-        self.was_killed = was_killed
+        self.was_killed, self.had_rows = was_killed, had_rows
 
 
 class WorkerLink:
@@ -271,10 +272,11 @@ class WorkerLink:
             calls, self._calls = self._calls, {}
         was_killed = self.ended_by is None and code == _KILLED
         reason = self.ended_by = self.ended_by or describe_end(code)
+        had_rows = any(flight.rows is None or any(call for call, _ in flight.rows) for flight in flights)  # 0: samples
         for call in calls.values():
             if isinstance(call, Future):
                 with suppress(InvalidStateError):
-                    call.set_exception(WorkerDiedError(reason, was_killed=was_killed))
+                    call.set_exception(WorkerDiedError(reason, was_killed=was_killed, had_rows=had_rows))
         return {number: call for number, call in calls.items() if isinstance(call, Part)}, flights, reason
 
     def _note(self, call: Part | Future[Any], cost: int) -> int | None:
