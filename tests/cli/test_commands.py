@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -301,9 +302,16 @@ def test_packing_prints_its_steps_if_there_is_no_terminal(run: Run, tmp_path: Pa
     assert "Traceback" not in done.err
 
 
-def test_the_rows_of_what_was_packed_are_shown_on_request(run: Run, tmp_path: Path) -> None:
-    words = ("pack", "python:tests.packing.modules:make_cnn", "--backends", "torch", "--force", "--json")
-    short, whole = (json.loads(run(*words, "-o", tmp_path / "p", *more).out) for more in ([], ["--rows"]))
+def test_the_evidence_of_rows_is_shown_on_request(run: Run, tmp_path: Path) -> None:
+    def read(*words: str | Path) -> list[list[dict[str, Any]]]:
+        """The evidence of the artifacts, without ``--rows`` and with it."""
+        found = [json.loads(run(*words, "--json", *more).out) for more in ([], ["--rows"])]
+        return [data.get("parity", data)["artifacts"] for data in found]
 
-    assert [sorted(set(b) - set(a)) for a, b in zip(short["artifacts"], whole["artifacts"], strict=True)] == [["rows"]]
-    assert len(whole["artifacts"][0]["rows"]) > 0
+    target = tmp_path / "p"
+    pack = ("pack", "python:tests.packing.modules:make_cnn", "-o", target, "--backends", "onnxruntime", "--force")
+    for words in (pack, ("inspect", target), ("verify", target)):
+        short, whole = read(*words)
+        differences = [sorted(set(more) - set(less)) for less, more in zip(short, whole, strict=True)]
+        assert differences == [["rows"]], words[0]
+        assert len(whole[0]["rows"]) > 0

@@ -41,10 +41,17 @@ def test_everything_is_measured_and_reported(run: Run, package: Path, tmp_path: 
     assert "&lt;cnn&gt; &amp; co" in text
     assert "<cnn>" not in text
     assert (found["ending"], found["rounds"] >= 1) == ("complete", True)
+    assert not any("rows" in item["evidence"] for item in found["artifacts"])
 
     again = run("compare", package, "--seconds", "20", "--html", report)
     assert again.code == 2
     assert report.read_text(encoding="utf-8") == text
+
+
+def test_the_evidence_of_rows_is_shown_on_request(run: Run, package: Path) -> None:
+    done = run("compare", package, "--backend", "onnxruntime", "--seconds", "20", "--json", "--rows")
+    (found,) = json.loads(done.out)["artifacts"]
+    assert len(found["evidence"]["rows"]) > 0
 
 
 def test_places_that_cannot_be_written(run: Run, package: Path, tmp_path: Path) -> None:

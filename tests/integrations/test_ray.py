@@ -24,20 +24,21 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'infe
 __all__ = ["tiny_package"]
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
     # The actors are separate processes, and import this source tree.
-    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     source = str(Path(inferox.__file__).parents[1])
-    ray.init(
-        num_cpus=4,  # as Ray counts: two actors, and tasks that read and write beside them
-        include_dashboard=False,
-        object_store_memory=200_000_000,
-        log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": source}},
-    )
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        ray.init(
+            num_cpus=4,  # as Ray counts: two actors, and tasks that read and write beside them
+            include_dashboard=False,
+            object_store_memory=200_000_000,
+            log_to_driver=False,
+            runtime_env={"env_vars": {"PYTHONPATH": source}},
+        )
+        yield
+        ray.shutdown()
 
 
 def answer(table: pa.Table, package: Path, options: BulkOptions) -> pa.Table:
@@ -97,7 +98,6 @@ def test_what_does_not_fit_is_refused() -> None:
         answer_rows(dataset, "p", threads=1, actors=1, options=BulkOptions(shard=(0, 2)))
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_dataset_is_answered_by_actors(tiny_package: Path, tmp_path: Path) -> None:
     from inferox.integrations.ray import answer_rows
@@ -108,9 +108,11 @@ def test_a_dataset_is_answered_by_actors(tiny_package: Path, tmp_path: Path) -> 
     answered = answer_rows(dataset, str(tiny_package), threads=1, actors=2, options=options, batch_rows=16)
     answered.write_parquet(str(tmp_path / "out"))
     check(pq.read_table(tmp_path / "out"), tiny_package)
+    # Ray reads the file as one block, which would be one actor's work.
+    counts = [pq.read_metadata(file).num_rows for file in (tmp_path / "out").glob("*.parquet")]
+    assert sorted(counts) == [12, 16, 16, 16]
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_the_page_runs(tiny_package: Path, tmp_path: Path) -> None:
     (block,) = (block for block in read_blocks(DOCS / "scale.md") if block.language == "python")
@@ -122,4 +124,6 @@ def test_the_page_runs(tiny_package: Path, tmp_path: Path) -> None:
     assert size in block.text
     text = block.text.replace(size, "threads=1, actors=1").replace("/shared/", f"{tmp_path}/")
     run_python(replace(block, text=text), {})
-    assert pq.read_table(tmp_path / "vectors").num_rows == len(texts)
+    rows = sorted(pq.read_table(tmp_path / "vectors").to_pylist(), key=lambda row: row["id"])
+    with inferox.load(tiny_package, threads=1) as model:
+        np.testing.assert_allclose([row["embedding"] for row in rows], model.embed(texts), atol=1e-6)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferox.cli.evidence_json import shorten_evidence
 from inferox.cli.interrupts import interruptible
 from inferox.cli.number_types import POSITIVE
-from inferox.cli.options import debug_option, json_option, seconds_option, trust_code_option
+from inferox.cli.options import debug_option, json_option, rows_option, seconds_option, trust_code_option
 from inferox.cli.progress import showing_progress
 from inferox.cli.terminal import make_console, say
 from inferox.cli.time_limit import time_limit
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace the report if it exists.")
 @trust_code_option
 @json_option
+@rows_option
 @debug_option
 def compare(
     package: str,
@@ -68,6 +70,7 @@ def compare(
     force: bool,
     trust_code: bool,
     as_json: bool,
+    with_rows: bool,
 ) -> None:
     """Measure every artifact of a package: loading, latency, throughput, memory, size and parity.
 
@@ -107,7 +110,12 @@ def compare(
     if as_json:
         import json
 
-        click.echo(json.dumps(found.to_json()))
+        data = found.to_json()
+        measured = [item for item in data["artifacts"] if item["evidence"] is not None]
+        evidence = shorten_evidence((item["evidence"] for item in measured), with_rows=with_rows)
+        for item, short in zip(measured, evidence, strict=True):
+            item["evidence"] = short
+        click.echo(json.dumps(data))
     else:
         _print(found)
     if found.ending is Ending.INTERRUPTED:

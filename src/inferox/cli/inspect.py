@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inferox.cli.evidence_json import shorten_evidence
 from inferox.cli.isolation import IsolatableCommand
-from inferox.cli.options import debug_option, json_option
+from inferox.cli.options import debug_option, json_option, rows_option
 from inferox.cli.terminal import make_console
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 )
 @click.argument("package")
 @json_option
+@rows_option
 @debug_option
-def inspect(package: str, *, as_json: bool) -> None:
+def inspect(package: str, *, as_json: bool, with_rows: bool) -> None:
     """Show the contents of a package: its signature, artifacts, sizes, evidence and trust tier.
 
     Every file is checked against the manifest. No code that came with the package is run.
@@ -33,16 +35,19 @@ def inspect(package: str, *, as_json: bool) -> None:
     if as_json:
         import json
 
-        click.echo(json.dumps(_to_json(opened)))
+        click.echo(json.dumps(_to_json(opened, with_rows=with_rows)))
     else:
         _print(opened, make_console())
 
 
-def _to_json(package: Package) -> dict[str, Any]:
+def _to_json(package: Package, *, with_rows: bool) -> dict[str, Any]:
+    parity = None if package.parity is None else package.parity.to_json()
+    if parity is not None:
+        parity["artifacts"] = shorten_evidence(parity["artifacts"], with_rows=with_rows)
     return {
         "metadata": package.metadata.to_json(),
         "model_info": package.info.to_json(),
-        "parity": None if package.parity is None else package.parity.to_json(),
+        "parity": parity,
         "digest": package.digest,
         "size_bytes": package.size_bytes,
         "trust_tier": package.trust_tier.value,

@@ -51,6 +51,13 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
+def rows_option(command: Command) -> Command:
+    """Adds ``--rows``: JSON that has the evidence of every row as well."""
+    return click.option(
+        "--rows", "with_rows", is_flag=True, help="Include the difference of every row from the original in the JSON."
+    )(command)
+
+
 def seconds_option(command: Command) -> Command:
     """Adds ``--seconds``: the time for measuring, a minute by default."""
     return click.option(

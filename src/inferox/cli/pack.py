@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferox.cli.evidence_json import shorten_evidence
 from inferox.cli.interrupts import interruptible
 from inferox.cli.isolation import IsolatableNetworkCommand
-from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
+from inferox.cli.options import debug_option, json_option, rows_option, tolerance_option, trust_code_option
 from inferox.cli.progress import showing_steps
 from inferox.cli.terminal import make_console, say
 
@@ -90,9 +91,9 @@ def _split(text: str) -> list[str]:
     help="The dims of an input, such as x=batch,3,224,224. By default the first is batch and the others are fixed.",
 )
 @click.option("--force", is_flag=True, help="Replace the package at the output path.")
-@click.option("--rows", is_flag=True, help="Include the difference of every row from the original in the JSON.")
 @trust_code_option
 @json_option
+@rows_option
 @debug_option
 def pack(
     source: str,
@@ -108,9 +109,9 @@ def pack(
     samples: Path | None,
     dims: dict[str, list[Dim]],
     force: bool,
-    rows: bool,
     trust_code: bool,
     as_json: bool,
+    with_rows: bool,
 ) -> None:
     """Pack a model into one package that every runtime reads.
 
@@ -142,7 +143,7 @@ def pack(
     for note in (*report.proof.notes(), *report.notes):
         say(f"inferox: note: {note}", err=True)
     if as_json:
-        _print_json(report, with_rows=rows)
+        _print_json(report, with_rows=with_rows)
     else:
         _print_table(report)
 
@@ -150,10 +151,7 @@ def pack(
 def _print_json(report: PackReport, *, with_rows: bool) -> None:
     import json
 
-    artifacts = [item.to_json() for item in report.evidence]
-    if not with_rows:
-        artifacts = [{key: value for key, value in each.items() if key != "rows"} for each in artifacts]
-
+    artifacts = shorten_evidence((item.to_json() for item in report.evidence), with_rows=with_rows)
     click.echo(
         json.dumps(
             {

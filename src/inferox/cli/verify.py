@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferox.cli.evidence_json import shorten_evidence
 from inferox.cli.interrupts import interruptible
 from inferox.cli.isolation import IsolatableCommand
 from inferox.cli.number_types import POSITIVE
-from inferox.cli.options import debug_option, json_option, signature_option, tolerance_option, trust_code_option
+from inferox.cli.options import (
+    debug_option,
+    json_option,
+    rows_option,
+    signature_option,
+    tolerance_option,
+    trust_code_option,
+)
 from inferox.cli.progress import showing_progress
 from inferox.cli.terminal import make_console, say
 from inferox.cli.time_limit import time_limit
@@ -43,6 +51,7 @@ EXIT_MISSED = 3
 @trust_code_option
 @signature_option
 @json_option
+@rows_option
 @debug_option
 def verify(
     package: str,
@@ -56,6 +65,7 @@ def verify(
     trust_code: bool,
     require_signature: Path | None,
     as_json: bool,
+    with_rows: bool,
 ) -> None:
     """Run every artifact of a package on its samples, and compare with what the model itself computed when packed.
 
@@ -84,7 +94,7 @@ def verify(
     if as_json:
         import json
 
-        evidence = [item.to_json() for item in found.evidence]
+        evidence = shorten_evidence((item.to_json() for item in found.evidence), with_rows=with_rows)
         proof = {
             "from_input": None if found.proof is None else found.proof.to_json(),
             "repeated": {artifact: item.to_json() for artifact, item in found.repeated.items()},

@@ -31,8 +31,9 @@ def answer_rows(
 ) -> Dataset:
     """Answers the rows of a dataset, as ``inferox run`` answers those of files.
 
-    Each actor loads the package once, and answers blocks of many rows, batching rows of similar length together. A row
-    that fails has the reason in the column ``error``; the others have their answers.
+    Each actor loads the package once, and answers blocks of many rows, batching rows of similar length together. If an
+    actor is lost, another answers its block again. A row that fails has the reason in the column ``error``; the others
+    have their answers.
 
     Args:
         dataset: The rows.
@@ -42,7 +43,7 @@ def answer_rows(
         actors: The number of actors, or their least and greatest number.
         options: The options of the bulk run; ``None`` to embed the column ``text``. ``shard`` and ``part_rows`` are
             for files only: Ray divides a dataset itself.
-        batch_rows: The number of rows that an actor answers at a time.
+        batch_rows: The most rows of a block: what an actor answers at a time.
         num_gpus: The number of GPUs that Ray reserves for each actor.
         load_options: Other arguments of ``inferox.load``, such as ``backend``, ``device`` or ``precision``.
 
@@ -62,7 +63,10 @@ def answer_rows(
         raise ConfigError("shard and part_rows are only for files: Ray divides a dataset itself")
     further = {**(load_options or {}), "threads": threads}
     check_options("load_options", load, further)
-    return dataset.map_batches(
+    # A block is what an actor is given at a time, and what is computed again if the actor is lost: Ray's own, of up to
+    # 128 MiB, would be an hour's work, and too few to share out.
+    blocks = dataset.repartition(target_num_rows_per_block=batch_rows)
+    return blocks.map_batches(
         RowActor,
         fn_constructor_args=(package, chosen, further),
         batch_size=batch_rows,
