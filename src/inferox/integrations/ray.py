@@ -43,7 +43,8 @@ def answer_rows(
         actors: The number of actors, or their least and greatest number.
         options: The options of the bulk run; ``None`` to embed the column ``text``. ``shard`` and ``part_rows`` are
             for files only: Ray divides a dataset itself.
-        batch_rows: The most rows of a block: what an actor answers at a time.
+        batch_rows: The most rows that an actor answers at a time, and of a block. Where Ray joins small blocks, they
+            have less than twice as many.
         num_gpus: The number of GPUs that Ray reserves for each actor.
         load_options: Other arguments of ``inferox.load``, such as ``backend``, ``device`` or ``precision``.
 
@@ -64,7 +65,7 @@ def answer_rows(
     further = {**(load_options or {}), "threads": threads}
     check_options("load_options", load, further)
     # A block is what an actor is given at a time, and what is computed again if the actor is lost: Ray's own, of up to
-    # 128 MiB, would be an hour's work, and too few to share out.
+    # 128 MiB, would be an hour's work, and too few to share out. Before 2.48, Ray gives them to the actors undivided.
     blocks = dataset.repartition(target_num_rows_per_block=batch_rows)
     return blocks.map_batches(
         RowActor,
