@@ -355,6 +355,31 @@ def test_what_a_worker_dies_of_beside_a_load_is_not_the_load(monkeypatch: pytest
         assert engine.infer("slow", [[1]]).results == [2]
 
 
+def test_a_model_that_cannot_be_loaded_takes_no_other_down(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    log = tmp_path / "loads"
+    log.touch()
+    monkeypatch.setenv(LOADS_FILE, str(log))
+    with Engine(EngineConfig(isolation="process", threads=1)) as engine, ThreadPoolExecutor(1) as pool:
+        load = pool.submit(engine.load, f"{HERE}make_slowly", name="slow", trust_code=True)
+        wait_until(log.read_text)
+        with pytest.raises(LoadError, match="the worker process that was to load it died"):
+            engine.load(f"{HERE}make_nothing", name="fatal", trust_code=True)
+        load.result(30)
+        assert engine.infer("slow", [[1]]).results == [2]
+
+
+def test_models_that_cannot_be_loaded_are_no_fault_of_the_workers() -> None:
+    with Engine(EngineConfig(isolation="process", threads=1)) as engine:
+        for name in ("a", "b"):
+            with pytest.raises(LoadError, match="the worker process that was to load it died"):
+                engine.load(f"{HERE}make_nothing", name=name, trust_code=True)
+        engine.load(DANGEROUS, name="model", trust_code=True)
+        for name in ("a", "b"):
+            with pytest.raises(LoadError, match="the worker process that was to load it died"):
+                engine.load(f"{HERE}make_nothing", name=name, trust_code=True)
+        assert engine.infer("model", [[1]]).results == [2]
+
+
 def test_an_object_of_this_process_is_refused(engine: Engine) -> None:
     from tests.engine.workers.factories import make_dangerous
 

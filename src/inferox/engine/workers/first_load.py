@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 
 import msgspec
 
@@ -25,14 +25,21 @@ _DEATHS_BESIDE_ROWS = 8
 
 
 def load_first(
-    wait_for_link: Callable[[], WorkerLink], make: Callable[[int], Load], launcher: Launcher
+    wait_for_link: Callable[[], WorkerLink],
+    make: Callable[[int], Load],
+    launcher: Launcher,
+    retries: AbstractContextManager[object],
 ) -> tuple[WorkerLink, ModelInfo]:
     """Loads a model in the first available worker, and learns the prerequisites of that.
+
+    Models are loaded at the same time, until a worker dies of it. From then on, each of those that it was loading is
+    loaded alone, so that the one that it died of does not take the others down again.
 
     Args:
         wait_for_link: Waits for and returns the worker.
         make: Makes the message for a call number.
         launcher: The launcher of later workers.
+        retries: The reentrant lock of the pool that is held while a model is loaded again: no other load begins.
 
     Returns:
         The worker, and the description of the loaded model.
@@ -41,18 +48,24 @@ def load_first(
         LoadError: If workers die of it, or it cannot be loaded.
     """
     deaths = deaths_beside_rows = 0
-    while True:
-        link = wait_for_link()
-        try:
-            info = msgspec.convert(link.call(make).result(), ModelInfo)
-        except WorkerDiedError as error:
-            deaths += not error.had_rows
-            deaths_beside_rows += error.had_rows
-            if deaths == _DEATHS or deaths_beside_rows == _DEATHS_BESIDE_ROWS:
-                raise LoadError(f"the worker process that was to load it died: {error.message}") from error
-            continue
-        learn_from([link], launcher)
-        return link, info
+    with ExitStack() as alone:
+        while True:
+            with retries:
+                link = wait_for_link()
+                link.has_tried = True
+                load = link.call(make)
+            try:
+                info = msgspec.convert(load.result(), ModelInfo)
+            except WorkerDiedError as error:
+                deaths += not error.had_rows
+                deaths_beside_rows += error.had_rows
+                if deaths == _DEATHS or deaths_beside_rows == _DEATHS_BESIDE_ROWS:
+                    raise LoadError(f"the worker process that was to load it died: {error.message}") from error
+                alone.enter_context(retries)
+            else:
+                break
+    learn_from([link], launcher)
+    return link, info
 
 
 def learn_from(links: Iterable[WorkerLink], launcher: Launcher) -> None:

@@ -55,6 +55,7 @@ class WorkerLink:
         process: The worker.
         loads: The future of loading each model, by the key of the model.
         has_answered: Whether it has answered any call.
+        has_tried: Whether a model was first loaded in it, of which it may have died.
         counted: Its last report about each model, by the key of the model; see ``count_in``.
         overdue: The last call for such a report that it has not answered in time.
         ended_by: Why it was killed from here, or how it ended; ``None`` as long as it lives.
@@ -63,7 +64,7 @@ class WorkerLink:
     def __init__(self, process: WorkerProcess, deliver: Callable[[Part, Reply], None]) -> None:
         self.process = process
         self.loads: dict[str, Future[Any]] = {}
-        self.has_answered = False
+        self.has_answered = self.has_tried = False
         self.counted: dict[str, Any] = {}
         self.overdue: Future[Any] = Future()
         self.overdue.set_result(None)

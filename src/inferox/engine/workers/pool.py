@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
-from threading import Condition, Event
+from threading import Condition, Event, RLock
 from typing import TYPE_CHECKING, Any
 
 from inferox.core import ConfigError, ExecutionError, InferoxError, OverloadedError, ShuttingDownError
@@ -68,7 +68,7 @@ class WorkerPool(ModelHost):
     def __init__(self, config: EngineConfig) -> None:
         check_support()
         self._launcher = Launcher(config.of_worker())
-        self._condition = Condition()
+        self._condition, self._retries = Condition(), RLock()
         self._models: dict[str, RemoteModel] = {}
         self._links: list[WorkerLink] = []
         self._waiting = WaitingParts(config.max_waiting_tokens)
@@ -106,6 +106,7 @@ class WorkerPool(ModelHost):
                 self._wait_for_link,
                 lambda call: Load(call, source, name, version, dict(options), paths),
                 self._launcher,
+                self._retries,
             )
             model = RemoteModel(self, source, info, options, paths)
             try:

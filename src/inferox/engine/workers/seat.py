@@ -111,7 +111,8 @@ class Seat:
         except Exception as error:
             _logger.exception("a worker process is replaced")
             link.kill(f"what it said could not be read: {first_line(error)}")
-        is_useful = link.has_answered and not link.is_loading()
+        # That a model cannot be loaded is no reason to do without workers.
+        is_useful = link.has_tried or (link.has_answered and not link.is_loading())
         self._failures = 0 if is_useful else self._failures + 1
         self._end(link)
         if self._failures and not self._stopping.is_set():
