@@ -73,6 +73,21 @@ def test_what_the_time_does_not_reach_is_named_and_does_not_pass(tmp_path: Path)
     assert not found.passed
 
 
+def test_a_runtime_that_takes_long_to_import_leaves_no_others_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, takes_s = [0.0], (20, 3, 12)
+    monkeypatch.setattr("inferox.measuring.time_budget.monotonic", lambda: now_s[0])
+
+    def take(_what: str, done: int, _total: int) -> None:
+        now_s[0] += takes_s[done]
+
+    package = write_faulty_package(tmp_path / "p", [None, None, None])
+    found = verify(package, seconds=45, progress=take)
+    assert (found.ending, found.passed, now_s) == ("complete", True, [35])
+    assert verify(package, seconds=22, progress=take).unreached == (FP16, BF16)
+
+
 def test_one_that_is_not_for_this_machine_does_not_count_as_the_one_that_is_measured_in_any_case(
     tmp_path: Path,
 ) -> None:
