@@ -177,13 +177,15 @@ def test_one_file_is_the_same_whatever_interrupted_it(bulk: Bulk, tiny: TaskMode
     with pytest.raises(KeyboardInterrupt):
         bulk(source, often, watcher=StoppingWatcher(70), **options)
     assert not often.exists()
-    with pytest.raises(ConfigError, match="already has 1 finished part"):
+    with pytest.raises(ConfigError, match=r"already has 1 finished part.*continue with --resume"):
         bulk(source, often, **options)
     assert bulk(source, often, resume=True, **options).computed == 80
     assert read_bytes(often.parent) == read_bytes(once.parent)
     assert bulk(source, often, resume=True, **options).computed == 0
-    with pytest.raises(ConfigError, match="already has a complete output"):
+    with pytest.raises(ConfigError, match="already has a complete output") as caught:
         bulk(source, often, **options)
+    assert "--force" in str(caught.value)
+    assert "--resume" not in str(caught.value)  # nothing is left to continue
     often.unlink()
     with pytest.raises(ConfigError, match="is missing, although"):
         bulk(source, often, resume=True, **options)
@@ -217,6 +219,22 @@ def test_an_array_has_vectors_alone(bulk: Bulk, tmp_path: Path) -> None:
         bulk(source, tmp_path / "out.parquet", form="csv")
     with pytest.raises(ConfigError, match="a shard writes parts into a folder"):
         bulk(source, tmp_path / "out.parquet", shard=(0, 2))
+
+
+@pytest.mark.parametrize("bad", [b"null", b"{"])
+@pytest.mark.parametrize("form", ["parquet", "csv", "npy"])
+def test_a_failed_row_comes_with_advice_that_the_format_can_take(
+    bulk: Bulk, tmp_path: Path, form: str, bad: bytes
+) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(b'"a"\n' + bad)
+    with pytest.raises(RequestError) as caught:
+        bulk(source, tmp_path / f"out.{form}", keep=(), on_error="fail")
+    advice = "write another format, such as .parquet, where --on-error keep continues"
+    assert (advice in str(caught.value)) == (form == "npy")
+    assert "--on-error keep continues" in str(caught.value)
+    advised = tmp_path / ("out.parquet" if form == "npy" else f"again.{form}")
+    assert bulk(source, advised, keep=(), on_error="keep").failed == 1
 
 
 @pytest.mark.parametrize("name", ["new/out", "new/out.parquet"])

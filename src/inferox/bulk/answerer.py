@@ -25,20 +25,23 @@ class Answerer:
         task: Its task, with the chosen prompt.
         questions: Makes items from rows.
         options: The options of the bulk run.
+        can_keep_errors: Whether the output has a place for the errors of rows, as all formats but arrays have.
     """
 
     model: TaskModel
     task: Task
     questions: Questions
     options: BulkOptions
+    can_keep_errors: bool = True
 
     @classmethod
-    def of(cls, model: TaskModel, options: BulkOptions) -> Answerer:
+    def of(cls, model: TaskModel, options: BulkOptions, *, can_keep_errors: bool = True) -> Answerer:
         """Combines a model and the options of a bulk run.
 
         Args:
             model: The model.
             options: The options.
+            can_keep_errors: Whether the output has a place for the errors of rows.
 
         Raises:
             ConfigError: If an option does not fit the model's task.
@@ -48,9 +51,8 @@ class Answerer:
         if options.form != VectorForm() and not isinstance(task, EmbedTask):
             raise ConfigError(f"vectors come from the task embed, but the package's is {task.name}")
         chosen = task if options.prompt is None else task.with_prompt(options.prompt)
-        return cls(
-            model, chosen, Questions.of_task(task.name, options.column, options.pair_column, options.query), options
-        )
+        questions = Questions.of_task(task.name, options.column, options.pair_column, options.query)
+        return cls(model, chosen, questions, options, can_keep_errors)
 
     def check_kept(self, keep: Sequence[str]) -> None:
         """Refuses kept columns that have the names of answer columns.
@@ -133,8 +135,11 @@ class Answerer:
     def _check(self, errors: Sequence[str | None], rows: Rows, name_row: Callable[[int], str]) -> None:
         if self.options.on_error != "fail":
             return
+        hint = "--on-error keep continues, and writes the reason beside each such row"
+        if not self.can_keep_errors:
+            hint = "correct the row, or write another format, such as .parquet, where --on-error keep continues"
         for place, error in enumerate(errors):
             if error is not None:
                 # That a row cannot be read is said with the line and the file already.
                 said = error if rows.errors[place] is not None else f"{name_row(place)}: {error}"
-                raise RequestError(said, hint="--on-error keep continues, and writes the reason beside each such row")
+                raise RequestError(said, hint=hint)

@@ -82,7 +82,8 @@ def run_bulk(
         BackendError: If the runtime fails.
     """
     form = _choose_format(output, form, options)
-    watcher, answerer = watcher or Watcher(), Answerer.of(model, options)
+    watcher = watcher or Watcher()
+    answerer = Answerer.of(model, options, can_keep_errors=form != ARRAY)
     if form == ARRAY and answerer.task.name not in {"embed", "rerank"}:
         raise ConfigError(f"an array holds vectors or scores, but the answers of {answerer.task.name} are neither")
     files = find_files(inputs)

@@ -204,12 +204,19 @@ class Output(Closing):
 
     def _check_before(self, *, resume: bool, force: bool) -> list[Path]:
         """Refuses an existing output, unless it is to be continued or replaced; returns the files to replace."""
-        before, hint = self._before, "continue with --resume, or start again with --force"
+        before = self._before
         if before is not None:
-            if not resume:
-                done = "a complete output" if before.is_complete else counted(len(before.parts), "finished part")
-                raise ConfigError(f"{self._target} already has {done}", hint=hint)
-            return []
+            if resume:
+                return []
+            if before.is_complete:
+                raise ConfigError(
+                    f"{self._target} already has a complete output",
+                    hint="choose another output, or replace it with --force",
+                )
+            raise ConfigError(
+                f"{self._target} already has {counted(len(before.parts), 'finished part')}",
+                hint="continue with --resume, or start again with --force",
+            )
         # Without a manifest there is no telling what a file or a part is.
         found = [file for file in self._folder.glob("part-*") if self._owns(file.name)]
         found += [self._target] if self._is_file and self._target.exists() else []
