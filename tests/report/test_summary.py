@@ -99,11 +99,24 @@ def test_noise_is_named_with_what_to_do() -> None:
     )
     (once,) = warnings(replace(calm, artifacts=tuple(steady(item, 0.1, 1) for item in calm.artifacts)))
     assert "a single round" in once
-    # Latency may have been measured in more rounds than rates: where it shows the noise, that is not called unknown.
+    # Latency may have been measured in more rounds than rates.
     row = Latency(18, ((0.1,), (0.1,), (0.3,), (0.3,)))
     uneven = replace(steady(calm.artifacts[0], 0.1, 1), latency=(row,), typical=0)
-    (said,) = warnings(replace(calm, artifacts=(uneven,)))
-    assert "the middle half of the rounds spans 100% of the median (latency of" in said
+    latency, rates = warnings(replace(calm, artifacts=(uneven,)))
+    assert "the middle half of the rounds spans 100% of the median (latency of" in latency
+    assert "The rates come from a single round" in rates
+
+
+def test_gains_of_a_single_round_are_estimates() -> None:
+    found = make_comparison()
+    fast, slow = (steady(item, seconds, 1) for item, seconds in zip(found.artifacts, (0.1, 0.7233), strict=False))
+    slow = replace(slow, artifact="torch/safetensors/fp32/packed")
+    assert "is the fastest here: about 7.2 times as fast as PyTorch in fp32" in answer(
+        replace(found, artifacts=(fast, slow))
+    )
+    page = render_report(replace(found, artifacts=(fast, slow)))
+    assert "span the middle half" not in page
+    assert "span the middle half" in render_report(found)
 
 
 def test_what_was_not_reached_is_named() -> None:
@@ -138,7 +151,7 @@ def test_what_a_million_rows_cost_follows_from_the_price_of_an_hour() -> None:
     first = found.artifacts[0]
     fast = replace(found, artifacts=(steady(first, 0.6),), price_per_hour=3.6)  # 60 rows in 0.6 s
     assert fast.million_rows_price(fast.artifacts[0]) == pytest.approx(10.0)
-    assert ("cost", first.artifact, "10.0 for a million rows") in [
+    assert ("cost", first.artifact, "10.0 for a million rows, at 3.6 an hour") in [
         (item.purpose, item.artifact, item.figure) for item in recommend(fast)
     ]
     page = render_report(fast)

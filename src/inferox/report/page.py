@@ -77,7 +77,16 @@ def _answer(comparison: Comparison) -> Markup:
     proven = "" if comparison.proof is None else str(comparison.proof)
     proof = [element("p", f"{proven[:1].upper()}{proven[1:]}.", class_="proof")] if proven else []
     head = element("h1", comparison.name)
-    return element("header", head, sentence, *proof, element("ul", *cards, class_="cards"), *cautions)
+    where = f"{comparison.machine.processor}, {counted(comparison.threads, 'thread')}, {comparison.started_at}"
+    return element(
+        "header",
+        head,
+        element("p", element("small", where)),
+        sentence,
+        *proof,
+        element("ul", *cards, class_="cards"),
+        *cautions,
+    )
 
 
 def _facts(comparison: Comparison) -> Markup:

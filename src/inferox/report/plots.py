@@ -69,7 +69,7 @@ def latency_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | 
         Caption(
             "latency",
             "Latency by length",
-            "One row at a time. Median of the rounds; bars span the middle half. Both axes are logarithmic.",
+            f"One row at a time. Median of the rounds. {_explain_bars(series)}Both axes are logarithmic.",
         ),
         Axis.of("length of the row, tokens", x, x_ticks),
         Axis.of("latency, ms", y, y_ticks),
@@ -95,11 +95,17 @@ def memory_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | N
     x, x_ticks = linear_scale_from_zero([point.x for item in series for point in item.points], _MOST_TICKS)
     y, y_ticks = linear_scale_from_zero([point.high for item in series for point in item.points], _MOST_TICKS)
     return line_chart(
-        Caption("memory", "Speed against memory", "The best are at the top left. Bars span the middle half."),
+        Caption("memory", "Speed against memory", f"The best are at the top left. {_explain_bars(series)}".strip()),
         Axis.of("peak memory, MB", x, x_ticks),
         Axis.of("throughput, rows/s", y, y_ticks),
         series,
     )
+
+
+def _explain_bars(series: Sequence[Series]) -> str:
+    """Explains the bars, if there are any: a single round has none."""
+    has_bars = any(point.low != point.high for item in series for point in item.points)
+    return "Bars span the middle half. " if has_bars else ""
 
 
 def _edges(point: Point) -> tuple[float, float]:

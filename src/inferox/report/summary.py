@@ -53,7 +53,7 @@ def answer(comparison: Comparison) -> str:
     pytorch, peer = find_pytorch(comparison.artifacts), comparison.peer
     against = [(pytorch, "PyTorch in fp32")] if pytorch is not None and pytorch is not best else []
     against += [(peer, peer.artifact)] if peer is not None else []
-    gains = [f"{three_digits(ratio(best, other))} times as fast as {name}" for other, name in against if other]
+    gains = [f"{_gain(best, other)} times as fast as {name}" for other, name in against if other]
     missing = " (PyTorch in fp32 was not measured)" if pytorch is None else ""
     rate = f" with {three_digits(best.throughput.rows_per_s.median)} rows/s"
     parts = [f"{best.artifact} is the fastest here", f": {_listed(gains)}" if gains else rate, missing]
@@ -63,6 +63,13 @@ def answer(comparison: Comparison) -> str:
         verb = "is" if len(close) == 1 else "are"
         parts.append(f" Within the noise of the measurement, {_listed(close)} {verb} as fast.")
     return "".join(parts)
+
+
+def _gain(item: ArtifactMeasurement, other: ArtifactMeasurement) -> str:
+    """Formats a ratio with three digits; with two, and as an estimate, if one of the rates is of a single round."""
+    gain = ratio(item, other)
+    is_estimate = 1 in {len(item.throughput.rounds), len(other.throughput.rounds)}
+    return f"about {float(f'{gain:.2g}'):,g}" if is_estimate else three_digits(gain)
 
 
 def exactness(item: ArtifactMeasurement) -> str:
@@ -90,7 +97,8 @@ def recommend(comparison: Comparison) -> list[Recommendation]:
     ]
     price = comparison.million_rows_price(most)
     if price is not None:
-        found.append(Recommendation("cost", most.artifact, f"{three_digits(price)} for a million rows"))
+        figure = f"{three_digits(price)} for a million rows, at {comparison.price_per_hour:g} an hour"
+        found.append(Recommendation("cost", most.artifact, figure))
     known = [(item.peak_memory_bytes, item.artifact) for item in items if item.peak_memory_bytes is not None]
     if known:
         size_bytes, name = min(known)
@@ -111,7 +119,7 @@ def warnings(comparison: Comparison) -> list[str]:
             f"The measurement is noisy: the middle half of the rounds spans {100 * share:.0f}% of the median "
             f"({what} of {name}). {NOISE_HINT}"
         )
-    elif comparison.rounds == 1:
+    if comparison.rounds == 1:
         found.append("The rates come from a single round, so their noise is unknown: allow more --seconds.")
     if comparison.no_peer is not None:
         found.append(f"sentence-transformers was not measured: {comparison.no_peer}.")
