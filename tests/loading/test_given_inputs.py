@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import UserDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def test_ids_in_any_form_give_the_same(model: TaskModel, expected: Any, ids: Any
         model(ids, mask, TYPES),
         model(ids, token_type_ids=TYPES.tolist()),
         model(input_ids=ids, attention_mask=mask),
+        model({"input_ids": ids, "attention_mask": mask}),
+        model(UserDict({"input_ids": ids}), attention_mask=mask),
     ]
 
     for outputs in calls:
@@ -70,8 +73,12 @@ def test_outputs_are_tensors_of_others(model: TaskModel, expected: Any) -> None:
         ([IDS, IDS, IDS, IDS], {}, UnknownInputError, "unknown number 4"),
         ([IDS], {"input_ids": IDS}, RequestError, "'input_ids' is given twice"),
         ([IDS], {"positions": IDS}, UnknownInputError, "unknown positions"),
-        ([], {"attention_mask": IDS}, UnknownInputError, "missing input_ids"),
-        ([], {}, UnknownInputError, "missing input_ids"),
+        ([{"input_ids": IDS}], {"input_ids": IDS}, RequestError, "'input_ids' is given twice"),
+        ([{"input": IDS}], {}, UnknownInputError, "missing input_ids; unknown input$"),
+        ([{1: IDS}], {}, UnknownInputError, "missing input_ids; unknown 1$"),
+        ([], {"attention_mask": IDS}, UnknownInputError, "missing input_ids$"),
+        ([], {}, UnknownInputError, "missing input_ids$"),
+        ([], {"typo": IDS}, UnknownInputError, "missing input_ids; unknown typo$"),
         ([np.ma.masked_equal(IDS, 101)], {}, RequestError, "'input_ids' is a masked array"),
     ],
 )
@@ -80,6 +87,16 @@ def test_invalid_inputs_are_refused(
 ) -> None:
     with pytest.raises(error, match=says):
         model(*given, **named)
+
+
+def test_a_tensor_without_a_name_is_refused_by_a_model_of_several_inputs(model: TaskModel) -> None:
+    with pytest.raises(UnknownInputError) as caught:
+        model.forward(np.array(IDS))
+
+    assert str(caught.value) == (
+        "the model takes 3 inputs by their names (input_ids, attention_mask, token_type_ids), but got a single value "
+        "of the type ndarray without a name (give a mapping: {'input_ids': …})"
+    )
 
 
 def test_vectors_as_tensors_of_torch(model: TaskModel) -> None:

@@ -223,12 +223,28 @@ class UnknownInputError(RequestError):
         missing: Inputs that the signature lists and the caller did not send.
         unexpected: Inputs that the caller sent and the signature does not list.
         expected: Every input of the signature.
+        unnamed: The type of a value that was given without a name in place of the missing inputs.
     """
 
-    def __init__(self, *, missing: Sequence[str], unexpected: Sequence[str], expected: Sequence[str]) -> None:
-        faults = [f"missing {', '.join(missing)}"] if missing else []
-        faults += [f"unknown {', '.join(unexpected)}"] if unexpected else []
-        super().__init__(f"the model takes the inputs {', '.join(expected)}: {'; '.join(faults)}")
+    def __init__(
+        self,
+        *,
+        missing: Sequence[str],
+        unexpected: Sequence[str],
+        expected: Sequence[str],
+        unnamed: type[object] | None = None,
+    ) -> None:
+        if unnamed is not None:
+            example = ", ".join(f"{name!r}: …" for name in missing)
+            super().__init__(
+                f"the model takes {len(expected)} inputs by their names ({', '.join(expected)}), but got a single "
+                f"value of the type {unnamed.__name__} without a name",
+                hint=f"give a mapping: {{{example}}}",
+            )
+        else:
+            faults = [f"missing {', '.join(missing)}"] if missing else []
+            faults += [f"unknown {', '.join(map(str, unexpected))}"] if unexpected else []
+            super().__init__(f"the model takes the inputs {', '.join(expected)}: {'; '.join(faults)}")
         self.missing = tuple(missing)
         self.unexpected = tuple(unexpected)
         self.expected = tuple(expected)

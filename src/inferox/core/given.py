@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ def name_inputs(given: tuple[Any, ...], named: Mapping[str, Any], signature: Sig
     """Assigns names to the inputs of a call, as Python does for arguments.
 
     Args:
-        given: The positional inputs, in the order of the signature.
+        given: The positional inputs, in the order of the signature; or one mapping of inputs by name.
         named: The inputs given by name.
         signature: The inputs.
 
@@ -33,13 +33,15 @@ def name_inputs(given: tuple[Any, ...], named: Mapping[str, Any], signature: Sig
         RequestError: If an input is given twice.
     """
     names = signature.input_names
-    if len(given) > len(names):
+    if len(given) == 1 and isinstance(given[0], Mapping):
+        names, given = tuple(given[0]), tuple(given[0].values())
+    elif len(given) > len(names):
         surplus = [f"number {index + 1}" for index in range(len(names), len(given))]
         raise UnknownInputError(missing=(), unexpected=surplus, expected=names)
     inputs = dict(zip(names, given, strict=False))
     twice = [name for name in named if name in inputs]
     if twice:
-        raise RequestError(f"the input {twice[0]!r} is given twice: by position and by name")
+        raise RequestError(f"the input {twice[0]!r} is given twice")
     return {**inputs, **named}
 
 
@@ -55,32 +57,54 @@ def read_inputs(given: Mapping[str, Any], signature: Signature, builder: TensorB
         builder: Makes tensors.
 
     Raises:
+        UnknownInputError: If an input is missing or unknown.
         RequestError: If a value is none of these, or a list is of lists that differ in length.
         DTypeMismatchError: If a number cannot be represented in the input's data type.
         UnsupportedDTypeError: If a tensor has a data type that the runtime lacks.
     """
+    missing = missing_inputs(given, signature)
+    unexpected = [name for name in given if name not in signature.input_names]
+    if missing or unexpected:
+        raise UnknownInputError(missing=missing, unexpected=unexpected, expected=signature.input_names)
     specs = {spec.name: spec for spec in signature.inputs}
-    read = {name: _read(name, value, specs.get(name), builder) for name, value in given.items()}
+    read = {name: _read(name, value, specs[name], builder) for name, value in given.items()}
     for name, number in _DEFAULTS.items():
         if name not in read and name in specs:
-            beside = next((read[item.name] for item in signature.inputs if _is_beside(item, specs[name], read)), None)
-            if beside is not None:
-                read[name] = np.full(tuple(beside.shape), number, specs[name].dtype.numpy_dtype)
+            beside = next(read[item.name] for item in signature.inputs if _is_beside(item, specs[name], read))
+            read[name] = np.full(tuple(beside.shape), number, specs[name].dtype.numpy_dtype)
     return read
 
 
-def _is_beside(spec: TensorSpec, left_out: TensorSpec, read: Mapping[str, TensorLike]) -> bool:
-    return spec.name in read and spec.dims == left_out.dims and not left_out.dtype.is_floating
+def missing_inputs(given: Container[str], signature: Signature) -> list[str]:
+    """Lists the inputs that a call lacks, without those that may be omitted once the others are given.
+
+    Args:
+        given: The names of the given inputs.
+        signature: The signature.
+    """
+    missing = [name for name in signature.input_names if name not in given and name not in _DEFAULTS]
+    present = {name for name in signature.input_names if name in given or name in missing}
+    specs = {spec.name: spec for spec in signature.inputs}
+    for name in _DEFAULTS:  # in the order in which they are filled in
+        if name in specs and name not in present:
+            if not any(_is_beside(spec, specs[name], present) for spec in signature.inputs):
+                missing.append(name)
+            present.add(name)
+    return missing
 
 
-def _read(name: str, value: Any, spec: TensorSpec | None, builder: TensorBuilder) -> TensorLike:
+def _is_beside(spec: TensorSpec, left_out: TensorSpec, present: Container[str]) -> bool:
+    return spec.name in present and spec.dims == left_out.dims and not left_out.dtype.is_floating
+
+
+def _read(name: str, value: Any, spec: TensorSpec, builder: TensorBuilder) -> TensorLike:
     if isinstance(value, np.ma.MaskedArray):
         raise RequestError(
             f"input {name!r} is a masked array, and tensors have no masked elements",
             hint="fill them: array.filled(...)",
         )
-    if spec is None or isinstance(value, Tensor | np.ndarray):
-        return value  # type: ignore[no-any-return]  # what has no place in the signature is refused by its name
+    if isinstance(value, Tensor | np.ndarray):
+        return value
     if hasattr(value, "__dlpack__"):
         return builder.from_dlpack(_detach(value))
     if not isinstance(value, bool | int | float | list | tuple | np.generic):

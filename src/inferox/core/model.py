@@ -17,7 +17,7 @@ from inferox.core.border import ErrorBorder
 from inferox.core.closing import Closing
 from inferox.core.device import DeviceId
 from inferox.core.errors import ConfigError, ExecutionError, LoadError, UnknownInputError
-from inferox.core.given import name_inputs, read_inputs
+from inferox.core.given import missing_inputs, name_inputs, read_inputs
 from inferox.core.layout import pad_batch
 from inferox.core.outputs import Outputs
 from inferox.core.packed import empty_outputs, pack_batch, packed_signature, padded_signature, read_padded, repad
@@ -215,7 +215,7 @@ class Model(Closing):
         """Computes padded tensors like ``forward``, with the calling convention of a PyTorch module.
 
         Args:
-            inputs: Tensors, in the order of the signature.
+            inputs: Tensors, in the order of the signature; or one mapping of tensors by name.
             named: The other tensors, by their names.
         """
         return self.forward(name_inputs(inputs, named, self.signature))
@@ -311,7 +311,8 @@ class Model(Closing):
             return inputs
         names = self.signature.input_names
         if len(names) != 1:
-            raise UnknownInputError(missing=names, unexpected=(), expected=names)
+            missing = missing_inputs((), self.signature)
+            raise UnknownInputError(missing=missing, unexpected=(), expected=names, unnamed=type(inputs))
         return {names[0]: inputs}
 
 
