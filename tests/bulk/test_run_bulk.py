@@ -212,6 +212,36 @@ def test_shards_together_are_the_whole(bulk: Bulk, tmp_path: Path) -> None:
     assert len(read_parts(tmp_path / "shards")) == 181
 
 
+@pytest.mark.parametrize("is_complete", [True, False])
+@pytest.mark.parametrize(
+    ("begun", "asked", "said"),
+    [
+        ((0, 1), (0, 2), r"part-000000\.parquet belongs to a run without --shard, as _manifest\.json says"),
+        ((0, 1), (1, 2), r"part-000001\.parquet belongs to a run without --shard, as _manifest\.json says"),
+        ((0, 3), (0, 1), r"part-000000\.parquet belongs to a run with --shard 0/3, as _manifest-0-of-3\.json says"),
+        ((1, 3), (0, 2), r"part-000004\.parquet belongs to a run with --shard 1/3, as _manifest-1-of-3\.json says"),
+    ],
+)
+def test_parts_of_another_sharding_are_named_with_their_run(
+    bulk: Bulk, tmp_path: Path, begun: tuple[int, int], asked: tuple[int, int], said: str, *, is_complete: bool
+) -> None:
+    source, out = write_json(tmp_path / "in.jsonl", make_texts(80)), tmp_path / "out"
+    bulk(source, out, shard=begun, part_rows=10)
+    if not is_complete:
+        (manifest,) = out.glob("_manifest*.json")
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"complete": False}))
+    before = read_bytes(out)
+    again = "without --shard" if begun == (0, 1) else f"and --shard {begun[0]}/{begun[1]}"
+    for resume in (True, False):
+        with pytest.raises(ConfigError, match=said) as caught:
+            bulk(source, out, shard=asked, part_rows=10, resume=resume)
+        assert read_bytes(out) == before
+        advice = str(caught.value).partition(" says")[2]
+        assert (f"--resume {again}" in advice, "--force" in advice) == (not is_complete, is_complete)
+    assert bulk(source, out, shard=begun, part_rows=10, resume=True).computed == 0
+    assert bulk(source, out, shard=asked, part_rows=10, force=True).rows > 0
+
+
 def test_columns_keep_their_types(bulk: Bulk, tmp_path: Path) -> None:
     rows = [{"text": "a", "n": 1, "x": None, "tags": ["p"]}, {"text": "b", "n": None, "x": "y", "tags": []}]
     bulk(write_json(tmp_path / "in.jsonl", rows), tmp_path / "out")

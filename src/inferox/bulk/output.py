@@ -10,6 +10,7 @@ from typing import Any
 
 from inferox.bulk.answers import Answered
 from inferox.bulk.manifest import BulkManifest, Part, publish
+from inferox.bulk.shards import Shard, check_no_other_run, manifest_name
 from inferox.bulk.writers import FORMATS, Schema, Writer, merge_parts, open_writer
 from inferox.core import Closing, ConfigError, counted
 from inferox.package.file_lock import FileLock
@@ -54,18 +55,16 @@ class Output(Closing):
     """
 
     def __init__(
-        self, target: Path, form: str, *, shard: tuple[int, int] = (0, 1), resume: bool = False, force: bool = False
+        self, target: Path, form: str, *, shard: Shard = (0, 1), resume: bool = False, force: bool = False
     ) -> None:
         self._target, self._form, self._shard = target, form, shard
         self._is_file = format_of(target) is not None
-        index, count = shard
         if self._is_file:
             self._folder = target.with_name(f"{target.name}.parts")
             self._manifest_path = target.with_name(f"{target.name}.manifest.json")
         else:
-            # Programs that read the folder as a table skip names that begin with _.
             self._folder = target
-            self._manifest_path = target / ("_manifest.json" if count == 1 else f"_manifest-{index}-of-{count}.json")
+            self._manifest_path = target / manifest_name(shard)
         self._made: list[Path] = []
         self._has_begun = False
         self._lock = self._take_lock()
@@ -217,10 +216,11 @@ class Output(Closing):
                 f"{self._target} already has {counted(len(before.parts), 'finished part')}",
                 hint="continue with --resume, or start again with --force",
             )
-        # Without a manifest there is no telling what a file or a part is.
-        found = [file for file in self._folder.glob("part-*") if self._owns(file.name)]
+        # Without a manifest of this shard, they are of another run, or there is no telling what they are.
+        found = sorted(file for file in self._folder.glob("part-*") if self._owns(file.name))
         found += [self._target] if self._is_file and self._target.exists() else []
         if found and not force:
+            check_no_other_run(self._folder, found, self._shard)
             raise ConfigError(
                 f"{found[0]} already exists, and no manifest says what it is",
                 hint="choose another output, or replace it with --force",
