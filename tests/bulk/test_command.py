@@ -36,6 +36,17 @@ def test_a_run_says_how_far_it_is_and_what_it_has_written(run: Run, tiny_package
     assert json.loads(again.out)["computed"] == 0
 
 
+def test_a_run_whose_rows_all_fail_is_not_a_success(run: Run, tiny_package: Path, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", [{"text": 1}, {"text": 2}])
+    done = run("run", tiny_package, "--input", source, "--output", tmp_path / "out")
+    assert done.code == 4
+    assert json.loads(done.out)["failed"] == 2
+    assert "no row has an answer; the column error says why" in done.err
+    assert "--column text must hold texts" in done.err
+    errors = pq.read_table(tmp_path / "out").column("error").to_pylist()
+    assert errors == ["'text' must be a text, but is of the type int"] * 2
+
+
 def test_a_pattern_and_files_that_the_shell_has_found(run: Run, tiny_package: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

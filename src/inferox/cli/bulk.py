@@ -165,7 +165,7 @@ def run_in_bulk(
     """
     from inferox.bulk import run_bulk
     from inferox.bulk.output import format_of
-    from inferox.core import ConfigError, counted
+    from inferox.core import ConfigError, RequestError, counted
 
     if not inputs:
         raise ConfigError("rows come from files", hint="give files, folders or patterns with --input")
@@ -199,6 +199,11 @@ def run_in_bulk(
     if as_json:
         click.echo(json.dumps({"output": output, **asdict(result)}))
     _say_end(result, output, options)
+    if result.rows and result.failed == result.rows:
+        # A script must not take this for success.
+        raise RequestError(
+            "no row has an answer; the column error says why", hint=f"--column {options.column} must hold texts"
+        )
 
 
 def _say_end(result: BulkResult, output: str, options: BulkOptions) -> None:
@@ -207,7 +212,7 @@ def _say_end(result: BulkResult, output: str, options: BulkOptions) -> None:
     before = result.rows - result.computed
     earlier = f", {before:,} of them by earlier runs" if before else ""
     say(f"inferox: {counted(result.rows, 'row')} in {output}{earlier}", err=True)
-    if result.failed:
+    if 0 < result.failed < result.rows:
         say(
             f"inferox: {result.failed:,} of {counted(result.rows, 'row')} without an answer; the column error says why",
             err=True,
