@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def test_ranked_pairs_are_the_same_in_every_form_of_input(run: Run, packages: Pa
         (
             "embed",
             PAIR,
-            'unknown key text_pair\n  hint: this task takes text, as in {"text": "…"}; a bulk run (--column',
+            'unknown key text_pair\n  hint: this task takes text, as in {"text": "…"}; to read a column of --input',
         ),
         (
             "token-classify",
@@ -113,6 +114,34 @@ def test_lines_of_the_wrong_form_are_refused(run: Run, packages: Packages, task:
     assert (done.code, done.out) == (4, "")
     assert "line 1" in done.err
     assert named in done.err
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [("embed", ()), ("classify", ("--pair-column", "about")), ("rerank", ("--pair-column", "about"))],
+)
+def test_the_hint_on_other_columns_leads_to_their_results(
+    run: Run, packages: Packages, tmp_path: Path, task: str, options: tuple[str, ...]
+) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"id": 7, "body": "a fox", "about": "animals"}\n')
+    command = ("run", packages[task], "--input", source, "--output", output)
+
+    refused = run(*command)
+
+    assert (refused.code, "add --column NAME" in refused.err) == (4, True)
+    assert refused.err.endswith("where NAME is one of: body, about\n")
+    assert ("--pair-column NAME" in refused.err) == bool(options)
+    assert run(*command, "--column", "body", *options).code == 0
+    assert json.loads(output.read_text())["id"] == 7
+
+
+def test_of_many_columns_the_first_are_named(run: Run, packages: Packages) -> None:
+    line = json.dumps({f"c{index}": "x" for index in range(20)}).encode()
+
+    done = run("run", packages["embed"], "--jsonl", "-", stdin=line)
+
+    assert done.err.endswith("where NAME is one of: c0, c1, c2, c3, c4, c5, c6, c7, …\n")
 
 
 @pytest.mark.parametrize(

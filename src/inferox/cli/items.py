@@ -13,6 +13,9 @@ from typing import Any
 from inferox.core import RequestError
 from inferox.tasks import ImageFile, read_tensors
 
+_MAX_NAMED = 8
+"""The most columns that an error names."""
+
 
 @dataclass(frozen=True)
 class PairOptions:
@@ -146,11 +149,20 @@ def _decode_uri(uri: str, where: str) -> ImageFile:
 def _check_keys(record: Mapping[str, Any], known: tuple[str, ...], where: str, example: str) -> None:
     unknown = [key for key in record if key not in known]
     if unknown:
-        bulk = "" if "image" in known else "; a bulk run (--column, --output) reads files that have others, too"
         raise RequestError(
             f"{where} has the unknown key{'s' * (len(unknown) > 1)} {', '.join(unknown)}",
-            hint=f"this task takes {', '.join(known)}, as in {example}{bulk}",
+            hint=f"this task takes {', '.join(known)}, as in {example}{_bulk_hint(record, known)}",
         )
+
+
+def _bulk_hint(record: Mapping[str, Any], known: tuple[str, ...]) -> str:
+    """Returns how to read the texts among other columns, as a continuation of a hint."""
+    texts = [name for name, value in record.items() if isinstance(value, str)]
+    if "image" in known or not texts:
+        return ""
+    names = ", ".join(texts[:_MAX_NAMED]) + ", …" * (len(texts) > _MAX_NAMED)
+    pair = "" if known == ("text",) else ", and --pair-column NAME for pairs"
+    return f"; to read a column of --input FILE into --output, add --column NAME{pair}, where NAME is one of: {names}"
 
 
 def _malformed(record: Any, where: str, form: str) -> RequestError:
