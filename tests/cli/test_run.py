@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -168,6 +169,22 @@ def test_raw_lets_nan_through_when_asked_to(run: Run, packages: Packages, tmp_pa
 def test_code_needs_trust(run: Run, packages: Packages) -> None:
     done = run("run", packages["raw"], "x.npz")
     assert (done.code, "--trust-code" in done.err) == (3, True)
+
+
+def test_the_name_of_an_output_may_end_as_the_error_says(run: Run, packages: Packages, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("a fox\n")
+    command = ("run", packages["embed"], "--input", tmp_path / "in.txt", "--output")
+
+    for refused in (
+        run(*command, tmp_path / "z.txt"),
+        run("run", packages["embed"], "x", "--output", tmp_path / "z.csv"),
+    ):
+        assert refused.code == 2
+        suffixes = re.findall(r"(\.[a-z]+)(?=[,\n])", refused.err)
+        assert suffixes == [".jsonl", ".ndjson", ".npz", ".safetensors", ".parquet", ".arrow", ".csv", ".npy"]
+    for suffix in suffixes:
+        done = run(*command, tmp_path / f"z{suffix}")
+        assert (done.code, (tmp_path / f"z{suffix}").is_file()) == (0, True), done.err
 
 
 def test_results_that_are_not_arrays(run: Run, packages: Packages, tmp_path: Path) -> None:

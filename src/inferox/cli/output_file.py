@@ -12,13 +12,16 @@ from inferox.core import ConfigError
 
 
 @contextmanager
-def open_output(target: Path, *, suffixes: Collection[str], force: bool) -> Iterator[Path]:
+def open_output(
+    target: Path, *, suffixes: Collection[str], force: bool, suffix_hint: str | None = None
+) -> Iterator[Path]:
     """Opens a temporary file that replaces the target at the end; a block that fails or is interrupted leaves none.
 
     Args:
         target: The file.
         suffixes: The allowed suffixes of its name.
         force: Whether an existing file may be replaced.
+        suffix_hint: What the reader can do about a name with another suffix.
 
     Yields:
         The path of the temporary file, in the same folder.
@@ -27,7 +30,9 @@ def open_output(target: Path, *, suffixes: Collection[str], force: bool) -> Iter
         ConfigError: If the file exists, its name has another suffix, or it cannot be written.
     """
     if target.suffix not in suffixes:
-        raise ConfigError(f"the name of the output file must end in {', '.join(suffixes)}, but is {target.name!r}")
+        raise ConfigError(
+            f"the name of the output file must end in {', '.join(suffixes)}, but is {target.name!r}", hint=suffix_hint
+        )
     if target.exists() and not force:
         raise ConfigError(f"{target} already exists", hint="choose another name, or replace it with --force")
     if not target.parent.is_dir():

@@ -178,8 +178,12 @@ def open_sink(output: str | None, *, as_json: bool, force: bool) -> Iterator[Sin
         yield sink
         sink.finish()
         return
-    target = Path(output)
-    with open_output(target, suffixes=(*_JSON_LINES, *_ARRAYS), force=force) as temporary, ExitStack() as stack:
+    target, suffixes = Path(output), (*_JSON_LINES, *_ARRAYS)
+    hint = None if target.suffix in suffixes else _bulk_hint(suffixes)
+    with (
+        open_output(target, suffixes=suffixes, force=force, suffix_hint=hint) as temporary,
+        ExitStack() as stack,
+    ):
         if target.suffix in _ARRAYS:
             sink = Arrays(temporary, target.suffix)
         else:
@@ -187,6 +191,13 @@ def open_sink(output: str | None, *, as_json: bool, force: bool) -> Iterator[Sin
         guarded = _FileSink(sink, target)
         yield guarded
         guarded.finish()
+
+
+def _bulk_hint(suffixes: tuple[str, ...]) -> str:
+    from inferox.bulk.writers import FORMATS
+
+    others = ", ".join(f".{form}" for form in FORMATS if f".{form}" not in suffixes)
+    return f"results of texts from --input may also go to a folder, or a file that ends in {others}"
 
 
 class _FileSink(Sink):
