@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from inferox.bulk.changes import describe_changes
 from inferox.core import ConfigError, InferoxError, parse_json
 from inferox.core.json_writer import to_json_bytes
 
@@ -107,25 +108,11 @@ class BulkManifest:
         Raises:
             ConfigError: If anything differs; the error says what.
         """
-        differences = list(_differences(self.job, job, ""))
-        if differences:
-            name, before, now = differences[0]
-            more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
+        if self.job != job:
             raise ConfigError(
-                f"{target} was begun with {name} {before!r}, but now it is {now!r}{more}",
-                hint="use the same as before, or start again with --force or another output",
+                f"{target} cannot be continued: {describe_changes(self.job, job)}",
+                hint="continue with the same options and inputs, or start again with --force or another output",
             )
-
-
-def _differences(before: Any, now: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for key in dict.fromkeys((*before, *now)):
-            yield from _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for place, pair in enumerate(zip(before, now, strict=True)):
-            yield from _differences(*pair, f"{name}[{place}]")
-    elif before != now:
-        yield name, before, now
 
 
 @contextmanager
