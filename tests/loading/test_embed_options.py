@@ -59,6 +59,16 @@ def test_progress_is_a_line_where_there_is_no_terminal(model: TaskModel, capfd: 
     assert shown.out == ""
 
 
+@pytest.mark.parametrize("options", [{}, {"return_truncated": True}])
+def test_a_stream_counts_its_texts_over_all_windows(
+    model: TaskModel, capfd: pytest.CaptureFixture[str], options: dict[str, Any]
+) -> None:
+    assert len(list(model.embed_iter(TEXTS, window=2, show_progress=True, **options))) == len(TEXTS)
+
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f" s, 100%: {len(TEXTS)} texts, " in line
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -23,7 +23,7 @@ from inferox.core import (
     positive_integer,
     to_torch,
 )
-from inferox.loading.progress import watch
+from inferox.loading.progress import watch, watch_blocks
 from inferox.tasks import (
     ClassifyTask,
     EmbedTask,
@@ -172,13 +172,16 @@ class TaskModel(Closing):
             return found
         return found, bool(truncated[0]) if is_single else truncated
 
-    def embed_iter(self, texts: Iterable[str], *, window: int = 1024, **options: Any) -> Iterator[Any]:
+    def embed_iter(
+        self, texts: Iterable[str], *, window: int = 1024, show_progress: bool = False, **options: Any
+    ) -> Iterator[Any]:
         """Embeds any number of texts lazily, holding only a few at a time.
 
         Args:
             texts: The texts, which are read as needed.
             window: The number of texts embedded at a time.
-            options: Those of ``embed``.
+            show_progress: Whether to show progress on standard error.
+            options: The other options of ``embed``.
 
         Yields:
             The vector of each text, in order; with ``return_truncated``, a pair of it and whether the text was cut.
@@ -192,9 +195,12 @@ class TaskModel(Closing):
         if isinstance(texts, str | bytes):
             raise RequestError("expected several texts, but got a single one", hint="put it in a list, or use embed")
         rest = iter(texts)
-        while some := list(islice(rest, window)):
-            answers = self.embed(some, **options)
-            yield from zip(*answers, strict=True) if options.get("return_truncated") else answers
+        windows = iter(lambda: list(islice(rest, window)), [])
+        answers = (self.embed(some, **options) for some in windows)
+        if options.get("return_truncated"):
+            answers = (list(zip(*pair, strict=True)) for pair in answers)
+        for block in watch_blocks(answers, "text") if show_progress else answers:
+            yield from block
 
     def classify(
         self,
