@@ -65,16 +65,8 @@ class Run:
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("package")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--kills", type=int, default=10)
+    parser = make_parser(__doc__)
     parser.add_argument("--part-rows", type=int, default=32_768)
-    parser.add_argument("--backend", default="onnxruntime")
-    parser.add_argument("--precision", default="fp32")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--folder", type=Path, help="a folder for the files (default: a temporary one)")
-    parser.add_argument("--json", action="store_true")
     parser.add_argument("--one-call", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one_call:
@@ -87,6 +79,20 @@ def main() -> None:
     print(json.dumps(report, indent=1) if options.json else describe(report))
     if not report["same_bytes"]:
         raise SystemExit("the killed run has left other bytes")
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Makes a parser with the options of a benchmark of many rows."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("package")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--backend", default="onnxruntime")
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="a folder for the files (default: a temporary one)")
+    parser.add_argument("--json", action="store_true")
+    return parser
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:

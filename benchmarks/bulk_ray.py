@@ -23,7 +23,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 
-from bulk import Run, ask_one_call, write_texts
+from bulk import Run, ask_one_call, make_parser, write_texts
 from inferox.bulk import BulkOptions
 from inferox.bulk.windows import WINDOW_ROWS
 from inferox.integrations.ray import RowActor, answer_rows
@@ -48,31 +47,9 @@ _OBJECTS_BYTES = 400_000_000
 _MEBIBYTE = 2**20
 
 
-@dataclass(frozen=True)
-class Watched:
-    """What was seen of a run.
-
-    Attributes:
-        run: Its rate and memory.
-        kills: The number of times that the actor was killed.
-    """
-
-    run: Run
-    kills: int
-
-
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("package")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--backend", default="onnxruntime")
-    parser.add_argument("--precision", default="fp32")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--folder", type=Path, help="a folder for the files (default: a temporary one)")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = make_parser(__doc__).parse_args()
     # Ray says on the standard output what it notices of its workers.
     with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as temporary:
         report = measure(options, options.folder or Path(temporary))
@@ -92,8 +69,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": str(Path(sys.modules["inferox"].__path__[0]).parent)}},
     )
-    once = run_watched(options, folder / "texts", folder / "once", kills=0)
-    killed = run_watched(options, folder / "texts", folder / "killed", kills=options.kills)
+    once, _ = run_watched(options, folder / "texts", folder / "once", kills=0)
+    _, kills = run_watched(options, folder / "texts", folder / "killed", kills=options.kills)
     ray.shutdown()
     one_call.append(ask_one_call(options))
     program = Path(sys.executable).with_name("inferox")
@@ -104,20 +81,20 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     expected = read_vectors(folder / "files", options.rows)
     return {
         "rows": options.rows,
-        "seconds": once.run.seconds,
-        "rows_per_second": once.run.rows_per_second,
+        "seconds": once.seconds,
+        "rows_per_second": once.rows_per_second,
         "one_call_per_second": one_call,
-        "share_of_one_call": once.run.rows_per_second / statistics.median(one_call),
-        "peak_bytes": max(once.run.memory_bytes),
-        "growth_bytes": once.run.growth_bytes(),
-        "kills": killed.kills,
+        "share_of_one_call": once.rows_per_second / statistics.median(one_call),
+        "peak_bytes": max(once.memory_bytes),
+        "growth_bytes": once.growth_bytes(),
+        "kills": kills,
         "once": compare(read_vectors(folder / "once", options.rows), expected),
         "killed": compare(read_vectors(folder / "killed", options.rows), expected),
     }
 
 
-def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: int) -> Watched:
-    """Answers all texts, and reads the memory of the actor, or kills it at random moments."""
+def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: int) -> tuple[Run, int]:
+    """Answers all texts, and reads the memory of the actor, or kills it at random moments; returns also how often."""
     answered = answer_rows(
         ray.data.read_parquet(str(texts)),
         str(Path(options.package).resolve()),
@@ -148,7 +125,7 @@ def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: i
     if first is None:
         raise SystemExit("the run was over too soon to be measured: give more rows")
     before = sum(pq.read_metadata(file).num_rows for file in first[1])
-    return Watched(Run(end - begin, (options.rows - before) / (end - first[0]), memory), killed)
+    return Run(end - begin, (options.rows - before) / (end - first[0]), memory), killed
 
 
 def kill_actor(delay_s: float) -> bool:
