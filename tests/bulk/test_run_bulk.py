@@ -112,6 +112,9 @@ def test_progress_says_nothing_twice() -> None:
     watcher.advance(100)
     assert watcher.share == 1.0
     assert re.fullmatch(r"200 of 200 rows, [\d,]+ rows/s", watcher.describe())
+    single = Watcher()
+    single.begin(1, 0)
+    assert single.describe().startswith("0 of 1 row, ")
 
 
 def test_too_long_texts_are_counted_or_fail(bulk: Bulk, tmp_path: Path) -> None:

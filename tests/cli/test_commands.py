@@ -250,6 +250,15 @@ def test_inspect_names_every_artifact_and_file_in_full_on_a_narrow_terminal(
     assert table.count("weights/model.safetensors") == len(names), "files are named in full as well"
 
 
+def test_inspect_shows_the_settings_of_the_task(run: Run, packages: dict[str, Path]) -> None:
+    settings = open_package(packages["embed"]).info.task_options
+    table = run("inspect", packages["embed"], "--table").out.partition("Settings of the task")[2].partition("Sig")[0]
+    shown = dict(line.split(maxsplit=1) for line in table.splitlines()[3:])
+    assert list(shown) == list(settings)
+    assert shown["max_length"].strip() == str(settings["max_length"])
+    assert shown["pooling"].strip() == "['mean']"
+
+
 def test_inspect_runs_no_code(run: Run, packages: dict[str, Path]) -> None:
     described = json.loads(run("inspect", packages["raw"], "--json").out)
     assert described["trust_tier"] == "code"

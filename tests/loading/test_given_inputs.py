@@ -41,6 +41,7 @@ def test_ids_in_any_form_give_the_same(model: TaskModel, expected: Any, ids: Any
     mask = torch.ones(2, 4, dtype=torch.int64)
     calls = [
         model.forward({"input_ids": ids}),
+        model.forward(ids),
         model(ids),
         model(ids, mask, TYPES),
         model(ids, token_type_ids=TYPES.tolist()),
@@ -89,13 +90,21 @@ def test_invalid_inputs_are_refused(
         model(*given, **named)
 
 
-def test_a_tensor_without_a_name_is_refused_by_a_model_of_several_inputs(model: TaskModel) -> None:
-    with pytest.raises(UnknownInputError) as caught:
-        model.forward(np.array(IDS))
+class _Sum(torch.nn.Module):
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return left + right
+
+
+def test_a_tensor_without_a_name_is_refused_by_a_model_that_requires_several(tmp_path: Path) -> None:
+    examples = {"left": torch.ones(2, 3), "right": torch.ones(2, 3)}
+    package = inferox.pack(_Sum(), tmp_path / "sum.mlpkg", example_inputs=examples, backends=["onnxruntime"]).path
+
+    with inferox.load(package) as model, pytest.raises(UnknownInputError) as caught:
+        model.forward(np.ones((2, 3), np.float32))
 
     assert str(caught.value) == (
-        "the model takes 3 inputs by their names (input_ids, attention_mask, token_type_ids), but got a single value "
-        "of the type ndarray without a name (give a mapping: {'input_ids': …})"
+        "the model takes 2 inputs by their names (left, right), but got a single value of the type ndarray without a "
+        "name (give a mapping: {'left': …, 'right': …})"
     )
 
 

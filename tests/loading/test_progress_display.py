@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from time import sleep
 
 import pytest
 
@@ -45,6 +46,28 @@ def test_the_end_is_told_once_however_often_it_is_looked_at(
         for now_s in (0.1, 0.2, 0.3, 0.4, 2.9, 3.5):
             show("all", 0.5 if now_s < 0.15 else 1.0)
     assert capsys.readouterr().err.splitlines() == ["inferox: 0 s, 100%: all", "inferox: 4 s, 100%: all"]
+
+
+@pytest.mark.parametrize("is_patient", [False, True])
+def test_a_long_step_is_told_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_patient: bool
+) -> None:
+    monkeypatch.setattr(progress_display, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(progress_display, "_SILENT_FOR_S", 0.05)
+    told = ""
+    with showing("opening", is_patient=is_patient) as show:
+        while told.count("opening") < 2:
+            sleep(0.01)
+            told += capsys.readouterr().err
+        show("a long step", 0.25)
+        while told.count("25%: a long step") < 2:
+            sleep(0.01)
+            told += capsys.readouterr().err
+        show("the end", 1.0)
+        sleep(0.2)
+    assert capsys.readouterr().err.splitlines()[-1].endswith("100%: the end")
+    sleep(0.1)
+    assert not capsys.readouterr().err
 
 
 def test_what_is_done_soon_may_say_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

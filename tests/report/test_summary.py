@@ -26,7 +26,7 @@ def steady(item: ArtifactMeasurement, seconds: float, rounds: int = 3) -> Artifa
 def test_the_winner_how_much_it_gains_and_how_exact_it_is() -> None:
     assert answer(make_comparison()) == (
         "onnxruntime/onnx/fp32/padded is the fastest here: 1.40 times as fast as PyTorch in fp32; its outputs are "
-        "exact (min cosine 1.000000, largest difference 5.0e-07 of the largest number)."
+        "exact (min cosine 1.000000, largest difference 5.0e-07 of the largest value)."
     )
 
 
@@ -141,6 +141,9 @@ def test_it_is_compared_with_sentence_transformers_where_that_was_measured() -> 
     assert "is the fastest here: 2.07 times as fast as sentence-transformers; " in answer(torch)
     page = render_report(replace(found, peer=peer))
     assert '<li class="peer">' in page
+    row = page[page.index("<table") :].partition("sentence-transformers</span>")[2].partition("</tr>")[0]
+    assert "another library" in row
+    assert '<span class="figure">–</span>' in row[row.index("On disk") :]
     assert "with PyTorch in fp32 on the CPU" in page
     said = warnings(replace(found, no_peer="it is too old"))
     assert "sentence-transformers was not measured: it is too old." in said

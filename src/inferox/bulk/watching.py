@@ -86,7 +86,9 @@ class Watcher:
         left_s = self.left_s
         of = f" of {self.total:,}" if self.total is not None else ""
         left = "" if not left_s else f", {_format_s(left_s)} left"
-        return f"{self._before + self.computed:,}{of} rows, {self.rate:,.0f} rows/s{left}"
+        done = self._before + self.computed
+        unit = "row" if (self.total or done) == 1 else "rows"
+        return f"{done:,}{of} {unit}, {self.rate:,.0f} rows/s{left}"
 
 
 def _format_s(seconds: float) -> str:

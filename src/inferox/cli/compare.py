@@ -164,11 +164,6 @@ def _footnote(found: Comparison) -> str:
     return f"Load and first result: medians of {found.starts} starts, with their middle half below; the rest: {rounds}."
 
 
-def _listed(found: Comparison) -> list[ArtifactMeasurement]:
-    """Returns the measured artifacts, the fastest first, followed by the library they are compared with."""
-    return [*found.artifacts, *([] if found.peer is None else [found.peer])]
-
-
 def _facts_table(found: Comparison, best: str) -> Table:
     """Makes the table of each artifact's facts, with its number in the other table."""
     from rich.text import Text
@@ -182,7 +177,7 @@ def _facts_table(found: Comparison, best: str) -> Table:
     table.add_column("parity", no_wrap=True)
     for heading in ("memory", "on disk"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for number, item in enumerate(_listed(found), 1):
+    for number, item in enumerate(found.listed, 1):
         shared = f"\n({bytes_text(item.shared_bytes)})" if item.shared_bytes else ""
         disk = Text("–") if item is found.peer else Text.assemble(bytes_text(item.size_bytes), (shared, "dim not bold"))
         memory = Text("–" if item.peak_memory_bytes is None else bytes_text(item.peak_memory_bytes))
@@ -197,7 +192,7 @@ def _times_table(found: Comparison, best: str) -> Table:
     table = plain_table()
     for heading in ("", "load", "first result", "one row", "rows/s", "tokens/s"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for number, item in enumerate(_listed(found), 1):
+    for number, item in enumerate(found.listed, 1):
         table.add_row(f"({number})", *_cells(item), style="bold" if item.artifact == best else None)
     return table
 

@@ -12,8 +12,12 @@ from inferox.cli.options import debug_option, json_option, rows_option
 from inferox.cli.terminal import make_console
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Mapping
 
+    from rich.console import Console
+    from rich.table import Table
+
+    from inferox.core import Signature
     from inferox.package import Package
 
 
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 @rows_option
 @debug_option
 def inspect(package: str, *, as_json: bool, with_rows: bool) -> None:
-    """Show the contents of a package: its signature, artifacts, sizes, evidence and trust tier.
+    """Show the contents of a package: its task, signature, artifacts, sizes, evidence and trust tier.
 
     Every file is checked against the manifest. No code that came with the package is run.
     """
@@ -93,13 +97,10 @@ def _print(package: Package, console: Console) -> None:
             facts.add_row(Text(heading, style="bold"), Text(printable(text)))
     console.print(facts)
 
-    signature = plain_table("Signature")
-    for heading in ("", "tensor", "type", "dims"):
-        signature.add_column(heading)
-    for side, specs in (("in", info.signature.inputs), ("out", info.signature.outputs)):
-        for spec in specs:
-            signature.add_row(side, Text(spec.name), str(spec.dtype), Text(spec.shape_text))
-    console.print(signature)
+    if info.task_options:
+        console.print(_settings_table(info.task_options))
+
+    console.print(_signature_table(info.signature))
 
     artifacts = plain_table("Artifacts")
     # Two names may differ only in their last letters.
@@ -123,6 +124,34 @@ def _print(package: Package, console: Console) -> None:
         console.print(evidence_table(package.parity.artifacts))
         for name, reason in package.parity.unmeasured.items():
             console.print(Text(printable(f"Not measured: {name}: {reason}")))
+
+
+def _settings_table(options: Mapping[str, Any]) -> Table:
+    from rich.text import Text
+
+    from inferox.cli.tables import plain_table
+    from inferox.core import printable, shown
+
+    table = plain_table("Settings of the task")
+    table.add_column("setting", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    for setting, value in options.items():
+        table.add_row(Text(printable(setting)), Text(shown(value)))
+    return table
+
+
+def _signature_table(signature: Signature) -> Table:
+    from rich.text import Text
+
+    from inferox.cli.tables import plain_table
+
+    table = plain_table("Signature")
+    for heading in ("", "tensor", "type", "dims"):
+        table.add_column(heading)
+    for side, specs in (("in", signature.inputs), ("out", signature.outputs)):
+        for spec in specs:
+            table.add_row(side, Text(spec.name), str(spec.dtype), Text(spec.shape_text))
+    return table
 
 
 def _trust_text(package: Package) -> str:

@@ -226,9 +226,9 @@ class Model(Closing):
         Args:
             inputs: The tensors by name, as the signature lists them: Inferox's own, NumPy arrays, those of any library
                 that supports DLPack, such as PyTorch, or lists of numbers, which are converted to the signature's data
-                type. A model with a single input also takes that tensor alone. Arrays and tensors are not copied where
-                the backend allows it. ``attention_mask`` defaults to ones, and ``token_type_ids`` to zeros. A packed
-                artifact requires an ``attention_mask`` of ones followed by zeros.
+                type. Arrays and tensors are not copied where the backend allows it. ``attention_mask`` defaults to
+                ones, and ``token_type_ids`` to zeros; where a single input is left to give, that tensor alone will do.
+                A packed artifact requires an ``attention_mask`` of ones followed by zeros.
 
         Returns:
             The outputs by name, on the model's device. Values at padded positions have no meaning and differ between
@@ -309,11 +309,11 @@ class Model(Closing):
     def _by_name(self, inputs: Mapping[str, Any] | Any) -> Mapping[str, Any]:
         if isinstance(inputs, Mapping):
             return inputs
-        names = self.signature.input_names
-        if len(names) != 1:
-            missing = missing_inputs((), self.signature)
-            raise UnknownInputError(missing=missing, unexpected=(), expected=names, unnamed=type(inputs))
-        return {names[0]: inputs}
+        required = missing_inputs((), self.signature)
+        if len(required) != 1:
+            names = self.signature.input_names
+            raise UnknownInputError(missing=required, unexpected=(), expected=names, unnamed=type(inputs))
+        return {required[0]: inputs}
 
 
 def _fixed_rows(signature: Signature) -> int | None:

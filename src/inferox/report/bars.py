@@ -19,10 +19,8 @@ def throughput_bars(comparison: Comparison) -> Markup:
         comparison: The measurements.
     """
     best, pytorch = agreeing(comparison)[0], find_pytorch(comparison.artifacts)
-    beside = [] if comparison.peer is None else [comparison.peer]
-    items = sorted((*comparison.artifacts, *beside), key=lambda item: -item.throughput.rows_per_s.median)
-    most = items[0].throughput.rows_per_s.median
-    rows = [_row(comparison, item, pytorch, most, best is item) for item in items]
+    most = comparison.listed[0].throughput.rows_per_s.median
+    rows = [_row(comparison, item, pytorch, most, best is item) for item in comparison.listed]
     factor = "" if pytorch is None else " The factor is against PyTorch in fp32."
     heading = element(
         "figcaption",
@@ -49,7 +47,7 @@ def _row(
     return element(
         "li",
         element("span", item.artifact, class_="name"),
-        element("span", "another library", class_="badge") if is_peer else parity_badge(item),
+        parity_badge(comparison, item),
         element(
             "span",
             f"{three_digits(rate)}/s",

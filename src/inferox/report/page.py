@@ -53,11 +53,11 @@ def render_report(comparison: Comparison) -> str:
 
 
 def _looks(comparison: Comparison) -> dict[str, Look]:
-    colours = {name: index for index, name in enumerate(sorted(item.artifact for item in comparison.artifacts))}
+    colours = {name: index for index, name in enumerate(sorted(item.artifact for item in comparison.listed))}
     labels = short_names(comparison)
     return {
         item.artifact: Look(number, labels[item.artifact], colours[item.artifact])
-        for number, item in enumerate(comparison.artifacts, 1)
+        for number, item in enumerate(comparison.listed, 1)
     }
 
 
@@ -91,9 +91,10 @@ def _answer(comparison: Comparison) -> Markup:
 
 def _facts(comparison: Comparison) -> Markup:
     machine = comparison.machine
-    measured = [*comparison.artifacts, *([] if comparison.peer is None else [comparison.peer])]
     versions = [
-        f"{item.artifact.partition('/')[0]} {item.runtime_version}" for item in measured if item.runtime_version
+        f"{item.artifact.partition('/')[0]} {item.runtime_version}"
+        for item in comparison.listed
+        if item.runtime_version
     ]
     facts = {
         "Package": f"{comparison.name}, version {comparison.version}, digest {comparison.digest[:12]}",
@@ -117,7 +118,7 @@ def _table(comparison: Comparison, looks: Mapping[str, Look]) -> Markup:
     with_tokens = first.throughput.tokens is not None
     columns = [name for name in _COLUMNS if with_tokens or name != "Tokens/s"]
     head = element("tr", *(element("th", name, scope="col", role="columnheader") for name in columns), role="row")
-    rows = [_row(item, columns, looks[item.artifact]) for item in comparison.artifacts]
+    rows = [_row(comparison, item, columns, looks[item.artifact]) for item in comparison.listed]
     length = first.one_row.length
     caption = element(
         "caption",
@@ -141,7 +142,7 @@ def _medians(count: int, what: str) -> str:
     return f"of a single {what}" if count == 1 else many
 
 
-def _row(item: ArtifactMeasurement, columns: list[str], look: Look) -> Markup:
+def _row(comparison: Comparison, item: ArtifactMeasurement, columns: list[str], look: Look) -> Markup:
     tokens_per_s = item.throughput.tokens_per_s
     cells: dict[str, tuple[str, str]] = {
         "Load": _seconds(item.load_s),
@@ -151,7 +152,7 @@ def _row(item: ArtifactMeasurement, columns: list[str], look: Look) -> Markup:
         "Tokens/s": _rate(tokens_per_s) if tokens_per_s else ("–", ""),
         "Peak memory": ("–" if item.peak_memory_bytes is None else bytes_text(item.peak_memory_bytes), ""),
         "On disk": (
-            bytes_text(item.size_bytes),
+            "–" if item is comparison.peer else bytes_text(item.size_bytes),
             f"{bytes_text(item.shared_bytes)} shared" if item.shared_bytes else "",
         ),
     }
@@ -183,7 +184,7 @@ def _row(item: ArtifactMeasurement, columns: list[str], look: Look) -> Markup:
         )
         for column in columns[1:-1]
     ]
-    parity = element("td", parity_badge(item), data_label=columns[-1], role="cell")
+    parity = element("td", parity_badge(comparison, item), data_label=columns[-1], role="cell")
     return element("tr", name, *rest, parity, role="row")
 
 
@@ -240,7 +241,8 @@ Load and first result were timed in fresh processes, {starts} for each artifact.
 first result counts from the start of the process.
 Rows/s is measured on {rows}, of mixed lengths, from the items to the answers.
 Peak memory is the most resident memory of the process while speed was measured; the interpreter, and pages shared \
-with other processes, are part of it. Files on disk that several artifacts read are counted for each, and shared.
+with other processes, are part of it. A file on disk that several artifacts read counts towards each of them, and is \
+listed as shared.
 Parity compares with what the model itself computed in fp32 when it was packed, measured again here on \
 the package's samples.
 """

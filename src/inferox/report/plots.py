@@ -47,7 +47,7 @@ def latency_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | 
         looks: The appearance of each artifact, by its name.
     """
     series = []
-    for item in comparison.artifacts:
+    for item in comparison.listed:
         points = [
             Point(
                 latency.length,
@@ -83,7 +83,7 @@ def memory_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | N
     Takes the same arguments as ``latency_plot``.
     """
     series = []
-    for item in comparison.artifacts:
+    for item in comparison.listed:
         if item.peak_memory_bytes is None:
             continue
         rate = item.throughput.rows_per_s

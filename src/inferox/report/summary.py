@@ -78,7 +78,7 @@ def exactness(item: ArtifactMeasurement) -> str:
         known = "" if item.packed_class is None else f"; when it was packed, its outputs were {item.packed_class.value}"
         return f"its exactness was not measured here{known}"
     agreement, name = item.evidence.agreement, item.evidence.parity_class
-    figures = f"min cosine {agreement.cosine_min:.6f}, largest difference {agreement.max_rel:.1e} of the largest number"
+    figures = f"min cosine {agreement.cosine_min:.6f}, largest difference {agreement.max_rel:.1e} of the largest value"
     if name is ParityClass.FAIL:
         return f"it misses its tolerance ({figures})"
     return f"its outputs are {name.value} ({figures})"
@@ -147,10 +147,12 @@ def how_far(comparison: Comparison) -> list[str]:
 def short_names(comparison: Comparison) -> dict[str, str]:
     """Returns the shortest distinct name of each artifact: its backend, and the parts in which artifacts of it differ.
 
+    sentence-transformers, if it was measured, keeps its name.
+
     Args:
         comparison: The measurements.
     """
-    parts = {item.artifact: item.artifact.split("/") for item in comparison.artifacts}
+    parts = {item.artifact: item.artifact.split("/") for item in comparison.listed}
     found = {}
     for name, own in parts.items():
         others = [other for other in parts.values() if other[0] == own[0] and len(other) == len(own)]

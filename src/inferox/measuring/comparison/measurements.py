@@ -186,6 +186,12 @@ class Comparison:
         return min(min(len(item.one_row.rounds), len(item.throughput.rounds)) for item in self.artifacts)
 
     @property
+    def listed(self) -> tuple[ArtifactMeasurement, ...]:
+        """The artifacts and sentence-transformers, if it was measured; the fastest with mixed lengths first."""
+        beside = () if self.peer is None else (self.peer,)
+        return tuple(sorted((*self.artifacts, *beside), key=lambda item: -item.throughput.rows_per_s.median))
+
+    @property
     def starts(self) -> int:
         """The fewest starts of any artifact."""
         return min(len(item.starts) for item in self.artifacts)
