@@ -95,7 +95,7 @@ def test_a_caller_that_is_interrupted_while_it_waits_for_a_turn_leaves_the_line(
     turns = Turns()
 
     class Interrupted(threading.Condition):
-        def wait_for(self, *_: Any, **__: Any) -> Any:
+        def wait(self, *_: Any, **__: Any) -> Any:
             raise KeyboardInterrupt
 
     whole = turns._condition

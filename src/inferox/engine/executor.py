@@ -20,7 +20,7 @@ from inferox.engine.faults import split_around_faults
 from inferox.engine.finiteness import find_non_finite, is_finite
 from inferox.engine.fitting import FittingBatches
 from inferox.engine.memory_budget import MemoryBudget
-from inferox.engine.request import Request, Row, count_places, group_by_request
+from inferox.engine.request import Request, Row, group_by_request
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
 from inferox.engine.suspicion import Suspicion
@@ -305,7 +305,7 @@ class BatchExecutor:
         self._recorder.note_non_finite(len(strange))
 
     def _note_batch(self, rows: Sequence[Row], seconds: float) -> None:
-        tokens = sum(request.lengths[row] for request, row in rows)
+        tokens = sum([request.lengths[row] for request, row in rows])
         work = self._work_of(rows)
         self._cost.learn(work, seconds)
         self._limit.raise_slowly()
@@ -317,10 +317,10 @@ class BatchExecutor:
         if isinstance(some[0][0].encoding.task, RawTask):
             ((request, row),) = some
             return request.work_of([row])
-        places = count_places(some)
-        is_padded = self.shift.metadata.layout is Layout.PADDED
-        tokens = places if is_padded else sum(request.lengths[row] for request, row in some)
-        return Workload(len(some), tokens, places * places // len(some))
+        lengths = [request.lengths[row] for request, row in some]
+        places = len(lengths) * max(lengths)
+        tokens = places if self.shift.metadata.layout is Layout.PADDED else sum(lengths)
+        return Workload(len(lengths), tokens, places * places // len(lengths))
 
 
 def _read_budget(loaded: TaskModel, config: EngineConfig) -> BatchBudget:

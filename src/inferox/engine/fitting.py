@@ -101,7 +101,7 @@ class FittingBatches:
 
     def _count_fitting(self, rows: Sequence[Row]) -> int:
         """Counts the rows that fit into memory, as far as that is known: all of them at first."""
-        if count_places(rows) <= self._limit.tokens or not self._limit.is_lowered:
+        if not self._limit.is_lowered or count_places(rows) <= self._limit.tokens:
             return len(rows)
         longest = 0
         for count, (request, row) in enumerate(rows):

@@ -136,9 +136,12 @@ class Lineup(Closing, Evictable):
         finally:
             with self._condition:
                 self._uses[executor] -= 1
-                self._uses += Counter()  # drops the zero counts
+                if not self._uses[executor]:
+                    del self._uses[executor]
                 self.used_s = time.monotonic()
-            self._close_if_unused(executor)
+                is_over = self._is_over(executor)
+            if is_over:
+                self._close_if_unused(executor)
 
     def replace(self, executor: BatchExecutor) -> None:
         """Takes an artifact that failed its stored samples out of service, and replaces it with the next.
@@ -218,7 +221,8 @@ class Lineup(Closing, Evictable):
     def _begin_use(self) -> BatchExecutor:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: not self._is_changing and not self._pauses)
+                while self._is_changing or self._pauses:
+                    self._condition.wait()
                 if self._is_open:
                     self._uses[self._executor] += 1
                     return self._executor
@@ -284,10 +288,13 @@ class Lineup(Closing, Evictable):
 
     def _close_if_unused(self, executor: BatchExecutor) -> None:
         with self._condition:
-            is_over = self._is_closed or executor.loaded is not self._executor.loaded
-            if not is_over or self._uses[executor]:
+            if self._uses[executor] or not self._is_over(executor):
                 return
         executor.loaded.close()
+
+    def _is_over(self, executor: BatchExecutor) -> bool:
+        """Returns whether an executor is not to be used again, and so is closed once it is not in use."""
+        return self._is_closed or executor.loaded is not self._executor.loaded
 
     def _start_probing(self) -> None:
         with self._condition:

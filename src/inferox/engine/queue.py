@@ -190,7 +190,7 @@ class RequestQueue:
             if self._entries or self._out or len(request.waiting) != 1:
                 return None
             ((group, rows),) = request.waiting.items()
-            longest = max(request.lengths[row] for row in rows)
+            longest = request.lengths[rows[-1]]
             if not budget.holds(len(rows), request.waiting_work.tokens, longest):
                 return None
             parts = [Part(request, self._begin(request, request.take(group, range(len(rows)))))]

@@ -195,7 +195,7 @@ class Request:
         """
         squares = self.encoding.squares
         if squares is None:
-            return Workload.of_lengths(self.lengths[row] for row in rows)
+            return Workload.of_lengths(map(self.lengths.__getitem__, rows))
         some = list(rows)
         return Workload(len(some), sum(self.lengths[row] for row in some), sum(squares[row] for row in some))
 

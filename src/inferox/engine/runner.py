@@ -216,8 +216,9 @@ class ModelRunner(ServedModel):
         _refuse_if_computing()
         if not request.rows:
             self._delivery.answer(request, [], self._lineup.current.shift)
+            return
         self._identify(request)
-        if request.is_over():
+        if not request.waiting:
             return
         self._lineup.current.refuse_hopeless(request)
         # A caller with a deadline must be able to stop waiting.
@@ -233,7 +234,7 @@ class ModelRunner(ServedModel):
     def _identify(self, request: Request) -> None:
         """Computes the keys of rows if that is safe, so that equal ones are recognised, and answers cached ones."""
         shift = self._lineup.current.shift
-        if shift.metadata.batch_invariant and not request.is_over():
+        if shift.metadata.batch_invariant:
             request.keys = request.encoding.digest(request.rows, self._input_names)
             if request.keys is not None and self._cache.is_on:
                 self._delivery.deliver_kept(request, shift)

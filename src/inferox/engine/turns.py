@@ -38,7 +38,8 @@ class Turns:
         try:
             with self._condition:
                 self._waiting.append(ticket)
-                self._condition.wait_for(lambda: self._may_begin(ticket))
+                while not self._may_begin(ticket):
+                    self._condition.wait()
                 self._waiting.remove(ticket)
                 self._current, self._lanes, has_begun = model, self._lanes + 1, True
                 self._condition.notify_all()
