@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inferox.measuring import Ending
+from inferox.measuring.comparison import Latency, Throughput
 from inferox.report import render_report
 from inferox.report.charts import Axis, Caption, Point, Series, line_chart, spread_out
 from inferox.report.elements import element
 from inferox.report.quantities import axis_text, bytes_text, seconds_text, three_digits
 from inferox.report.scales import LinearScale
+from inferox.report.summary import how_far, warnings
 from tests.report.comparisons import LENGTHS, make_comparison, make_measurement, without_lengths
 
 _VOID = {"meta", "br", "wbr"}
@@ -132,6 +135,38 @@ def test_points_stand_where_the_scales_say() -> None:
     assert "<title>s: second</title>" in chart
     assert 'x="416" y="128" class="end-name c0">short<' in chart
     assert 'class="end-number c0">7<' in chart
+
+
+def test_no_element_of_a_list_is_empty() -> None:
+    whole = replace(make_comparison(), peer=make_measurement("sentence-transformers", 2.9))
+    page = render_report(whole)
+    assert page.count("<li>sentence-transformers was given the same model") == 1
+    for found in (page, render_report(make_comparison()), render_report(without_lengths(make_comparison()))):
+        assert not re.findall(r"<(li|dt|dd|td|th|p|ul|ol|h2|figcaption)\b[^>]*>\s*</\1>", found)
+
+
+def test_everything_that_limits_the_figures_is_one_list() -> None:
+    found = make_comparison()
+    names = [item.artifact for item in found.artifacts]
+    little = replace(
+        found,
+        ending=Ending.OUT_OF_TIME,
+        no_peer="it took longer than 12 s",
+        failures={names[2]: "failed when it was started again"},
+        unreached={names[0]: ("parity",), names[1]: ("memory",)},
+    )
+    listed = render_report(little).partition('<ul class="cautions">')[2].partition("</ul>")[0]
+    expected = [*warnings(little), *how_far(little)]
+    assert len(expected) > 4
+    assert [re.sub(r"<[^>]*>", "", item) for item in re.findall(r"<li>(.*?)</li>", listed)] == expected
+    assert '<span class="option">--seconds</span>' in listed
+    calm = replace(
+        found, artifacts=tuple(replace(item, throughput=Throughput(1, 1, (1.0,) * 2)) for item in found.artifacts)
+    )
+    calm = replace(
+        calm, artifacts=tuple(replace(item, latency=(Latency(3, ((1.0,),) * 2),), typical=0) for item in calm.artifacts)
+    )
+    assert '<ul class="cautions">' not in render_report(calm)
 
 
 @given(st.lists(st.floats(14, 234), min_size=1, max_size=12))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from inferox.core import counted
@@ -73,7 +74,6 @@ def _answer(comparison: Comparison) -> Markup:
         )
         for item in recommend(comparison)
     ]
-    cautions = [element("p", text, class_="warning") for text in (*warnings(comparison), *how_far(comparison))]
     proven = "" if comparison.proof is None else str(comparison.proof)
     proof = [element("p", f"{proven[:1].upper()}{proven[1:]}.", class_="proof")] if proven else []
     head = element("h1", comparison.name)
@@ -85,8 +85,23 @@ def _answer(comparison: Comparison) -> Markup:
         sentence,
         *proof,
         element("ul", *cards, class_="cards"),
-        *cautions,
+        _cautions([*warnings(comparison), *how_far(comparison)]),
     )
+
+
+def _cautions(texts: Sequence[str]) -> Markup:
+    """Makes one block of all that limits the figures; empty if nothing does."""
+    if not texts:
+        return Markup("")
+    return element("ul", *(element("li", *_with_options(text)) for text in texts), class_="cautions")
+
+
+def _with_options(text: str) -> list[str]:
+    """Splits a sentence so that an option of the command line, such as ``--seconds``, is never broken in two."""
+    return [
+        element("span", part, class_="option") if index % 2 else part
+        for index, part in enumerate(re.split(r"((?<!\S)--[a-z][a-z-]*)", text))
+    ]
 
 
 def _facts(comparison: Comparison) -> Markup:
@@ -230,7 +245,7 @@ def _method(comparison: Comparison) -> Markup:
     )
     if comparison.peer is not None:
         text += _PEER_METHOD.format(peer=comparison.peer.artifact)
-    notes = [element("li", note) for note in text.strip().splitlines()]
+    notes = [element("li", note) for note in text.splitlines() if note]
     return element("section", element("h2", "How it was measured"), element("ul", *notes, class_="notes"))
 
 
