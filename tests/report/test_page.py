@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from inferox.measuring import Ending
 from inferox.measuring.comparison import Latency, Throughput
 from inferox.report import render_report
-from inferox.report.charts import Axis, Caption, Point, Series, line_chart, spread_out
+from inferox.report.charts import Axis, Caption, Point, Series, colour_class, is_hollow, line_chart, mark, spread_out
 from inferox.report.elements import element
 from inferox.report.quantities import axis_text, bytes_text, seconds_text, three_digits
 from inferox.report.scales import LinearScale
@@ -178,6 +178,23 @@ def test_labels_do_not_overlap_and_keep_their_order(places: list[float]) -> None
     assert 14.0 - 1e-6 <= min(found) <= max(found) <= 234.0 + 1e-6
     if all(places[other] - places[one] >= 13.0 for one, other in itertools.pairwise(order)):
         assert found == pytest.approx(places)
+
+
+def test_the_first_sixty_four_artifacts_differ_in_colour_shape_or_filling() -> None:
+    assert len({(colour_class(look), mark(look, 0, 0)) for look in range(64)}) == 64
+    for look in range(8):
+        assert is_hollow(look + 8)
+        assert not is_hollow(look)
+        assert mark(look + 8, 0, 0).replace(' class="hollow"', "") == mark(look, 0, 0)
+
+
+def test_a_ninth_artifact_is_told_from_the_first_wherever_it_is_shown() -> None:
+    names = [f"backend{index:02}/onnx/fp32/padded" for index in range(9)]
+    found = [make_measurement(name, 1 + index / 10) for index, name in enumerate(names)]
+    page = render_report(replace(make_comparison(), artifacts=tuple(found)))
+    in_the_table = page[page.index("<table") :].count('class="hollow"')
+    assert (in_the_table, page.count('class="line dashed"')) == (1, 2)
+    assert page.count('class="hollow"') == 1 + 2 + 1 + len(LENGTHS)
 
 
 def test_elements_escape() -> None:

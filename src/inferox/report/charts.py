@@ -18,7 +18,7 @@ _RADIUS = 3.6
 _LINE = 13
 """The height of a line of text."""
 
-_COLOURS = 8
+_COLOURS, _SHAPES = 8, 4
 _MOST_LABELS = 16
 
 
@@ -84,14 +84,14 @@ class Series:
         name: Its name.
         number: Its label in the chart if there is no room for a name; the same in every chart.
         label: A short name, shown beside the end of its line.
-        colour: The index of its colour and mark among the page's, the same in every chart.
+        look: The index of its appearance, which is its colour, mark and line; the same in every chart.
         points: Its points.
     """
 
     name: str
     number: int
     label: str
-    colour: int
+    look: int
     points: Sequence[Point]
 
 
@@ -110,31 +110,57 @@ def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> 
     return _figure(caption, x, y, series, [*drawn, _labels(series, x.scale, y.scale)])
 
 
-def mark(colour: int, x: float, y: float, *children: str) -> Markup:
-    """Draws the mark of a series, which is told apart by its shape as well as by its colour.
+def mark(look: int, x: float, y: float, *children: str) -> Markup:
+    """Draws the mark of a series, which is told apart by its shape, and by being hollow, as well as by its colour.
 
     Args:
-        colour: The index of its colour among the page's.
+        look: The index of its appearance.
         x: The x coordinate of its centre.
         y: The y coordinate of its centre.
         children: Child elements, such as a title.
     """
     radius = _RADIUS
-    if colour % 4 == 0:
-        return element("circle", *children, cx=x, cy=y, r=radius)
-    if colour % 4 == 1:
-        return element("rect", *children, x=x - radius, y=y - radius, width=2 * radius, height=2 * radius)
-    corners = 3 if colour % 4 == 2 else 4  # noqa: PLR2004 - the third of the four shapes
+    kind = "hollow" if is_hollow(look) else None
+    # One further for each sixteen: then colours and fillings repeat.
+    shape = (look + look // (2 * _COLOURS)) % _SHAPES
+    if shape == 0:
+        return element("circle", *children, cx=x, cy=y, r=radius, class_=kind)
+    if shape == 1:
+        size = 2 * radius
+        return element("rect", *children, x=x - radius, y=y - radius, width=size, height=size, class_=kind)
+    corners = 3 if shape == 2 else 4  # noqa: PLR2004 - the third of the four shapes
     turns = [math.tau * corner / corners for corner in range(corners)]
     points = " ".join(
         f"{x + 1.3 * radius * math.sin(turn):.2f},{y - 1.3 * radius * math.cos(turn):.2f}" for turn in turns
     )
-    return element("polygon", *children, points=points)
+    return element("polygon", *children, points=points, class_=kind)
 
 
-def colour_class(colour: int) -> str:
+def is_hollow(look: int) -> bool:
+    """Whether the mark of an appearance is only an outline, and its line dashed: every second turn of the colours."""
+    return look // _COLOURS % 2 == 1
+
+
+def colour_class(look: int) -> str:
     """Returns the CSS class for the colour of a series."""
-    return f"c{colour % _COLOURS}"
+    return f"c{look % _COLOURS}"
+
+
+def swatch(look: int) -> Markup:
+    """Draws the mark of a series as a small picture beside its name.
+
+    Args:
+        look: The index of its appearance.
+    """
+    return element(
+        "svg",
+        mark(look, 6, 6),
+        viewBox="0 0 12 12",
+        width=12,
+        height=12,
+        aria_hidden="true",
+        class_=f"swatch {colour_class(look)}",
+    )
 
 
 def legend(series: Sequence[Series]) -> Markup:
@@ -142,15 +168,7 @@ def legend(series: Sequence[Series]) -> Markup:
     items = [
         element(
             "li",
-            element(
-                "svg",
-                mark(item.colour, 6, 6),
-                viewBox="0 0 12 12",
-                width=12,
-                height=12,
-                aria_hidden="true",
-                class_=colour_class(item.colour),
-            ),
+            swatch(item.look),
             element("b", str(item.number)),
             element("span", item.name),
         )
@@ -211,8 +229,8 @@ def _line(series: Series, x: Scale, y: Scale) -> Markup:
         element("line", x1=across(point.x), x2=across(point.x), y1=up(point.low), y2=up(point.high), class_="spread")
         for point in series.points
     ]
-    line = element("polyline", points=corners, class_="line")
-    return element("g", line, *spreads, *_marks(series, x, y), class_=f"series {colour_class(series.colour)}")
+    line = element("polyline", points=corners, class_="line dashed" if is_hollow(series.look) else "line")
+    return element("g", line, *spreads, *_marks(series, x, y), class_=f"series {colour_class(series.look)}")
 
 
 def _labels(series: Sequence[Series], x: Scale, y: Scale) -> Markup:
@@ -220,7 +238,7 @@ def _labels(series: Sequence[Series], x: Scale, y: Scale) -> Markup:
     ends = [max(item.points, key=lambda point: point.x) for item in series]
     heights = spread_out([up(point.y) for point in ends], _LINE, _TOP, _HEIGHT - _BOTTOM)
     texts = [
-        element("text", text, x=across(point.x) + 8, y=height + 4, class_=f"{kind} {colour_class(item.colour)}")
+        element("text", text, x=across(point.x) + 8, y=height + 4, class_=f"{kind} {colour_class(item.look)}")
         for item, point, height in zip(series, ends, heights, strict=True)
         for text, kind in ((item.label, "end-name"), (str(item.number), "end-number"))
     ]
@@ -255,7 +273,7 @@ def spread_out(places: Sequence[float], gap: float, low: float, high: float) -> 
 def _marks(series: Series, x: Scale, y: Scale) -> list[Markup]:
     across, up = _across(x), _up(y)
     return [
-        mark(series.colour, across(point.x), up(point.y), element("title", f"{series.name}: {point.title}"))
+        mark(series.look, across(point.x), up(point.y), element("title", f"{series.name}: {point.title}"))
         for point in series.points
     ]
 

@@ -117,12 +117,12 @@ def _latency_plot(steps: Sequence[LoadStep], unit: str) -> Markup:
     series = [
         _series(
             f"p{name}",
-            colour,
+            look,
             steps,
             lambda step, name=name: 1e3 * step.latency_s[str(name)],  # type: ignore[misc]
             lambda value: seconds_text(value / 1e3),
         )
-        for colour, name in enumerate(PERCENTILES)
+        for look, name in enumerate(PERCENTILES)
     ]
     return line_chart(caption, _across(steps, unit), Axis.of("latency, ms", y, ticks), series)
 
@@ -133,10 +133,10 @@ def _across(steps: Sequence[LoadStep], unit: str) -> Axis:
 
 
 def _series(
-    name: str, colour: int, steps: Sequence[LoadStep], read: Callable[[LoadStep], float], write: Callable[[float], str]
+    name: str, look: int, steps: Sequence[LoadStep], read: Callable[[LoadStep], float], write: Callable[[float], str]
 ) -> Series:
     points = []
     for step in sorted(steps, key=_place):
         value = read(step)
         points.append(Point(_place(step), value, f"{load_text(step)}: {name} {write(value)}", value, value))
-    return Series(name, colour + 1, name, colour, points)
+    return Series(name, look + 1, name, look, points)

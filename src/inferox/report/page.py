@@ -11,7 +11,7 @@ from inferox.machine import threads_text
 from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
 from inferox.report.badge import parity_badge
 from inferox.report.bars import throughput_bars
-from inferox.report.charts import colour_class, mark
+from inferox.report.charts import swatch
 from inferox.report.elements import Markup, element, join
 from inferox.report.plots import Look, latency_plot, memory_plot
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
@@ -54,10 +54,10 @@ def render_report(comparison: Comparison) -> str:
 
 
 def _looks(comparison: Comparison) -> dict[str, Look]:
-    colours = {name: index for index, name in enumerate(sorted(item.artifact for item in comparison.listed))}
+    indices = {name: index for index, name in enumerate(sorted(item.artifact for item in comparison.listed))}
     labels = short_names(comparison)
     return {
-        item.artifact: Look(number, labels[item.artifact], colours[item.artifact])
+        item.artifact: Look(number, labels[item.artifact], indices[item.artifact])
         for number, item in enumerate(comparison.listed, 1)
     }
 
@@ -171,18 +171,9 @@ def _row(comparison: Comparison, item: ArtifactMeasurement, columns: list[str], 
             f"{bytes_text(item.shared_bytes)} shared" if item.shared_bytes else "",
         ),
     }
-    swatch = element(
-        "svg",
-        mark(look.colour, 6, 6),
-        viewBox="0 0 12 12",
-        width=12,
-        height=12,
-        aria_hidden="true",
-        class_=colour_class(look.colour),
-    )
     name = element(
         "th",
-        swatch,
+        swatch(look.index),
         element("b", f"{look.number} "),
         element("span", *_breakable(item.artifact)),
         element("small", f"on {item.device}"),

@@ -22,12 +22,12 @@ class Look:
     Attributes:
         number: Its rank in the comparison, from 1.
         label: Its short name.
-        colour: The index of its colour among the page's.
+        index: The index of its appearance, by the order of the names.
     """
 
     number: int
     label: str
-    colour: int
+    index: int
 
     def series(self, name: str, points: Sequence[Point]) -> Series:
         """Makes the series of the artifact.
@@ -36,7 +36,7 @@ class Look:
             name: Its full name.
             points: The points.
         """
-        return Series(name, self.number, self.label, self.colour, points)
+        return Series(name, self.number, self.label, self.index, points)
 
 
 def latency_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | None:
