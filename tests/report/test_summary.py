@@ -133,12 +133,20 @@ def test_what_was_not_reached_is_named() -> None:
 
 def test_it_is_compared_with_sentence_transformers_where_that_was_measured() -> None:
     found = make_comparison()
-    peer = make_measurement("sentence-transformers", 2.9)
+    few = make_measurement("sentence-transformers", 2.9)
+    times = replace(
+        few.throughput, rows=256, rounds=tuple(256 / few.throughput.rows * s for s in few.throughput.rounds)
+    )
+    peer = replace(few, throughput=times)
     assert (
-        "is the fastest here: 1.40 times as fast as PyTorch in fp32 and 2.90 times as fast as sentence-transformers; "
+        "is the fastest here: 1.40 times as fast as PyTorch in fp32 and 2.90 times as fast as sentence-transformers in "
+        "calls of 256 texts; "
     ) in answer(replace(found, peer=peer))
+    assert "sentence-transformers" not in answer(replace(found, peer=few))
+    assert any("in calls of only 57 texts, where it pads more" in said for said in warnings(replace(found, peer=few)))
+    assert not any("calls of" in said for said in warnings(replace(found, peer=peer)))
     torch = replace(found, artifacts=found.artifacts[1:], peer=peer)
-    assert "is the fastest here: 2.07 times as fast as sentence-transformers; " in answer(torch)
+    assert "is the fastest here: 2.07 times as fast as sentence-transformers in calls of 256 texts; " in answer(torch)
     page = render_report(replace(found, peer=peer))
     assert '<li class="peer">' in page
     row = page[page.index("<table") :].partition("sentence-transformers</span>")[2].partition("</tr>")[0]

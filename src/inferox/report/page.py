@@ -254,6 +254,7 @@ the package's samples.
 """
 
 _PEER_METHOD = """
-{peer} was given the same model and texts, and embedded them as its users do, with PyTorch in fp32 on the CPU and the \
-same threads. Its vectors are those that it gave when the model was packed.
+{peer} was given the same model and texts, with PyTorch in fp32 on the CPU and the same threads. It sorted them by \
+length and padded batches of 32, as it does by default: the fewer texts there are in a call, the more of what it \
+computes is padding. Its vectors are those that it gave when the model was packed.
 """

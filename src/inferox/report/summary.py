@@ -13,6 +13,10 @@ from inferox.report.quantities import bytes_text, seconds_text, three_digits
 NOISY = 0.15
 """The middle half of the rounds, as a share of their median, above which a measurement is called noisy."""
 
+_FAIR_ROWS = 256
+"""The rows of a call from which sentence-transformers is compared with: it sorts them by length and pads batches of 32,
+so that in a call of few rows most of what it computes may be padding."""
+
 NOISE_HINT = "Smaller differences say little: close other programs, or allow more --seconds."
 
 
@@ -52,7 +56,8 @@ def answer(comparison: Comparison) -> str:
     best, *others = agreeing(comparison)
     pytorch, peer = find_pytorch(comparison.artifacts), comparison.peer
     against = [(pytorch, "PyTorch in fp32")] if pytorch is not None and pytorch is not best else []
-    against += [(peer, peer.artifact)] if peer is not None else []
+    if peer is not None and peer.throughput.rows >= _FAIR_ROWS:
+        against.append((peer, f"{peer.artifact} in calls of {counted(peer.throughput.rows, 'text')}"))
     gains = [f"{_gain(best, other)} times as fast as {name}" for other, name in against if other]
     missing = " (PyTorch in fp32 was not measured)" if pytorch is None else ""
     rate = f" with {three_digits(best.throughput.rows_per_s.median)} rows/s"
@@ -121,8 +126,14 @@ def warnings(comparison: Comparison) -> list[str]:
         )
     if comparison.rounds == 1:
         found.append("The rates come from a single round, so their noise is unknown: allow more --seconds.")
+    peer = comparison.peer
     if comparison.no_peer is not None:
         found.append(f"sentence-transformers was not measured: {comparison.no_peer}.")
+    elif peer is not None and peer.throughput.rows < _FAIR_ROWS:
+        found.append(
+            f"{peer.artifact} was measured in calls of only {counted(peer.throughput.rows, 'text')}, where it pads "
+            "more than in longer ones: allow more --seconds to compare with it."
+        )
     return found
 
 

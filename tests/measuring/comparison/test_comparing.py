@@ -193,17 +193,35 @@ def test_one_that_another_was_not_measured_beside_is_compared_by_first_answers(t
 PLANS = st.builds(Plan, st.just(3), st.integers(1, 9), st.floats(0.02, 5), st.floats(0.1, 5), st.just(60.0))
 
 
-@given(PLANS, st.floats(0, 1e5), st.integers(1, 40), st.integers(1, 9))
-def test_a_plan_fits_the_time(plan: Plan, left_s: float, artifacts: int, lengths: int) -> None:
-    rounds, latency_s, throughput_s = plan.rounds, plan.latency_s, plan.throughput_s
-    fitted = plan.fit(left_s, artifacts=artifacts, lengths=lengths)
-    assert rounds <= fitted.rounds <= max(rounds, 20)
-    assert 0.02 <= fitted.latency_s <= latency_s
-    assert 0.1 <= fitted.throughput_s <= throughput_s
-    needed_s = fitted.rounds * artifacts * (lengths * fitted.latency_s + fitted.throughput_s)
-    least_s = rounds * artifacts * (lengths * 0.02 + 0.1)
-    assert needed_s <= (left_s + least_s) * (1 + 1e-9)
-    assert plan.fit(math.inf, artifacts=artifacts, lengths=lengths) == plan
+@given(PLANS, st.floats(0, 1e5), st.integers(1, 40), st.integers(1, 9), st.floats(0.01, 5))
+def test_a_plan_fits_the_time(plan: Plan, left_s: float, artifacts: int, lengths: int, enough_s: float) -> None:
+    fitted = plan.fit(left_s, artifacts=artifacts, lengths=lengths, enough_s=enough_s)
+    assert 1 <= fitted.rounds <= max(plan.rounds, 20)
+    assert 0.02 <= fitted.latency_s <= plan.latency_s
+    assert 0 <= fitted.throughput_s <= plan.throughput_s
+    measured = lengths if fitted.repeats_lengths else 1
+    needed_s = artifacts * (fitted.rounds * (measured * fitted.latency_s + fitted.throughput_s) + fitted.throughput_s)
+    # A row is repeated for some time, however little there is.
+    assert needed_s <= (left_s + artifacts * fitted.rounds * measured * 0.02) * (1 + 1e-9)
+    assert plan.fit(math.inf, artifacts=artifacts, lengths=lengths, enough_s=enough_s) == plan
+
+
+@given(PLANS, st.integers(1, 40), st.integers(1, 9), st.floats(0.001, 0.03))
+def test_with_less_time_come_fewer_details_then_fewer_rows_then_fewer_rounds(
+    plan: Plan, artifacts: int, lengths: int, enough_s: float
+) -> None:
+    def fit(own_s: float) -> Plan:
+        return plan.fit(own_s * artifacts, artifacts=artifacts, lengths=lengths, enough_s=enough_s)
+
+    enough = min(plan.rounds, 3)
+    whole_s = plan.throughput_s + plan.rounds * (lengths * plan.latency_s + plan.throughput_s)
+    assert fit(1.001 * whole_s).repeats_lengths
+    assert not fit(0.999 * whole_s).repeats_lengths
+    assert fit((1 + 1.25 * enough) * enough_s).throughput_s == pytest.approx(enough_s)
+    assert fit(1.001 * (1 + 1.25 * enough) * enough_s).rounds == enough
+    assert fit(2.25 * enough_s).throughput_s == pytest.approx(enough_s)
+    assert (fit(2.0 * enough_s).rounds, fit(2.0 * enough_s).throughput_s < enough_s) == (1, True)
+    assert fit(0.0).rounds == 1
 
 
 def test_wrong_requirements(tmp_path: Path) -> None:

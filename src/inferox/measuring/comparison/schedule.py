@@ -20,6 +20,9 @@ _CALIBRATION_ITEMS = 16
 _FEWEST_ITEMS, _MOST_ITEMS = 8, 1024
 """The fewest and the most items of mixed lengths that a round computes, however long they take."""
 
+_ENOUGH_ITEMS = 64
+"""The items of mixed lengths that come before a second round: the speed with fewer depends on which they are."""
+
 _STARTING_SHARE = 0.75
 """The share of the time for first answers: when time is short, repetitions are given up before artifacts are."""
 
@@ -27,7 +30,8 @@ _START_LIMIT_SHARE = 0.3
 """The share of the time that one start may take, which leaves some for the others; larger if there are few others."""
 
 _ROUNDS_SHARE = 0.7
-"""The share of the time left after the starts that is planned for the rounds: parity needs some as well."""
+"""The share of the time left after the starts that is planned for the rounds: memory, parity, and the rows of other
+lengths if they come after the rounds, need some as well."""
 
 
 class _TimeOverError(Exception):
@@ -40,7 +44,7 @@ class Schedule:
     Every artifact is started once, and gives a first answer at once: a typical row, and a few of mixed lengths. The
     first round measures the same for longer, then memory and parity, then rows of the other lengths, so that a
     comparison that is cut short has answers, and lacks only details. As many rounds follow as the time allows, up to
-    the plan's, and at the end more starts.
+    the plan's, and at the end more starts. If time is short, the other lengths come after the rounds.
 
     Args:
         runs: The artifacts that take part.
@@ -78,6 +82,8 @@ class Schedule:
             self._fit_plan()
             for number in range(self.plan.rounds):
                 self._round(number)
+            if not self.plan.repeats_lengths:
+                self._other_lengths(0, "at the end")
             self._start_again()
         except _TimeOverError:
             return Ending.OUT_OF_TIME
@@ -107,13 +113,20 @@ class Schedule:
 
     def _fit_plan(self) -> None:
         running = self._running()
-        slowest_s = max((run.calibration["seconds"] for run in running), default=1.0)
+        # A library beside the artifacts may pad a few items to the longest, which says little about many.
+        seconds = [run.calibration["seconds"] for run in running if run.artifact is not None] or [1.0]
+        item_s = sum(seconds) / len(seconds) / _CALIBRATION_ITEMS
         # All artifacts have the same task, so any of them can describe what there is to measure.
         self._lengths = len(running[0].facts["lengths"]) if running else 0
         self._typical = running[0].facts["typical"] if running else 0
         rounds_s = _ROUNDS_SHARE * self._budget.left_s
-        self.plan = self.plan.fit(rounds_s, artifacts=max(len(running), 1), lengths=max(self._lengths, 1))
-        self._items = _items_for(self.plan.throughput_s, slowest_s / _CALIBRATION_ITEMS)
+        self.plan = self.plan.fit(
+            rounds_s,
+            artifacts=max(len(running), 1),
+            lengths=max(self._lengths, 1),
+            enough_s=_ENOUGH_ITEMS * item_s,
+        )
+        self._items = _items_for(self.plan.throughput_s, item_s)
 
     def _round(self, number: int) -> None:
         text = f"round {number + 1} of {self.plan.rounds}"
@@ -122,6 +135,10 @@ class Schedule:
         if number == 0:
             self._each(f"{text}: memory", lambda run: run.measure_memory())
             self._each(f"{text}: parity", lambda run: run.measure_parity())
+        if self.plan.repeats_lengths:
+            self._other_lengths(number, text)
+
+    def _other_lengths(self, number: int, text: str) -> None:
         for index in range(self._lengths):
             if index != self._typical:
                 self._latency(number, index, text)
