@@ -78,7 +78,7 @@ CALLS: list[tuple[str, Callable[[AsyncClient], Awaitable[Any]]]] = [
     ("top_k must be", lambda client: client.rerank("a", ["b"], top_k=True)),
     ("the first text of pair 0", lambda client: client.rerank(5, ["b"])),  # type: ignore[arg-type]
     ("normalize must be", lambda client: client.embed("a", normalize="no")),  # type: ignore[arg-type]
-    ("dtype must be", lambda client: client.embed("a", dtype=None)),  # type: ignore[arg-type]
+    ("dtype must be", lambda client: client.embed("a", dtype=None)),
     ("truncate must be", lambda client: client.score([("a", "b")], truncate=["cut"])),  # type: ignore[arg-type]
     *[
         ("deadline_s must be", lambda client, given=given: client.embed("a", deadline_s=given))

@@ -84,7 +84,7 @@ def test_unknown_options_are_refused(model: TaskModel, options: dict[str, Any], 
 def test_a_stream_of_a_single_text_is_refused(model: TaskModel) -> None:
     with pytest.raises(RequestError, match="expected several texts, but got a single one"):
         next(model.embed_iter("a text"))
-    with pytest.raises(ConfigError, match="window must be 1 or more, but is 0"):
+    with pytest.raises(ConfigError, match="window must be a positive integer, but is 0"):
         next(model.embed_iter(TEXTS, window=0))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -69,6 +71,42 @@ def test_int8_keeps_directions_with_any_other_option(vectors: Any) -> None:
 def test_unknown_forms_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         VectorForm(**options)
+
+
+DTYPES: list[tuple[Any, str]] = [
+    (np.float32, "float32"),
+    (np.float16, "float16"),
+    (np.int8, "int8"),
+    (np.dtype("float32"), "float32"),
+    (np.dtype("float16"), "float16"),
+    (np.dtype("int8"), "int8"),
+    (torch.float32, "float32"),
+    (torch.float16, "float16"),
+    (torch.int8, "int8"),
+    (np.str_("ubinary"), "ubinary"),
+]
+
+
+@pytest.mark.parametrize(("dtype", "name"), DTYPES)
+def test_data_types_of_numpy_and_pytorch_mean_their_names(dtype: Any, name: str) -> None:
+    form = VectorForm(dtype=dtype)
+    assert (form, form.dtype) == (VectorForm(dtype=name), name)
+    np.testing.assert_array_equal(form.apply(VECTORS), VectorForm(dtype=name).apply(VECTORS))
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        *(np.float64, np.dtype("float64"), np.uint8, np.bool_, np.dtype(">f4"), np.dtype("U7"), np.dtype(object)),
+        *(torch.bfloat16, torch.float64, torch.uint8, float, int, np.generic, np.floating, None, 5, b"float32"),
+        *("f4", "<f4", "torch.float32", "FLOAT32", ["float32"], np.array(["float32", "int8"]), np.float32(1)),
+    ],
+    ids=repr,
+)
+def test_other_data_types_are_refused_by_name(dtype: Any) -> None:
+    message = "dtype must be one of float32, float16, int8, binary, ubinary, but is " + re.escape(repr(dtype))
+    with pytest.raises(ConfigError, match=message):
+        VectorForm(dtype=dtype)
 
 
 def test_more_numbers_than_there_are_cannot_be_kept() -> None:

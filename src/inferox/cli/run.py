@@ -228,45 +228,42 @@ def _check_pairs(pairs: PairOptions, task: str) -> None:
 
 
 def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncate: str) -> None:
+    from inferox.tasks.truncation import CutTotals
+
     # Enough items at once to batch rows of similar length, and few enough to hold. A raw call is one batch.
     window_size = 1 if task.name == "raw" else 4 * task.max_rows
     done = 0
-    cut_tokens: list[CutTokens] = []
+    cut_totals = CutTotals()
     with showing_items() as show:
         tell = interruptible(show)
         while window := list(islice(items, window_size)):
             results, cut = _run_window(model, task, window, done, truncate)
             sink.write(task, window, results, cut)
-            cut_tokens += cut or ()
+            cut_totals.add(cut or ())
             done += len(window)
             tell(done)
 
-    _say_truncation(cut_tokens, truncate)
+    if truncate == "warn" and cut_totals:
+        say(f"inferox: {cut_totals}", err=True)
 
 
 def _run_window(
     model: TaskModel, task: Task, window: list[Any], done: int, truncate: str
 ) -> tuple[Any, list[CutTokens] | None]:
     """Computes the results, and the tokens cut from each text; ``None`` if items are not texts."""
-    from inferox.core import RequestError, span
+    from inferox.core import RequestError, counting_items_from, span
     from inferox.tasks.truncation import read_cut_tokens, report_truncation
 
     try:
-        if task.name in {"raw", "image-classify"}:
-            return task.run(model.model, window), None
-        with span("tokenise"):
-            batch = task.encode(window)
-        if truncate == "error":
-            report_truncation(batch, truncate)
-        return task.compute(model.model, window, batch), read_cut_tokens(batch)
+        with counting_items_from(done):
+            if task.name in {"raw", "image-classify"}:
+                return task.run(model.model, window), None
+            with span("tokenise"):
+                batch = task.encode(window)
+            if truncate == "error":
+                report_truncation(batch, truncate)
+            return task.compute(model.model, window, batch), read_cut_tokens(batch)
     except RequestError as error:
-        if not done:
+        if not done or error.item is not None:
             raise
         raise RequestError(f"counting from item {done}: {error.message}", hint=error.hint) from error
-
-
-def _say_truncation(cut_tokens: list[CutTokens], truncate: str) -> None:
-    from inferox.tasks.truncation import describe_truncation
-
-    if truncate == "warn" and any(tokens.count for tokens in cut_tokens):
-        say(f"inferox: {describe_truncation(cut_tokens)}", err=True)

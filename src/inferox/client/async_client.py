@@ -73,7 +73,7 @@ class AsyncClient:
         truncate: str = "warn",
         truncate_dim: int | None = None,
         normalize: bool = False,
-        dtype: str = "float32",
+        dtype: Any = "float32",
         deadline_s: float | None = None,
         return_truncated: bool = False,
     ) -> Any:
@@ -86,7 +86,8 @@ class AsyncClient:
             truncate: The handling of texts that are too long for the model; see ``TaskModel.embed``.
             truncate_dim: The number of leading components of each vector to keep; ``None`` for all.
             normalize: Whether to scale vectors to length 1, even if the model does not do so itself.
-            dtype: ``float32``, ``float16``, ``int8``, ``binary`` or ``ubinary``; see ``VectorForm``.
+            dtype: ``float32``, ``float16``, ``int8``, ``binary`` or ``ubinary``, or NumPy's data type of such a name;
+                see ``VectorForm``.
             deadline_s: The time after which the whole call is given up, in seconds; ``None`` for only the time limit of
                 each request.
             return_truncated: Whether to also return which texts were cut.

@@ -55,7 +55,7 @@ class Client(Closing):
         truncate: str = "warn",
         truncate_dim: int | None = None,
         normalize: bool = False,
-        dtype: str = "float32",
+        dtype: Any = "float32",
         deadline_s: float | None = None,
         return_truncated: bool = False,
     ) -> Any:

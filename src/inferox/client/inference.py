@@ -19,7 +19,7 @@ from inferox.client.rows import Rows
 from inferox.client.tasks import RemoteTask
 from inferox.client.tensors import HEADER_LENGTH, read_answer, to_bytes_array, write_request
 from inferox.client.transport import Content, Transport
-from inferox.core import Fields, InferoxError, RequestError, ResponseError, counted, printable, shown
+from inferox.core import Fields, RequestError, ResponseError, counted, counting_items_from, printable, shown
 
 _MICROSECONDS = 1_000_000
 
@@ -140,12 +140,8 @@ class Inference:
     ) -> InferAnswer:
         columns = zip(task.inputs, zip(*part, strict=True), strict=True)
         inputs = {name: to_bytes_array(column) for name, column in columns}
-        try:
+        with counting_items_from(start):
             answer = await self.infer(model, inputs, outputs=task.output_names, parameters=parameters, outer=outer)
-        except InferoxError as error:
-            if error.item is None or start == 0:
-                raise
-            raise error.at_item(error.item + start) from error.__cause__
         task.check(answer.outputs, start, len(part))
         if answer.cut_inputs > len(part):
             raise ResponseError(f"the server says that it cut {counted(answer.cut_inputs, 'text')} of {len(part)}")

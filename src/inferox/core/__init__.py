@@ -7,6 +7,7 @@ from inferox.core.border import ErrorBorder, Fault
 from inferox.core.closing import Closing
 from inferox.core.device import Device, DeviceId, MemoryInfo
 from inferox.core.dtype import DataType
+from inferox.core.dtype_name import dtype_name
 from inferox.core.error_root import InferoxError, InferoxWarning, TruncationWarning, first_line
 from inferox.core.errors import (
     BackendError,
@@ -45,6 +46,7 @@ from inferox.core.errors import (
 from inferox.core.fields import Fields
 from inferox.core.graph_port import GraphPort, check_graph
 from inferox.core.integers import positive_integer
+from inferox.core.item_counting import counting_items_from
 from inferox.core.json_reader import MAX_INTEGER, MAX_JSON_BYTES, parse_json, read_json_file, read_json_object
 from inferox.core.json_writer import to_json_bytes
 from inferox.core.layout import check_batch, pad_batch, unpad
@@ -67,7 +69,7 @@ from inferox.core.spec import (
     TensorSpec,
 )
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of, resolve_shape, to_array
-from inferox.core.torch_tensor import to_torch
+from inferox.core.torch_tensor import require_torch, to_torch
 from inferox.core.trace import Stopwatch, Trace, span
 from inferox.core.user_warning import postponing_warnings, warn_user
 
@@ -158,6 +160,8 @@ __all__ = [
     "check_batch",
     "check_graph",
     "counted",
+    "counting_items_from",
+    "dtype_name",
     "dtype_of",
     "first_line",
     "join_rows",
@@ -174,6 +178,7 @@ __all__ = [
     "read_json_object",
     "read_padded",
     "read_regular_file",
+    "require_torch",
     "resolve_shape",
     "shown",
     "span",

@@ -81,7 +81,7 @@ class InferoxWarning(UserWarning):
 
 
 class TruncationWarning(InferoxWarning):
-    """Texts were longer than the model takes, and were cut. Issued once per call.
+    """Texts were longer than the model takes, and were cut. Issued once per call; by a stream, at its end.
 
     Args:
         message: One sentence.

@@ -11,6 +11,19 @@ import numpy as np
 from inferox.core.errors import BackendUnavailableError
 
 
+def require_torch() -> None:
+    """Checks that PyTorch is installed, without importing it.
+
+    Raises:
+        BackendUnavailableError: If it is not.
+    """
+    if find_spec("torch") is None:
+        raise BackendUnavailableError(
+            "a PyTorch tensor was requested, but PyTorch is not installed",
+            hint="install 'torch', or request NumPy arrays, which do not need it",
+        )
+
+
 def to_torch(value: Any) -> Any:
     """Converts a value to a PyTorch tensor, sharing memory where possible.
 
@@ -20,11 +33,7 @@ def to_torch(value: Any) -> Any:
     Raises:
         BackendUnavailableError: If PyTorch is not installed.
     """
-    if find_spec("torch") is None:
-        raise BackendUnavailableError(
-            "a PyTorch tensor was requested, but PyTorch is not installed",
-            hint="install 'torch', or request NumPy arrays, which do not need it",
-        )
+    require_torch()
     # DLPack takes neither read-only memory nor numbers that are not arrays, and PyTorch aborts the process if an axis
     # has a negative stride.
     if isinstance(value, np.generic) or (

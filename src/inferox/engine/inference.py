@@ -15,8 +15,8 @@ from inferox.engine.registry import ModelRegistry
 from inferox.engine.request import RequestOptions
 from inferox.engine.served_model import ServedModel
 from inferox.engine.streaming import stream_results
-from inferox.engine.waiting import warn_of_cuts
 from inferox.tasks.token import Token
+from inferox.tasks.truncation import CutTotals
 
 Value = TypeVar("Value")
 
@@ -124,8 +124,10 @@ class Inference:
             for future in admitted:
                 future.cancel()
             raise
+        totals = CutTotals()
         for answer in answers:
-            warn_of_cuts(answer, options)
+            totals.add(answer.cut_tokens)
+        totals.warn()
         return answers
 
     def stream(
@@ -146,7 +148,8 @@ class Inference:
             items: The items. No more are read than needed to keep the model busy.
             version: The version, or a label; ``None`` for the one that was loaded last.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
-            truncate: The treatment of texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+            truncate: The treatment of texts that are longer than the model takes: ``error``, ``warn`` or ``cut``. A
+                stream warns once, at its end, of all its texts that were cut.
             owner: The owner of the requests.
             chunk: The number of items per request.
 

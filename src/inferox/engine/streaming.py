@@ -9,10 +9,10 @@ from itertools import islice
 from time import sleep
 from typing import Any
 
-from inferox.core import InferoxError, OverloadedError, RequestError, positive_integer
+from inferox.core import InferoxError, OverloadedError, RequestError, counting_items_from, positive_integer
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
-from inferox.engine.waiting import warn_of_cuts
+from inferox.tasks.truncation import StreamTruncation
 
 _AHEAD = 4
 """The number of a stream's requests in flight at a time, so that the model never waits."""
@@ -49,30 +49,29 @@ def _stream(
     source: Iterator[Any], admit: Callable[[Sequence[Any]], Future[Answer]], options: RequestOptions, chunk: int
 ) -> Iterator[Any]:
     running, first, has_failed = deque[tuple[Sequence[Any], Future[Answer]]](), 0, False
-    try:
-        while (some := [] if has_failed else list(islice(source, chunk))) or running:
-            if some:
-                running.append((some, _try_to_admit(admit, some)))
-                has_failed = _has_failed(running[-1][1])
-            if some and not has_failed and len(running) < _AHEAD:
-                continue
-            try:
-                answer = running[0][1].result()
-            except OverloadedError as error:
-                # A worker process refuses a request only once it has received it.
-                _pause(error)
-                running[0] = running[0][0], _try_to_admit(admit, running[0][0])
-                continue
-            except InferoxError as error:
-                if error.item is None:
-                    raise
-                raise error.at_item(error.item + first) from error.__cause__
-            running.popleft()
-            yield from warn_of_cuts(answer, options).results
-            first += len(answer.results)
-    finally:
-        for _, future in running:  # the consumer has stopped reading
-            future.cancel()
+    with StreamTruncation(options.truncate) as cut:
+        try:
+            while (some := [] if has_failed else list(islice(source, chunk))) or running:
+                if some:
+                    running.append((some, _try_to_admit(admit, some)))
+                    has_failed = _has_failed(running[-1][1])
+                if some and not has_failed and len(running) < _AHEAD:
+                    continue
+                try:
+                    with counting_items_from(first):
+                        answer = running[0][1].result()
+                except OverloadedError as error:
+                    # A worker process refuses a request only once it has received it.
+                    _pause(error)
+                    running[0] = running[0][0], _try_to_admit(admit, running[0][0])
+                    continue
+                running.popleft()
+                cut.add(answer.cut_tokens)
+                yield from answer.results
+                first += len(answer.results)
+        finally:
+            for _, future in running:  # the consumer has stopped reading
+                future.cancel()
 
 
 def _try_to_admit(admit: Callable[[Sequence[Any]], Future[Answer]], some: Sequence[Any]) -> Future[Answer]:

@@ -6,10 +6,10 @@ import time
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 
-from inferox.core import DeadlineExceededError, warn_user
+from inferox.core import DeadlineExceededError
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
-from inferox.tasks.truncation import make_warning
+from inferox.tasks.truncation import CutTotals
 
 
 def wait_for_answer(future: Future[Answer], options: RequestOptions, arrived_s: float) -> Answer:
@@ -65,5 +65,7 @@ def warn_of_cuts(answer: Answer, options: RequestOptions) -> Answer:
         The answer, unchanged.
     """
     if options.truncate == "warn" and any(tokens.count for tokens in answer.cut_tokens):
-        warn_user(make_warning(answer.cut_tokens))
+        totals = CutTotals()
+        totals.add(answer.cut_tokens)
+        totals.warn()
     return answer

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +13,15 @@ import numpy.typing as npt
 from inferox.batching import MAX_TOKENS
 from inferox.core import (
     Closing,
-    ConfigError,
     Model,
     ModelMetadata,
     RequestError,
     Signature,
     Tensor,
     positive_integer,
-    to_torch,
 )
-from inferox.loading.progress import watch, watch_blocks
+from inferox.loading.embed_call import EmbedCall, VectorOutput
+from inferox.loading.progress import watch
 from inferox.tasks import (
     ClassifyTask,
     EmbedTask,
@@ -42,11 +40,6 @@ from inferox.tasks.text_result import with_truncation
 from inferox.tasks.truncation import find_truncated
 
 TaskType = TypeVar("TaskType", bound=Task)
-
-VectorOutput = Literal["numpy", "torch"]
-"""The kinds of arrays in which vectors are returned."""
-
-_OUTPUTS: tuple[str, ...] = get_args(VectorOutput)
 
 
 class TaskModel(Closing):
@@ -128,7 +121,7 @@ class TaskModel(Closing):
         truncate: str = "warn",
         truncate_dim: int | None = None,
         normalize: bool = False,
-        dtype: str = "float32",
+        dtype: Any = "float32",
         output: VectorOutput = "numpy",
         batch_tokens: int = MAX_TOKENS,
         show_progress: bool = False,
@@ -143,7 +136,8 @@ class TaskModel(Closing):
                 them with a ``TruncationWarning``, ``cut`` cuts them silently.
             truncate_dim: The number of leading components of each vector to keep; ``None`` for all.
             normalize: Whether to scale vectors to unit length, even if the model does not.
-            dtype: ``float32``, ``float16``, ``int8``, ``binary`` or ``ubinary``; see ``VectorForm``.
+            dtype: ``float32``, ``float16``, ``int8``, ``binary`` or ``ubinary``, or NumPy's data type of such a name;
+                see ``VectorForm``.
             output: ``numpy`` for an array, or ``torch`` for a PyTorch tensor.
             batch_tokens: The most tokens of a batch.
             show_progress: Whether to show progress on standard error.
@@ -159,48 +153,68 @@ class TaskModel(Closing):
             ConfigError: If an option is not one of those.
             BackendUnavailableError: If ``output`` is ``torch``, and PyTorch is not installed.
         """
-        if output not in _OUTPUTS:
-            raise ConfigError(f"output must be {' or '.join(_OUTPUTS)}, but is {output!r}")
-        task, form = self._task_of(EmbedTask), VectorForm(truncate_dim, normalize, dtype)
-        chosen = task if prompt is None else task.with_prompt(prompt)
-        items = [texts] if isinstance(texts, str) else texts
-        answers, truncated = self._answer(chosen, items, truncate, batch_tokens, show_progress)
-        formed, is_single = form.apply(answers), isinstance(texts, str)
-        vectors = formed[0] if is_single else formed
-        found = to_torch(vectors) if output == "torch" else vectors
-        if not return_truncated:
-            return found
-        return found, bool(truncated[0]) if is_single else truncated
+        call = EmbedCall(
+            self._model,
+            self._task_of(EmbedTask),
+            prompt=prompt,
+            truncate=truncate,
+            form=VectorForm(truncate_dim, normalize, dtype),
+            output=output,
+            batch_tokens=batch_tokens,
+            return_truncated=return_truncated,
+        )
+        return call.embed(texts, show_progress=show_progress)
 
     def embed_iter(
-        self, texts: Iterable[str], *, window: int = 1024, show_progress: bool = False, **options: Any
+        self,
+        texts: Iterable[str],
+        *,
+        window: int = 1024,
+        prompt: str | None = None,
+        truncate: str = "warn",
+        truncate_dim: int | None = None,
+        normalize: bool = False,
+        dtype: Any = "float32",
+        output: VectorOutput = "numpy",
+        batch_tokens: int = MAX_TOKENS,
+        show_progress: bool = False,
+        return_truncated: bool = False,
     ) -> Iterator[Any]:
         """Embeds any number of texts lazily, holding only a few at a time.
 
         Args:
             texts: The texts, which are read as needed.
             window: The number of texts embedded at a time.
-            show_progress: Whether to show progress on standard error.
-            options: The other options of ``embed``.
+            prompt: See ``embed``, as for the following arguments.
+            truncate: With ``warn``, a single ``TruncationWarning`` at the end of the stream counts all texts that were
+                cut; where the caller stops reading before, it counts those computed until then.
+            truncate_dim: See ``embed``.
+            normalize: See ``embed``.
+            dtype: See ``embed``.
+            output: See ``embed``.
+            batch_tokens: See ``embed``.
+            show_progress: See ``embed``.
+            return_truncated: See ``embed``.
 
         Yields:
             The vector of each text, in order; with ``return_truncated``, a pair of it and whether the text was cut.
 
         Raises:
-            RequestError: As for ``embed``; the text is counted within its window.
-            ConfigError: As for ``embed``, or if the window is less than 1.
+            RequestError: As for ``embed``; the text's index counts from the first of the stream.
+            ConfigError: As for ``embed``, or if ``window`` is not a positive integer. Options are checked by the call,
+                texts when they are read.
         """
-        if window < 1:
-            raise ConfigError(f"window must be 1 or more, but is {window}")
-        if isinstance(texts, str | bytes):
-            raise RequestError("expected several texts, but got a single one", hint="put it in a list, or use embed")
-        rest = iter(texts)
-        windows = iter(lambda: list(islice(rest, window)), [])
-        answers = (self.embed(some, **options) for some in windows)
-        if options.get("return_truncated"):
-            answers = (list(zip(*pair, strict=True)) for pair in answers)
-        for block in watch_blocks(answers, "text") if show_progress else answers:
-            yield from block
+        call = EmbedCall(
+            self._model,
+            self._task_of(EmbedTask),
+            prompt=prompt,
+            truncate=truncate,
+            form=VectorForm(truncate_dim, normalize, dtype),
+            output=output,
+            batch_tokens=batch_tokens,
+            return_truncated=return_truncated,
+        )
+        return call.stream(texts, window=window, show_progress=show_progress)
 
     def classify(
         self,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from inferox.batching import MAX_ROWS, MAX_TOKENS, run_batches
 from inferox.core import Batch, Model, Outputs, RequestError, Signature, span
 from inferox.parity import ParityTarget, ProofInput
-from inferox.tasks.truncation import report_truncation
+from inferox.tasks.truncation import check_truncation, report_truncation
 
 
 class Task(ABC):
@@ -179,9 +179,11 @@ class Task(ABC):
             The items, and their rows.
 
         Raises:
+            ConfigError: If ``truncate`` is something else.
             InputTooLongError: If a text is too long and ``truncate`` is ``error``.
             RequestError: If an item cannot be computed.
         """
+        check_truncation(truncate)
         read = as_list(items)
         with span("tokenise"):
             batch = self.encode(read)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -82,14 +82,16 @@ def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None)
     cut = batch.dense[CUT_TOKENS][some.start : some.stop] > 0
     if not cut.any():
         return
-    counted = read_cut_tokens(batch, some)
+    found = read_cut_tokens(batch, some)
     if truncate == "error":
         index = int(cut.argmax())
-        tokens, kept = counted[index], int(batch.lengths[some.start + index])
+        tokens, kept = found[index], int(batch.lengths[some.start + index])
         unit = "tokens or more" if tokens.is_least else "tokens"
         error = InputTooLongError(f"text {index}", length=kept + tokens.count, limit=kept, unit=unit)
         raise error.naming_item(index, "text {}")
-    warn_user(make_warning(counted))
+    totals = CutTotals()
+    totals.add(found)
+    totals.warn()
 
 
 def check_truncation(truncate: object) -> None:
@@ -101,32 +103,72 @@ def check_truncation(truncate: object) -> None:
     Raises:
         ConfigError: If it is not one of ``TRUNCATIONS``.
     """
-    if truncate not in TRUNCATIONS:
+    if not isinstance(truncate, str) or truncate not in TRUNCATIONS:
         raise ConfigError(f"truncate must be one of {', '.join(TRUNCATIONS)}, but is {truncate!r}")
 
 
-def make_warning(tokens: Sequence[CutTokens]) -> TruncationWarning:
-    """Makes the warning of a call in which texts were cut.
+class CutTotals:
+    """What was cut off the texts of a call, counted over all its parts."""
+
+    def __init__(self) -> None:
+        self._total = self._cut = self._most = 0
+        self._is_least = False
+
+    def add(self, tokens: Sequence[CutTokens]) -> None:
+        """Counts more texts.
+
+        Args:
+            tokens: The tokens cut off each text, including texts that were not cut.
+        """
+        self._total += len(tokens)
+        for item in tokens:
+            if item.count:
+                self._cut += 1
+                self._most = max(self._most, item.count)
+                self._is_least |= item.is_least
+
+    def __bool__(self) -> bool:
+        """Returns whether a text was cut."""
+        return self._cut > 0
+
+    def __str__(self) -> str:
+        """Describes what was cut in one sentence."""
+        most = counted(self._most, "token")
+        extent = f"by {most} or more" if self._is_least else f"by up to {most}"
+        texts, (are, were) = (
+            "text" if self._total == 1 else "texts",
+            ("is", "was") if self._cut == 1 else ("are", "were"),
+        )
+        return f"{self._cut} of {self._total} {texts} {are} longer than the model takes and {were} cut, {extent}"
+
+    def warn(self) -> None:
+        """Warns about the texts that were cut, if there are any."""
+        if self:
+            warn_user(TruncationWarning(str(self), cut=self._cut, total=self._total))
+
+
+class StreamTruncation:
+    """The warning of a stream whose texts are cut: a single one, at its end, with the totals.
+
+    A context manager around the stream. A consumer that stops reading is warned of what was computed until then; an
+    error ends the stream without a warning.
 
     Args:
-        tokens: The tokens cut off each text, including texts that were not cut.
+        truncate: ``error``, ``warn`` or ``cut``.
     """
-    cut = sum(item.count > 0 for item in tokens)
-    return TruncationWarning(describe_truncation(tokens), cut=cut, total=len(tokens))
 
+    def __init__(self, truncate: str) -> None:
+        self._warns = truncate == "warn"
+        self._totals = CutTotals()
 
-def describe_truncation(tokens: Sequence[CutTokens]) -> str:
-    """Describes what was cut in one sentence.
+    def __enter__(self) -> Self:
+        return self
 
-    Args:
-        tokens: The tokens cut off each text, including texts that were not cut.
-    """
-    total, cut = len(tokens), sum(item.count > 0 for item in tokens)
-    most = max((item.count for item in tokens), default=0)
-    extent = (
-        f"by {counted(most, 'token')} or more"
-        if any(item.is_least for item in tokens)
-        else f"by up to {counted(most, 'token')}"
-    )
-    texts, (are, were) = "text" if total == 1 else "texts", ("is", "was") if cut == 1 else ("are", "were")
-    return f"{cut} of {total} {texts} {are} longer than the model takes and {were} cut, {extent}"
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or kind is GeneratorExit:
+            self._totals.warn()
+
+    def add(self, tokens: Sequence[CutTokens]) -> None:
+        """Counts more texts of the stream; see ``CutTotals.add``."""
+        if self._warns:
+            self._totals.add(tokens)

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import ConfigError, RequestError, counted, positive_integer
+from inferox.core import ConfigError, RequestError, counted, dtype_name, positive_integer
 from inferox.tasks.embed_modules import SHORTEST, Normalise
 
 VectorType = Literal["float32", "float16", "int8", "binary", "ubinary"]
@@ -32,7 +32,8 @@ class VectorForm:
         dtype: ``float32``; ``float16``, rounded; ``int8``, scaled so that the number farthest from 0 is 127 or -127,
             which keeps directions, and so cosines, but not lengths; or one bit per number, 1 where it is greater than
             0, packed eight to a byte, the first in the highest bit: ``ubinary`` as uint8, and ``binary`` as int8, which
-            is the former less 128, both as in sentence-transformers.
+            is the former less 128, both as in sentence-transformers. The first three may also be given as data types
+            of NumPy or PyTorch, such as ``np.float16``.
 
     Raises:
         ConfigError: If a value is not one of these.
@@ -40,15 +41,32 @@ class VectorForm:
 
     truncate_dim: int | None = None
     normalize: bool = False
-    dtype: str = "float32"
+    dtype: Any = "float32"
 
     def __post_init__(self) -> None:
-        if self.dtype not in VECTOR_TYPES:
+        named = dtype_name(self.dtype)
+        if named not in VECTOR_TYPES:
             raise ConfigError(f"dtype must be one of {', '.join(VECTOR_TYPES)}, but is {self.dtype!r}")
+        object.__setattr__(self, "dtype", named)
         if not isinstance(self.normalize, bool):
             raise ConfigError(f"normalize must be True or False, but is {self.normalize!r}")
         if self.truncate_dim is not None:
             object.__setattr__(self, "truncate_dim", positive_integer("truncate_dim", self.truncate_dim))
+
+    def check_dimension(self, dimension: int) -> None:
+        """Checks that vectors can be given this form, so that a caller need not compute them first.
+
+        Args:
+            dimension: The length of the vectors.
+
+        Raises:
+            RequestError: If ``truncate_dim`` is greater than that.
+        """
+        if self.truncate_dim is not None and self.truncate_dim > dimension:
+            raise RequestError(
+                f"truncate_dim is {self.truncate_dim}, but the vectors have {counted(dimension, 'number')}",
+                hint=f"give at most {dimension}",
+            )
 
     def apply(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """Converts vectors to this form.
@@ -63,12 +81,8 @@ class VectorForm:
         Raises:
             RequestError: If ``truncate_dim`` is greater than the dimension.
         """
+        self.check_dimension(vectors.shape[1])
         if self.truncate_dim is not None:
-            if self.truncate_dim > vectors.shape[1]:
-                raise RequestError(
-                    f"truncate_dim is {self.truncate_dim}, but the vectors have {counted(vectors.shape[1], 'number')}",
-                    hint=f"give at most {vectors.shape[1]}",
-                )
             vectors = np.ascontiguousarray(vectors[:, : self.truncate_dim])
         if self.normalize:
             vectors = Normalise()(vectors)
