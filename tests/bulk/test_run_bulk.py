@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from inferox.bulk import Watcher
 from inferox.core import ConfigError, RequestError
@@ -259,14 +260,54 @@ def test_columns_that_cannot_be_are_refused(bulk: Bulk, tmp_path: Path) -> None:
         bulk(source, tmp_path / "out")
     with pytest.raises(ConfigError, match=r"no column 'body'.*it has text, error"):
         bulk(source, tmp_path / "out", column="body")
-    mixed = write_json(tmp_path / "mixed.jsonl", [{"text": "a", "n": 1}, {"text": "b", "n": "two"}])
-    with pytest.raises(ConfigError, match="'n' are of several types"):
-        bulk(mixed, tmp_path / "mixed")
+    huge = write_json(tmp_path / "huge.jsonl", [{"text": "a", "n": 2**70}])
+    with pytest.raises(
+        ConfigError, match="no value of 'n' has a type that the file can hold, such as 1180591620717411"
+    ):
+        bulk(huge, tmp_path / "huge")
     late = [{"text": "a", "n": 1}] * 1100
-    with pytest.raises(ConfigError, match="'n' has the type int64 in the first rows"):
-        bulk(write_json(tmp_path / "late.jsonl", [*late, {"text": "b", "n": "two"}]), tmp_path / "late")
     with pytest.raises(RequestError, match=r"line 1101 of more\.jsonl has the key 'm'"):
         bulk(write_json(tmp_path / "more.jsonl", [*late, {"text": "b", "m": 1}]), tmp_path / "more")
+
+
+@pytest.mark.parametrize(
+    ("usual", "other", "kind"),
+    [
+        (1, "two", "int64"),
+        ("one", 2, "string"),
+        (1, 2**70, "int64"),
+        (1.5, [1], "double"),
+        ([1], {"a": 1}, "list<item: int64>"),
+        (True, "no", "bool"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(("form", "before"), [("parquet", 2), ("parquet", 1100), ("arrow", 2)])
+def test_a_row_whose_kept_value_does_not_fit_fails_alone(  # noqa: PLR0917 - fixtures beside the cases
+    bulk: Bulk, tmp_path: Path, usual: object, other: object, kind: str, form: str, before: int
+) -> None:
+    rows = [{"text": f"text {index}", "n": usual} for index in range(before)] + [{"text": "b", "n": other}]
+    source = write_json(tmp_path / "in.jsonl", [*rows, {"text": "c", "n": usual}])
+    found = bulk(source, tmp_path / "out", form=form, part_rows=2_000)
+    assert (found.rows, found.failed) == (before + 2, 1)
+    read = pq.read_table if form == "parquet" else feather.read_table
+    answered = read(tmp_path / "out" / f"part-000000.{form}").to_pylist()
+    assert [row["n"] for row in answered] == [*[usual] * before, None, usual]
+    failed = answered[before]
+    assert (failed["text"], failed["embedding"]) == ("b", None)
+    assert failed["error"] == f"row {before + 1:,} of in.jsonl: 'n' is {other!r}, but the column has the type {kind}"
+    assert all(row["error"] is None and row["embedding"] for row in answered if row is not failed)
+    with pytest.raises(RequestError, match=rf"^row {before + 1:,} of .*'n' is .*--on-error keep"):
+        bulk(source, tmp_path / "fail", form=form, on_error="fail")
+
+
+def test_a_text_that_is_none_fails_alone_whatever_is_kept(bulk: Bulk, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", [{"text": "a"}, {"text": 5}, {"text": ["b"]}, {"text": "c"}])
+    for form in ("parquet", "arrow", "jsonl", "csv"):
+        assert (bulk(source, tmp_path / form, form=form).failed) == 2
+    rows = read_parts(tmp_path / "parquet")
+    assert [row["text"] for row in rows] == ["a", None, None, "c"]
+    assert [row["error"] is None for row in rows] == [True, False, False, True]
 
 
 def test_nothing_is_an_output_too(bulk: Bulk, tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from inferox.bulk.answerer import Answerer
 from inferox.bulk.answers import Answered
 from inferox.bulk.inputs import Input, find_files, fingerprint
+from inferox.bulk.kept_columns import KeptColumns
 from inferox.bulk.options import BulkOptions
 from inferox.bulk.output import Output, format_of
 from inferox.bulk.pipeline import Pipeline
@@ -19,7 +21,7 @@ from inferox.bulk.readers.lines import HEAD_ROWS
 from inferox.bulk.rows import Column
 from inferox.bulk.watching import Watcher
 from inferox.bulk.windows import Window, read_part
-from inferox.bulk.writers import ARRAY, check_format
+from inferox.bulk.writers import ARRAY, TABLES, check_format
 from inferox.core import ConfigError, span
 from inferox.loading import TaskModel
 
@@ -34,6 +36,7 @@ class BulkResult:
         cut: The number of texts that were cut to the model's limit.
         computed: The number of rows computed by this run; the others were there already.
         parts: The number of parts.
+        seconds: The time that this run took, without loading the model.
     """
 
     rows: int
@@ -41,6 +44,7 @@ class BulkResult:
     cut: int
     computed: int
     parts: int
+    seconds: float
 
 
 def run_bulk(
@@ -86,6 +90,7 @@ def run_bulk(
     answerer = Answerer.of(model, options, can_keep_errors=form != ARRAY)
     if form == ARRAY and answerer.task.name not in {"embed", "rerank"}:
         raise ConfigError(f"an array holds vectors or scores, but the answers of {answerer.task.name} are neither")
+    began_s = monotonic()
     files = find_files(inputs)
     _check_apart(inputs, files, output)
     with (
@@ -95,15 +100,19 @@ def run_bulk(
         keep = source.select(answerer.questions.columns, options.keep)
         answerer.check_kept(keep)
         job = {"package": digest, "format": form, **_describe(answerer, files)}
-        out.begin(job, answerer.make_schema(_read_samples(files, answerer, keep)))
+        samples = _read_samples(files, answerer, keep)
+        kept = KeptColumns(samples, are_typed=form in TABLES)
+        out.begin(job, answerer.make_schema(samples))
         if not out.is_complete:
             watcher.begin(_count_rows(source, options), out.totals()["rows"])
-            _run(answerer, keep, source, out, watcher)
+            _run(answerer, kept, source, out, watcher)
         out.finish()
-        return BulkResult(**out.totals(), computed=watcher.computed, parts=len(out.finished))
+        return BulkResult(
+            **out.totals(), computed=watcher.computed, parts=len(out.finished), seconds=monotonic() - began_s
+        )
 
 
-def _run(answerer: Answerer, keep: Sequence[str], source: Input, out: Output, watcher: Watcher) -> None:
+def _run(answerer: Answerer, kept: KeptColumns, source: Input, out: Output, watcher: Watcher) -> None:
     """Reads, computes and writes concurrently."""
     with Pipeline() as pipeline:
 
@@ -112,8 +121,8 @@ def _run(answerer: Answerer, keep: Sequence[str], source: Input, out: Output, wa
             watcher.advance(rows)
 
         def compute() -> Iterator[Answered]:
-            for first, window in pipeline.ahead(_read(answerer, source, out.finished), name="read"):
-                yield answerer.compute(window, keep, advance, name_row=partial(source.name_row, first))
+            for first, window in pipeline.ahead(_read(answerer, kept, source, out.finished), name="read"):
+                yield answerer.compute(window, kept.names, advance, name_row=partial(source.name_row, first))
                 watcher.note_window(*window.share)
 
         for answered in pipeline.ahead(compute(), name="compute"):
@@ -121,7 +130,9 @@ def _run(answerer: Answerer, keep: Sequence[str], source: Input, out: Output, wa
                 out.write(answered)
 
 
-def _read(answerer: Answerer, source: Input, finished: Mapping[int, int]) -> Iterator[tuple[int, Window]]:
+def _read(
+    answerer: Answerer, kept: KeptColumns, source: Input, finished: Mapping[int, int]
+) -> Iterator[tuple[int, Window]]:
     """Reads and tokenizes the parts of this shard that are not finished; yields also the index of each first row."""
     (index, shards), part_rows = answerer.options.shard, answerer.options.part_rows
     for part in count():
@@ -133,7 +144,8 @@ def _read(answerer: Answerer, source: Input, finished: Mapping[int, int]) -> Ite
         for rows, is_last in read_part(source, part_rows, is_first=part == 0):
             rows_read += len(rows)
             share, begins = (begins, source.position), source.position
-            yield first, answerer.encode(rows, part=part, is_last=is_last, share=share)
+            fitted = kept.fit(rows, partial(source.name_row, first))
+            yield first, answerer.encode(fitted, part=part, is_last=is_last, share=share)
             first += len(rows)
         if rows_read < part_rows:
             return

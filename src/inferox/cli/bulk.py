@@ -211,7 +211,8 @@ def _say_end(result: BulkResult, output: str, options: BulkOptions) -> None:
 
     before = result.rows - result.computed
     earlier = f", {before:,} of them by earlier runs" if before else ""
-    say(f"inferox: {counted(result.rows, 'row')} in {output}{earlier}", err=True)
+    rate = f", {result.computed / result.seconds:,.0f} rows/s" if result.computed else ""
+    say(f"inferox: {counted(result.rows, 'row')} in {output}{earlier}{rate}", err=True)
     if 0 < result.failed < result.rows:
         say(
             f"inferox: {result.failed:,} of {counted(result.rows, 'row')} without an answer; the column error says why",

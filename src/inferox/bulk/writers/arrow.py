@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from inferox.bulk.rows import Column, to_list
 from inferox.bulk.writers.writer import ERROR, TRUNCATED, Schema, Writer
-from inferox.core import ConfigError
+from inferox.core import ConfigError, shown
 
 _ANSWER_TYPES: dict[str, pa.DataType] = {
     TRUNCATED: pa.bool_(),
@@ -31,6 +33,8 @@ _ANSWER_TYPES: dict[str, pa.DataType] = {
         )
     ),
 }
+
+_MISFITS = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
 
 
 class TableWriter(Writer):
@@ -139,12 +143,12 @@ def make_types(schema: Schema, columns: Mapping[str, Any]) -> pa.Schema:
         columns: The columns of the first rows.
 
     Raises:
-        ConfigError: If the values of a kept column have several types.
+        ConfigError: If no value of a kept column has a type.
     """
     types: dict[str, pa.DataType] = {}
     for name, column in columns.items():
         if name in schema.samples:
-            types[name] = _type_of(name, schema.samples[name])
+            types[name] = column_type(name, schema.samples[name])
         elif isinstance(column, np.ndarray):
             types[name] = pa.list_(pa.from_numpy_dtype(column.dtype), column.shape[1])
         else:
@@ -154,17 +158,63 @@ def make_types(schema: Schema, columns: Mapping[str, Any]) -> pa.Schema:
     return pa.schema(types.items(), metadata=dict(schema.metadata))
 
 
-def _type_of(name: str, sample: Any) -> pa.DataType:
+def column_type(name: str, sample: Column) -> pa.DataType:
+    """Returns the type of a column: that of most values, if they are of several.
+
+    Args:
+        name: The name of the column.
+        sample: Some of its values, or an array of its type.
+
+    Raises:
+        ConfigError: If no value has a type.
+    """
     if not isinstance(sample, list):
         return sample.type
     try:
         found = pa.array(sample).type
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-        raise ConfigError(
-            f"the values of {name!r} are of several types: {error}",
-            hint="leave the column out with --keep, or write .jsonl",
-        ) from error
+    except _MISFITS:
+        kinds = Counter(kind for value in sample if (kind := _type_alone(value)) is not None)
+        if not kinds:
+            raise ConfigError(
+                f"no value of {name!r} has a type that the file can hold, such as {shown(sample[0])}",
+                hint="leave the column out with --keep, or write .jsonl",
+            ) from None
+        found = kinds.most_common(1)[0][0]
     return pa.string() if pa.types.is_null(found) else found
+
+
+def fit_column(column: Column, kind: pa.DataType) -> tuple[pa.Array, dict[int, Any]]:
+    """Converts a column to a type, with null for each value that does not fit.
+
+    Args:
+        column: A list, or a pyarrow array.
+        kind: The type.
+
+    Returns:
+        The array, and the values that do not fit, by their places.
+    """
+    try:
+        return (pa.array(column, kind) if isinstance(column, list) else column.cast(kind)), {}
+    except _MISFITS:
+        values = to_list(column)
+    strange = {place: value for place, value in enumerate(values) if not _fits(value, kind)}
+    return pa.array([None if place in strange else value for place, value in enumerate(values)], kind), strange
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    try:
+        pa.array([value], kind)
+    except _MISFITS:
+        return False
+    return True
+
+
+def _type_alone(value: Any) -> pa.DataType | None:
+    try:
+        kind = pa.array([value]).type
+    except _MISFITS:
+        return None
+    return None if pa.types.is_null(kind) else kind
 
 
 def make_table(types: pa.Schema, columns: Mapping[str, Any], errors: list[str | None]) -> pa.Table:
@@ -172,11 +222,8 @@ def make_table(types: pa.Schema, columns: Mapping[str, Any], errors: list[str | 
 
     Args:
         types: The Arrow schema.
-        columns: The columns.
+        columns: The columns, whose values fit the types; see ``fit_column``.
         errors: For each row the reason why it has no answer; ``None`` if it has one.
-
-    Raises:
-        ConfigError: If a value of a kept column does not have the type of the column.
     """
     arrays = []
     for field in types:
@@ -187,15 +234,5 @@ def make_table(types: pa.Schema, columns: Mapping[str, Any], errors: list[str | 
             mask = pa.array([error is not None for error in errors], pa.bool_()) if any(errors) else None
             arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), type=field.type, mask=mask))
         else:
-            arrays.append(_to_array(field, columns[field.name]))
+            arrays.append(fit_column(columns[field.name], field.type)[0])
     return pa.Table.from_arrays(arrays, schema=types)
-
-
-def _to_array(field: pa.Field, column: Any) -> pa.Array:
-    try:
-        return pa.array(column, field.type) if isinstance(column, list) else column.cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-        raise ConfigError(
-            f"{field.name!r} has the type {field.type} in the first rows, but another value later: {error}",
-            hint="leave the column out with --keep, or write .jsonl",
-        ) from error

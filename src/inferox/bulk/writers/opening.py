@@ -14,6 +14,9 @@ from inferox.core import ConfigError
 PARQUET, ARROW, JSON_LINES, _, ARRAY = FORMATS = ("parquet", "arrow", "jsonl", "csv", "npy")
 """The formats of an output, which are also the suffixes of its files."""
 
+TABLES = (PARQUET, ARROW)
+"""The formats that state the types of their columns."""
+
 
 def check_format(form: str) -> None:
     """Checks that a format can be written here.
@@ -26,7 +29,7 @@ def check_format(form: str) -> None:
     """
     if form not in FORMATS:
         raise ConfigError(f"the format must be one of {', '.join(FORMATS)}, but is {form!r}")
-    if form in {PARQUET, ARROW}:
+    if form in TABLES:
         check_arrow()
 
 
@@ -38,7 +41,7 @@ def open_writer(path: Path, form: str, schema: Schema) -> Writer:
         form: One of ``FORMATS``.
         schema: The schema of all parts of the output.
     """
-    if form in {PARQUET, ARROW}:
+    if form in TABLES:
         from inferox.bulk.writers.arrow import ArrowWriter, ParquetWriter
 
         return ParquetWriter(path, schema) if form == PARQUET else ArrowWriter(path, schema)
