@@ -73,6 +73,17 @@ def test_one_that_cannot_be_measured_is_named_and_hinders_no_other(
     assert (alone.peer, alone.no_peer) == (None, None)
 
 
+def test_one_that_no_round_reaches_leaves_the_artifacts_their_rounds(packages: dict[str, Path]) -> None:
+    def interrupt(what: str, _used_s: float, _total_s: float) -> None:
+        if what == f"round 1 of 2: rows of mixed lengths: {PEER}":
+            raise KeyboardInterrupt
+
+    found = compare(packages["embed"], threads=1, plan=BRIEF, progress=interrupt)
+    assert len(found.artifacts) > 1
+    assert {item.throughput.rows for item in found.artifacts} == {8}, "those of a round, not of the first answers"
+    assert (found.peer, found.no_peer) == (None, "it was stopped before this was measured")
+
+
 def test_what_is_not_installed_is_not_there(monkeypatch: pytest.MonkeyPatch, packages: dict[str, Path]) -> None:
     assert has_peer("embed")
     assert not has_peer("classify")

@@ -86,9 +86,9 @@ def compare(
                 hint="allow more time with --seconds, or measure one runtime alone with --backend",
             )
         raise NoUsableBackendError(package.metadata.name, not_run, hint="'inferox doctor' says what each backend lacks")
+    calibrated = not all(item.throughput for item in answered)
     has_peer_answer = peer is not None and peer.reason is None and peer.has_answer
-    beside = [peer] if peer is not None and has_peer_answer else []
-    calibrated = not all(item.throughput for item in (*answered, *beside))
+    beside = [peer] if peer is not None and has_peer_answer and (calibrated or peer.throughput) else []
     evidence = () if package.parity is None else package.parity.artifacts
     packed = {item.artifact: item.parity_class for item in evidence}
     measured = [

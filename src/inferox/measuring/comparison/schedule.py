@@ -41,8 +41,8 @@ class _TimeOverError(Exception):
 class Schedule:
     """The schedule of measurements, each taken of all artifacts in turn.
 
-    Every artifact is started once, and gives a first answer at once: a typical row, and a few of mixed lengths. The
-    first round measures the same for longer, then memory and parity, then rows of the other lengths, so that a
+    Every artifact is started once, and gives a first answer at once: a few rows of mixed lengths, and a typical one.
+    The first round measures the same for longer, then memory and parity, then rows of the other lengths, so that a
     comparison that is cut short has answers, and lacks only details. As many rounds follow as the time allows, up to
     the plan's, and at the end more starts. If time is short, the other lengths come after the rounds.
 
@@ -130,8 +130,8 @@ class Schedule:
 
     def _round(self, number: int) -> None:
         text = f"round {number + 1} of {self.plan.rounds}"
-        self._latency(number, self._typical, text)
         self._each(f"{text}: rows of mixed lengths", lambda run: run.measure_throughput(self._items), number)
+        self._latency(number, self._typical, text)
         if number == 0:
             self._each(f"{text}: memory", lambda run: run.measure_memory())
             self._each(f"{text}: parity", lambda run: run.measure_parity())
@@ -175,7 +175,8 @@ class Schedule:
 
     def _each(self, what: str, act: Callable[[ArtifactRun], None], number: int = 0) -> None:
         """Runs an action on all runs that still take part, in turn."""
-        for run in order_turns(self._running(), number):
+        # If the time ends in the first round, a library beside the artifacts is what may be missing.
+        for run in order_turns(sorted(self._running(), key=lambda run: run.artifact is None), number):
             self._step(run, what, act)
 
     def _step(
