@@ -83,7 +83,7 @@ class Schedule:
             for number in range(self.plan.rounds):
                 self._round(number)
             if not self.plan.repeats_lengths:
-                self._other_lengths(0, "at the end")
+                self._other_lengths(0, "other lengths")
             self._start_again()
         except _TimeOverError:
             return Ending.OUT_OF_TIME
