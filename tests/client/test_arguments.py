@@ -106,6 +106,26 @@ def test_every_argument_is_checked_before_anything_is_sent() -> None:
     run([vector("space", 1.0)], test)
 
 
+FORMS: list[dict[str, Any]] = [
+    {"truncate": "nope"},
+    {"dtype": np.dtype("float64")},
+    {"dtype": np.array(["int8", "float32"])},
+    {"truncate_dim": 0},
+    {"normalize": 1},
+]
+
+
+@pytest.mark.parametrize("options", FORMS)
+def test_options_are_checked_before_a_model_is_chosen(options: dict[str, Any]) -> None:
+    async def test(_client: AsyncClient, server: Any) -> None:
+        async with AsyncClient(server.url) as other:
+            with pytest.raises(ConfigError, match=next(iter(options))):
+                await other.embed(iter(["a"]), **options)
+        assert not server.asked
+
+    run([vector("space", 1.0)], test)
+
+
 def test_a_closed_client_says_so() -> None:
     async def test(client: AsyncClient, _server: Any) -> None:
         await client.close()

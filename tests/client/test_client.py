@@ -71,6 +71,17 @@ def test_forms_of_vectors_are_those_of_the_package(client: Client, opened: Load)
     assert np.array_equal(client.embed(TEXTS, **options), opened("embed").embed(TEXTS, **options))
     with pytest.raises(ConfigError, match="dtype must be one of"):
         client.embed(TEXTS, dtype="int4")
+    halves = client.embed(TEXTS, dtype=np.float16)
+    np.testing.assert_array_equal(halves, client.embed(TEXTS, dtype="float16"))
+    assert halves.dtype == np.float16
+
+
+def test_a_vector_that_is_too_short_is_refused_before_texts_are_sent(client: Client) -> None:
+    for _ in range(2):
+        with pytest.raises(RequestError, match="truncate_dim is 999, but the vectors have"):
+            client.embed(["word " * 2000], model="embed", truncate="error", truncate_dim=999)
+    with pytest.raises(RequestError, match="'classify' is a model for the task classify"):
+        client.embed(["a"], model="classify", truncate_dim=2)
 
 
 def assert_alike(found: list[tuple[LabelScore, ...]], expected: list[tuple[LabelScore, ...]]) -> None:

@@ -99,6 +99,14 @@ def test_unsupported_arguments_are_refused_by_name(
         judge.predict(PAIRS, prompt="rank: ")
     with pytest.raises(UnsupportedError, match="CrossEncoder does not support 'fit'"):
         _ = ours.fit
+    with pytest.raises(ConfigError, match="activation_fn must be a function of a tensor, but is 'sigmoid'"):
+        ours.predict([None], activation_fn="sigmoid")  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match=r"top_k must be a non-negative integer, but is 1\.5"):
+        ours.rank("q", [None], top_k=1.5)  # type: ignore[list-item, arg-type]
+    with pytest.raises(UnsupportedError, match=r"inferox.compat.CrossEncoder does not support model\[0\]"):
+        ours[0]
+    with pytest.raises(UnsupportedError, match=r"^model_kwargs of inferox\.compat\.CrossEncoder does not support"):
+        CrossEncoder(str(reranker_directory), model_kwargs={"foo": 1})
     with pytest.raises(ConfigError, match="inputs must be pairs of texts, but are of type str"):
         ours.predict("a text")
     with pytest.raises(RequestError, match="item 1 must be a pair of texts"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,17 @@ import pytest
 import sentence_transformers
 import torch
 
+from inferox import compat
 from inferox.compat import SentenceTransformer
-from inferox.compat.unsupported import UnsupportedError
-from inferox.core import ConfigError, InferoxWarning, RequestError, TruncationWarning
+from inferox.compat.unsupported import UnsupportedError, unsupported_member
+from inferox.core import (
+    BackendUnavailableError,
+    ConfigError,
+    InferoxError,
+    InferoxWarning,
+    RequestError,
+    TruncationWarning,
+)
 
 TEXTS = [
     "one",
@@ -242,8 +251,18 @@ def test_members_that_are_not_supported_say_so(ours: SentenceTransformer) -> Non
     ("options", "message"),
     [
         ({"modules": [1]}, "SentenceTransformer does not support the option 'modules' .save the model"),
-        ({"model_kwargs": {"device_map": "auto"}}, "model_kwargs does not support the option 'device_map'"),
-        ({"model_kwargs": {"dtype": torch.float64}}, "the dtype float64 is not supported"),
+        (
+            {"model_kwargs": {"device_map": "auto"}},
+            "^model_kwargs of inferox.compat.SentenceTransformer does not sup",
+        ),
+        ({"model_kwargs": {"dtype": torch.float64}}, "does not support the dtype float64"),
+        ({"model_kwargs": {"dtype": np.dtype("int8")}}, "does not support the dtype int8"),
+        ({"model_kwargs": {"attn_implementation": "flash_attention_2"}}, "attn_implementation='flash_attention_2'"),
+        ({"model_kwargs": {"attn_implementation": 1}}, "does not support attn_implementation=1"),
+        ({"model_kwargs": {"use_safetensors": False}}, "does not support use_safetensors=False"),
+        ({"model_kwargs": {"low_cpu_mem_usage": "yes"}}, "does not support low_cpu_mem_usage='yes'"),
+        ({"model_kwargs": 5}, "model_kwargs must map names to values, but is 5"),
+        ({"precision": np.float64}, "there is no precision <class 'numpy.float64'>"),
         ({"nonsense": 1}, "does not support the option 'nonsense'"),
         ({"backend": "tensorrt"}, "backend must be one of auto, torch, onnx, openvino"),
         ({"default_prompt_name": "nope"}, "there is no prompt 'nope'"),
@@ -253,6 +272,100 @@ def test_members_that_are_not_supported_say_so(ours: SentenceTransformer) -> Non
 def test_options_of_models_that_are_refused(encoder_directory: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SentenceTransformer(str(encoder_directory), **{"backend": "torch", **options})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"precision": np.float32},
+        {"precision": torch.float32},
+        {"model_kwargs": {"dtype": np.dtype("float32")}},
+        {"model_kwargs": {"torch_dtype": "float32", "attn_implementation": "eager", "low_cpu_mem_usage": True}},
+        {"model_kwargs": {"dtype": "auto", "attn_implementation": "sdpa", "use_safetensors": True}},
+    ],
+)
+def test_options_that_do_not_change_the_numbers_are_taken(
+    encoder_directory: Path, ours: SentenceTransformer, options: dict[str, Any]
+) -> None:
+    with SentenceTransformer(str(encoder_directory), device="cpu", backend="torch", **options) as other:
+        np.testing.assert_array_equal(other.encode(TEXTS), ours.encode(TEXTS))
+
+
+@pytest.mark.parametrize("ours_is", [compat.SentenceTransformer, compat.CrossEncoder])
+def test_every_public_member_of_the_replaced_class_is_there_or_refused_by_name(ours_is: Any) -> None:
+    theirs_is = getattr(sentence_transformers, ours_is.__name__)
+    names = {
+        name
+        for base in theirs_is.__mro__
+        if base is not object
+        for name in (*vars(base), *inspect.get_annotations(base))
+    }
+    missing = {name for name in names if not name.startswith("_") and not hasattr(ours_is, name)}
+    missing -= {"prompts", "default_prompt_name", "truncate_dim", "activation_fn"}  # attributes of its objects
+    missing -= {"smart_apply"}  # which transformers adds to every module while it loads one
+    assert len(missing) > 50
+    for name in sorted(missing):
+        error = unsupported_member(ours_is.__name__, name)
+        assert str(error).startswith(f"inferox.compat.{ours_is.__name__} does not support {name!r} ("), name
+
+
+OPERATORS: list[tuple[str, Callable[[Any], Any]]] = [
+    (r"model\(…\)", lambda model: model({"input_ids": torch.ones(1, 2)})),
+    ("'forward'", lambda model: model.forward({})),
+    (r"model\[0\]", lambda model: model[0]),
+    (r"model\[-1\] = …", lambda model: model.__setitem__(-1, 5)),
+    (r"del model\[0\]", lambda model: model.__delitem__(0)),
+    (r"len\(model\)", len),
+    ("iteration over its modules", list),
+    ("'_first_module'", lambda model: model._first_module()),
+]
+
+
+@pytest.mark.parametrize(("named", "use"), OPERATORS)
+def test_operators_of_a_module_are_refused_by_name(
+    ours: SentenceTransformer, named: str, use: Callable[[Any], Any]
+) -> None:
+    with pytest.raises(UnsupportedError, match=f"^inferox.compat.SentenceTransformer does not support {named} "):
+        use(ours)
+    assert ours
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"normalize_embeddings": "yes"}, "normalize must be True or False"),
+        ({"precision": np.float16}, "precision must be one of float32, int8, uint8, binary, ubinary, but is <class"),
+        ({"precision": np.array(["int8", "uint8"])}, "precision must be one of"),
+        ({"precision": "uint8"}, "uint8 needs the range of several vectors"),
+        ({"precision": np.int8}, "int8 needs the range of several vectors"),
+        ({"prompt_name": "nope"}, "there is no prompt 'nope'"),
+        ({"truncate_dim": 0}, "truncate_dim must be a positive integer"),
+    ],
+)
+def test_options_are_refused_before_a_text_is_looked_at(
+    ours: SentenceTransformer, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InferoxError, match=message):
+        ours.encode([None], **options)
+
+
+@pytest.mark.parametrize("options", [{"convert_to_tensor": True}, {"convert_to_numpy": False}])
+def test_without_pytorch_its_tensors_are_refused_before_a_text_is_looked_at(
+    ours: SentenceTransformer, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferox.core.torch_tensor.find_spec", lambda _: None)
+    with pytest.raises(BackendUnavailableError, match="PyTorch is not installed"):
+        ours.encode([None], **options)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name"), [(np.uint8, "uint8"), (np.dtype("int8"), "int8"), (torch.float32, "float32")]
+)
+def test_data_types_of_numpy_and_pytorch_mean_their_precisions(
+    ours: SentenceTransformer, dtype: Any, name: str
+) -> None:
+    texts = [str(number) for number in range(100)]
+    np.testing.assert_array_equal(ours.encode(texts, precision=dtype), ours.encode(texts, precision=name))
 
 
 def test_prompts_of_the_caller(encoder_directory: Path) -> None:

@@ -25,6 +25,7 @@ from inferox.tasks.labels import LabelScore
 from inferox.tasks.ranking import RankedDocument, pair_documents, rank_documents
 from inferox.tasks.task import as_list
 from inferox.tasks.text_result import with_truncation
+from inferox.tasks.truncation import check_truncation
 from inferox.tasks.vector_forms import VectorForm
 
 _READY_PATH = "/v2/health/ready"
@@ -101,8 +102,10 @@ class AsyncClient:
             InferoxError: If the server reports an error or cannot be reached.
         """
         form, outer = VectorForm(truncate_dim, normalize, dtype), read_deadline(deadline_s)
-        name = await self._directory.choose(model, tasks.EMBED.name, outer)
+        check_truncation(truncate)
         rows = text_rows([texts] if isinstance(texts, str) else texts)
+        name = await self._directory.choose(model, tasks.EMBED.name, outer)
+        await self._directory.check_form(name, form, outer)
         answers = await self._calls.compute(tasks.EMBED, name, rows, truncate=truncate, outer=outer, prompt=prompt)
         if answers:
             vectors = tasks.join_vectors([answer.outputs for answer in answers])

@@ -11,7 +11,8 @@ from inferox.client.config import check_model_name
 from inferox.client.deadline import Deadline
 from inferox.client.tasks import VECTORS
 from inferox.client.transport import Transport
-from inferox.core import Fields, RequestError, parse_json, shown
+from inferox.core import Fields, RequestError, ResponseError, parse_json, shown
+from inferox.tasks.vector_forms import VectorForm
 
 
 class Directory:
@@ -26,6 +27,7 @@ class Directory:
         self._transport = transport
         self._model = model
         self._chosen: dict[str, str] = {}
+        self._dimensions: dict[str, int] = {}
 
     async def choose(self, model: str | None, task: str, outer: Deadline | None) -> str:
         """Chooses the model of a call.
@@ -122,6 +124,31 @@ class Directory:
         if not shapes:
             raise RequestError(f"{name!r} is a model for the task {found.task}, which does not make vectors")
         return max(0, *shapes[0][-1:], 0)
+
+    async def check_form(self, name: str, form: VectorForm, outer: Deadline | None) -> None:
+        """Checks that a model's vectors can be given a form, before any text is sent.
+
+        It asks the server only where the vectors may be too short. Where the server does not say how long they are,
+        the answer decides.
+
+        Args:
+            name: The name of the model.
+            form: The form.
+            outer: The deadline of the call; ``None`` for none.
+
+        Raises:
+            RequestError: If the vectors are shorter than the form requests.
+            InferoxError: If the server cannot be reached.
+        """
+        if form.truncate_dim is None or form.truncate_dim <= self._dimensions.get(name, 0):
+            return
+        try:
+            dimension = await self.find_dimension(name, outer)
+        except (RequestError, ResponseError):
+            return  # the request with the texts says what is wrong, for its own task
+        self._dimensions[name] = dimension
+        if dimension:
+            form.check_dimension(dimension)
 
 
 def model_path(name: str) -> str:

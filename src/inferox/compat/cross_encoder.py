@@ -13,11 +13,11 @@ import numpy.typing as npt
 from inferox.batching import run_batches
 from inferox.compat.text_model import TextModel, choose_model, read_precision
 from inferox.compat.unsupported import UnsupportedError
-from inferox.core import ConfigError, counted, to_torch
+from inferox.core import ConfigError, counted, require_torch, to_torch
 from inferox.loading.progress import watch
 from inferox.tasks import ClassifyTask, RerankTask
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class
-from inferox.tasks.ranking import rank_documents
+from inferox.tasks.ranking import pair_documents, rank_documents
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,7 +37,8 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
         revision: The branch, tag or commit on the hub.
         local_files_only: Whether to use only files that were downloaded before.
         token: The hub's token, or whether to send the stored one.
-        model_kwargs: ``dtype``, and arguments that do not change the numbers.
+        model_kwargs: ``dtype``, and arguments without effect: ``attn_implementation`` (``eager`` or ``sdpa``),
+            ``low_cpu_mem_usage`` and ``use_safetensors=True``.
         num_labels: The number of scores of a pair, which must be the model's own.
         max_length: The most tokens of a pair; ``None`` for the model's limit.
         activation_fn: The activation of the scores, a function of a tensor; ``None`` for the model's.
@@ -77,7 +78,7 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
         max_length: int | None = None,
         activation_fn: Callable[[Any], Any] | None = None,
         backend: str = "auto",
-        precision: str = "fp32",
+        precision: Any = "fp32",
         threads: int | None = None,
         **refused: Any,
     ) -> None:
@@ -86,7 +87,7 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
             "cross-encoder",
             None,
             backend,
-            read_precision(precision, model_kwargs),
+            read_precision(type(self).__name__, precision, model_kwargs),
             cache_folder=cache_folder,
             token=token,
             local_files_only=local_files_only,
@@ -177,8 +178,11 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
         pairs, single = _read_pairs(sentences if inputs is None else inputs)
         if show_progress_bar is None:
             show_progress_bar = logging.getLogger(__name__).isEnabledFor(logging.INFO)
+        activate = self._activation(activation_fn or self.activation_fn)
+        if convert_to_tensor or not convert_to_numpy:
+            require_torch()
         logits = self._logits(pairs, self._prompt_text(prompt, prompt_name), batch_size, show_progress_bar)
-        scores = self._activate(logits, activation_fn or self.activation_fn)
+        scores = activate(logits)
         if apply_softmax and scores.ndim > 1:
             scores = ACTIVATIONS["softmax"](scores)
         if convert_to_tensor or not convert_to_numpy:
@@ -225,9 +229,9 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
                 f"rank needs a model with one score for each pair, but this one has {self.num_labels}",
                 hint="use predict with pairs",
             )
-        given = list(documents)
+        pairs = pair_documents(query, documents, top_k=top_k)
         scores = self.predict(
-            [(query, document) for document in given],
+            pairs,
             prompt_name,
             prompt,
             batch_size,
@@ -235,10 +239,9 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
             activation_fn,
             **options,
         )
-        return [
-            {"corpus_id": each.index, "score": each.score, **({"text": given[each.index]} if return_documents else {})}
-            for each in rank_documents(map(float, scores), top_k=top_k)
-        ]
+        ranked = rank_documents(map(float, scores), top_k=top_k)
+        found: list[dict[str, Any]] = [{"corpus_id": each.index, "score": each.score} for each in ranked]
+        return [{**each, "text": pairs[each["corpus_id"]][1]} for each in found] if return_documents else found
 
     def _logits(self, pairs: list[Any], prompt: str | None, batch_size: int, show_progress: bool) -> Floats:
         task = self._task
@@ -257,13 +260,21 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
             logits[indices] = numbers.reshape(len(indices), *shape[1:])
         return logits
 
-    def _activate(self, logits: Floats, function: Callable[[Any], Any] | None) -> Floats:
+    def _activation(self, function: Callable[[Any], Any] | None) -> Callable[[Floats], Floats]:
+        """Returns the activation of logits: a function of tensors as one of arrays, or that in the model's files."""
         if function is None:
-            return ACTIVATIONS[self._own_activation()](logits)
-        # sentence-transformers passes one column per label, also if there is only one label.
-        columns = logits.reshape(len(logits), self.num_labels)
-        scores: Floats = function(to_torch(columns)).detach().cpu().float().numpy()
-        return scores.reshape(logits.shape)
+            return ACTIVATIONS[self._own_activation()]
+        if not callable(function):
+            raise ConfigError(f"activation_fn must be a function of a tensor, but is {function!r}")
+        require_torch()
+
+        def activate(logits: Floats) -> Floats:
+            # sentence-transformers passes one column per label, also if there is only one label.
+            columns = logits.reshape(len(logits), self.num_labels)
+            scores: Floats = function(to_torch(columns)).detach().cpu().float().numpy()
+            return scores.reshape(logits.shape)
+
+        return activate
 
     def _own_activation(self) -> str:
         """Returns the activation that the model's files state, as sentence-transformers reads them."""

@@ -15,8 +15,8 @@ from inferox.compat.similarity import SIMILARITIES, compare_all, compare_pairs, 
 from inferox.compat.tensors import to_floats, to_torch_if_installed
 from inferox.compat.text_model import TextModel, choose_model, read_precision
 from inferox.compat.token_outputs import encode_tokens, pad_tokens
-from inferox.compat.vector_precision import check_precision, quantise
-from inferox.core import ConfigError, to_torch
+from inferox.compat.vector_precision import quantise, read_vector_precision
+from inferox.core import ConfigError, require_torch, to_torch
 from inferox.loading.progress import watch
 from inferox.tasks import EmbedTask, VectorForm
 
@@ -39,7 +39,8 @@ class SentenceTransformer(TextModel[EmbedTask]):
         revision: The branch, tag or commit on the hub.
         local_files_only: Whether to use only files that were downloaded before.
         token: The hub's token, or whether to send the stored one.
-        model_kwargs: ``dtype``, and arguments that do not change the numbers.
+        model_kwargs: ``dtype``, and arguments without effect: ``attn_implementation`` (``eager`` or ``sdpa``),
+            ``low_cpu_mem_usage`` and ``use_safetensors=True``.
         similarity_fn_name: ``cosine``, ``dot``, ``euclidean`` or ``manhattan``; ``None`` for the model's.
         truncate_dim: The number of leading components of each vector to keep; ``None`` for the model's own setting.
         backend: ``auto`` for the fastest one here, ``torch``, ``onnx`` or ``openvino``.
@@ -74,7 +75,7 @@ class SentenceTransformer(TextModel[EmbedTask]):
         similarity_fn_name: Any = None,
         truncate_dim: int | None = None,
         backend: str = "auto",
-        precision: str = "fp32",
+        precision: Any = "fp32",
         threads: int | None = None,
         **refused: Any,
     ) -> None:
@@ -83,7 +84,7 @@ class SentenceTransformer(TextModel[EmbedTask]):
             "sentence-transformers",
             EmbedTask.name,
             backend,
-            read_precision(precision, model_kwargs),
+            read_precision(type(self).__name__, precision, model_kwargs),
             cache_folder=cache_folder,
             token=token,
             local_files_only=local_files_only,
@@ -119,7 +120,7 @@ class SentenceTransformer(TextModel[EmbedTask]):
         batch_size: int = 32,
         show_progress_bar: bool | None = None,
         output_value: str | None = "sentence_embedding",
-        precision: str = "float32",
+        precision: Any = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: Any = None,
@@ -142,7 +143,7 @@ class SentenceTransformer(TextModel[EmbedTask]):
                 is enabled for ``INFO``.
             output_value: ``sentence_embedding``; ``token_embeddings`` for the vectors of all tokens; ``None`` for
                 everything computed of each text, by name.
-            precision: ``float32``, ``int8``, ``uint8``, ``binary`` or ``ubinary``.
+            precision: ``float32``, ``int8``, ``uint8``, ``binary`` or ``ubinary``, or NumPy's data type of such a name.
             convert_to_numpy: Whether to return one array.
             convert_to_tensor: Whether to return one PyTorch tensor instead; with neither, a list of tensors.
             device: The model's own device, or a list that repeats it.
@@ -165,14 +166,16 @@ class SentenceTransformer(TextModel[EmbedTask]):
             BackendUnavailableError: If tensors are requested, and PyTorch is not installed.
         """
         self._check_call(batch_size, device, pool, chunk_size, further)
-        precision = check_precision(precision)
         if output_value not in _OUTPUTS:
             raise ConfigError(f"output_value must be one of {', '.join(map(str, _OUTPUTS))}, but is {output_value!r}")
         texts, single = _read_texts(sentences if inputs is None else inputs)
+        named, form = read_vector_precision(precision, len(texts)), VectorForm(normalize=normalize_embeddings)
+        if convert_to_tensor or not convert_to_numpy:
+            require_torch()
         task = self._task_for(prompt, prompt_name, truncate_dim)
         max_tokens, progress = self._max_tokens(batch_size), _shows_progress(show_progress_bar)
         if output_value != "sentence_embedding":
-            if precision != "float32" or convert_to_tensor:
+            if named != "float32" or convert_to_tensor:
                 raise ConfigError(
                     "token vectors are float32, and in a list, as texts differ in their number of tokens",
                     hint="leave out precision and convert_to_tensor",
@@ -180,8 +183,8 @@ class SentenceTransformer(TextModel[EmbedTask]):
             parts = encode_tokens(self._loaded.model, task, texts, max_tokens, only_tokens=output_value is not None)
             return parts[0] if single else parts
         vectors = self._embed(task, texts, max_tokens, progress)
-        vectors = VectorForm(normalize=normalize_embeddings).apply(vectors)
-        formed = quantise(vectors, precision) if len(texts) else np.array([])
+        vectors = form.apply(vectors)
+        formed = quantise(vectors, named) if len(texts) else np.array([])
         return _convert(formed, single, to_tensor=convert_to_tensor, to_numpy=convert_to_numpy)
 
     def encode_query(

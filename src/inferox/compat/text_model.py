@@ -9,8 +9,16 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from inferox.batching import MAX_TOKENS
 from inferox.compat.local_package import ModelChoice
-from inferox.compat.unsupported import UnsupportedError, refuse_options, unsupported_member
-from inferox.core import Closing, ConfigError, DeviceId, Precision, RequestError, positive_integer
+from inferox.compat.unsupported import RefusedOperators, UnsupportedError, refuse_options, unsupported_member
+from inferox.core import (
+    Closing,
+    ConfigError,
+    DeviceId,
+    Precision,
+    RequestError,
+    dtype_name,
+    positive_integer,
+)
 from inferox.loading import TaskModel, plan_load
 from inferox.sources.hub_access import HubAccess
 from inferox.tasks.text_task import TextTask
@@ -20,8 +28,15 @@ TaskType = TypeVar("TaskType", bound=TextTask)
 _BACKENDS = {"auto": None, "torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 """Backends by their names in sentence-transformers."""
 
-_HARMLESS = frozenset({"attn_implementation", "low_cpu_mem_usage", "use_safetensors"})
-"""Arguments of models that do not change the numbers."""
+_WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
+    "attn_implementation": ("eager", "sdpa"),
+    "low_cpu_mem_usage": (True, False),
+    "use_safetensors": (True,),
+}
+"""Arguments of models, with the values that only choose how the same weights are read or the same numbers computed."""
+
+_FORMATS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+"""Precisions by the names of data types in PyTorch."""
 
 _HINTS = {
     "modules": "save the model with sentence-transformers, and give its folder",
@@ -34,7 +49,7 @@ _HINTS = {
 _logger = logging.getLogger(__name__)
 
 
-class TextModel(Closing, Generic[TaskType]):
+class TextModel(RefusedOperators, Closing, Generic[TaskType]):
     """A package behind the methods of a class of sentence-transformers.
 
     Args:
@@ -72,7 +87,7 @@ class TextModel(Closing, Generic[TaskType]):
         default_prompt_name: str | None,
         refused: Mapping[str, Any],
     ) -> None:
-        refuse_options(type(self).__name__, _HINTS, refused)
+        refuse_options(f"inferox.compat.{type(self).__name__}", _HINTS, refused)
         self.package = choice.find_package(self._check_task)
         planned = plan_load(
             self.package,
@@ -239,7 +254,7 @@ def choose_model(
     organization: str,
     task: str | None,
     backend: str,
-    precision: str,
+    precision: Any,
     *,
     cache_folder: str | Path | None,
     token: str | bool | None,
@@ -277,22 +292,33 @@ def choose_model(
     )
 
 
-def read_precision(precision: str, model_kwargs: Mapping[str, Any] | None) -> str:
+def read_precision(owner: str, precision: Any, model_kwargs: Mapping[str, Any] | None) -> Any:
     """Returns the precision that ``model_kwargs`` requests, or else the given one.
 
     Args:
+        owner: The class that is given them.
         precision: The precision to return if ``model_kwargs`` does not request one.
-        model_kwargs: Arguments of the model; ``dtype`` and those that do not change the numbers are supported.
+        model_kwargs: Arguments of the model; ``dtype`` and those without effect are supported.
 
     Raises:
-        UnsupportedError: If there is another argument, or another dtype.
+        ConfigError: If they are not a mapping.
+        UnsupportedError: If there is another argument, another value of one without effect, or another dtype.
     """
-    given = dict(model_kwargs or {})
-    dtypes = [str(given.pop(name)).removeprefix("torch.") for name in ("dtype", "torch_dtype") if given.get(name)]
-    refuse_options("model_kwargs", {}, {name: value for name, value in given.items() if name not in _HARMLESS})
-    formats = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "auto": precision}
+    if not isinstance(model_kwargs, Mapping | None):
+        raise ConfigError(f"model_kwargs must map names to values, but is {model_kwargs!r}")
+    given = {name: value for name, value in (model_kwargs or {}).items() if value is not None}
+    subject = f"model_kwargs of inferox.compat.{owner}"
+    for name in given.keys() & _WITHOUT_EFFECT:
+        value = given.pop(name)
+        if not any(value is known or (isinstance(value, str) and value == known) for known in _WITHOUT_EFFECT[name]):
+            raise UnsupportedError(f"{subject} does not support {name}={value!r}", hint=f"leave {name} out")
+    dtypes = [given.pop(name) for name in ("dtype", "torch_dtype") if name in given]
+    refuse_options(subject, {}, given)
     for dtype in dtypes:
-        if dtype not in formats:
-            raise UnsupportedError(f"the dtype {dtype} is not supported", hint=f"use one of {', '.join(formats)}")
-        precision = formats[dtype]
+        named = (dtype_name(dtype) or str(dtype)).removeprefix("torch.")
+        if named != "auto" and named not in _FORMATS:
+            raise UnsupportedError(
+                f"{subject} does not support the dtype {named}", hint=f"use one of {', '.join(_FORMATS)} and auto"
+            )
+        precision = _FORMATS.get(named, precision)
     return precision

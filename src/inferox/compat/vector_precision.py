@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import ConfigError, InferoxWarning, RequestError, counted, warn_user
+from inferox.core import ConfigError, InferoxWarning, RequestError, counted, dtype_name, warn_user
 from inferox.tasks import VectorForm
 
 PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
@@ -23,22 +23,14 @@ def quantise(vectors: npt.NDArray[np.float32], precision: str) -> npt.NDArray[An
     for a vector depends on the others of the call. ``TaskModel.embed(dtype="int8")`` has no such dependence.
 
     Args:
-        vectors: Shape ``[n, dimension]``, float32.
+        vectors: Shape ``[n, dimension]``, float32; several for ``int8`` and ``uint8``.
         precision: One of ``PRECISIONS``.
 
     Returns:
         The vectors; shape ``[n, dimension]``, or for ``binary`` and ``ubinary`` ``[n, dimension / 8]``, rounded up.
-
-    Raises:
-        RequestError: If ``int8`` or ``uint8`` is requested for a single vector.
     """
     if not precision.endswith("int8"):
         return VectorForm(dtype=precision).apply(vectors)
-    if len(vectors) == 1:
-        raise RequestError(
-            f"{precision} needs the range of several vectors, but there is only one",
-            hint="encode several texts in one call, or use inferox.load(…).embed(dtype='int8'), which needs no range",
-        )
     if len(vectors) < _FEW:
         number = counted(len(vectors), "vector")
         warn_user(InferoxWarning(f"{precision} uses the ranges of these {number}, which differ in the next call"))
@@ -50,15 +42,25 @@ def quantise(vectors: npt.NDArray[np.float32], precision: str) -> npt.NDArray[An
     return formed
 
 
-def check_precision(precision: Any) -> str:
-    """Checks the precision that a caller requests; ``None`` stands for ``float32``.
+def read_vector_precision(precision: Any, count: int) -> str:
+    """Returns the name of the precision that a caller requests for vectors.
 
     Args:
-        precision: The precision.
+        precision: One of ``PRECISIONS``, or such a data type of NumPy or PyTorch; ``None`` stands for ``float32``.
+        count: The number of vectors.
 
     Raises:
         ConfigError: If there is no such precision.
+        RequestError: If ``int8`` or ``uint8`` is requested for a single vector.
     """
-    if precision is not None and precision not in PRECISIONS:
+    if precision is None:
+        return "float32"
+    name = dtype_name(precision)
+    if name not in PRECISIONS:
         raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, but is {precision!r}")
-    return precision or "float32"
+    if name.endswith("int8") and count == 1:
+        raise RequestError(
+            f"{name} needs the range of several vectors, but there is only one",
+            hint="encode several texts in one call, or use inferox.load(…).embed(dtype='int8'), which needs no range",
+        )
+    return name

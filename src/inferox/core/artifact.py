@@ -9,6 +9,7 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from inferox.core.dtype_name import dtype_name
 from inferox.core.errors import ConfigError, ManifestError
 from inferox.core.packed import padded_signature
 from inferox.core.shown_text import shown
@@ -46,20 +47,28 @@ class Precision(StrEnum):
     INT8 = "int8"
 
     @classmethod
-    def parse(cls, name: str) -> Precision:
+    def parse(cls, name: Any) -> Precision:
         """Finds a precision by its name.
 
         Args:
-            name: One of ``fp32``, ``fp16``, ``bf16`` and ``int8``.
+            name: One of ``fp32``, ``fp16``, ``bf16`` and ``int8``; or such a data type of NumPy or PyTorch.
 
         Raises:
             ConfigError: If there is no such precision.
         """
         try:
-            return cls(name)
+            return cls(name if isinstance(name, str) else _PRECISIONS.get(dtype_name(name) or "", name))
         except ValueError:
             known = ", ".join(item.value for item in cls)
             raise ConfigError(f"there is no precision {name!r}", hint=f"use one of {known}") from None
+
+
+_PRECISIONS = {
+    "float32": Precision.FP32,
+    "float16": Precision.FP16,
+    "bfloat16": Precision.BF16,
+    "int8": Precision.INT8,
+}
 
 
 def name_artifact(backend: str, format_: str, precision: Precision, layout: Layout) -> str:
