@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from dataclasses import replace
 from functools import cache
@@ -15,8 +14,10 @@ from hypothesis import strategies as st
 from inferox.measuring import Ending
 from inferox.measuring.comparison import Latency, Throughput
 from inferox.report import render_report
-from inferox.report.charts import Axis, Caption, Point, Series, colour_class, is_hollow, line_chart, mark, spread_out
+from inferox.report.axes import Axis
+from inferox.report.charts import Caption, Point, Series, line_chart
 from inferox.report.elements import element
+from inferox.report.marks import colour_class, is_hollow, mark
 from inferox.report.quantities import axis_text, bytes_text, seconds_text, three_digits
 from inferox.report.scales import LinearScale
 from inferox.report.summary import how_far, warnings
@@ -60,14 +61,15 @@ def test_everything_that_was_measured_is_there() -> None:
         assert text in page.text
     assert "openvino is not installed; pip install 'inferox[openvino]'" in page.text
     assert page.tags.count("figure") == 3
-    assert page.tags.count("polyline") == 6
+    charts, drawings = 2, 2
+    assert page.tags.count("polyline") == 3 * drawings
     shapes = sum(page.tags.count(tag) for tag in ("circle", "rect", "polygon"))
     bars, in_the_table, in_legends, in_the_scatter = 3, 3, 6, 3
-    assert shapes == bars + in_the_table + in_legends + in_the_scatter + 3 * len(LENGTHS)
+    assert shapes == bars + in_the_table + in_legends + drawings * (in_the_scatter + 3 * len(LENGTHS))
     assert page.tags.count("tr") == 4
     assert page.attributes.count(("scope", "col")) == 9
     assert page.attributes.count(("scope", "row")) == 3
-    assert page.attributes.count(("role", "img")) == page.tags.count("desc") == 2
+    assert page.attributes.count(("role", "img")) == page.tags.count("desc") == charts * drawings
 
 
 def test_the_fastest_comes_first_in_the_order_that_is_given() -> None:
@@ -127,14 +129,42 @@ def test_a_model_whose_rows_have_no_length() -> None:
     assert "Tokens/s" not in page.text
 
 
+def numbers(markup: str, name: str) -> list[float]:
+    return [float(number) for number in re.findall(rf'\b{name}="([-\d.]+)"', markup)]
+
+
 def test_points_stand_where_the_scales_say() -> None:
     points = [Point(0, 0, "first", 0, 0), Point(10, 5, "second", 4, 6)]
     axis = Axis("x", LinearScale(0, 10), [(0, "0"), (10, "10")])
     chart = line_chart(Caption("k", "t", "d"), axis, axis, [Series("s", 7, "short", 0, points)])
-    assert 'points="56.00,234.00 408.00,124.00"' in chart
-    assert "<title>s: second</title>" in chart
-    assert 'x="416" y="128" class="end-name c0">short<' in chart
-    assert 'class="end-number c0">7<' in chart
+    wide, narrow = re.findall(r"<svg [^>]*chart.*?</svg>", chart)
+    for picture, label in ((wide, "short"), (narrow, "7")):
+        (grid, *_), (bottom,) = re.findall(r'<line [^>]*class="grid"', picture), set(numbers(picture, "y1")[-3:-2])
+        left, right = numbers(grid, "x1") + numbers(grid, "x2")
+        top, bottom = sorted(y for line in re.findall(r'<line [^>]*class="grid"', picture) for y in numbers(line, "y1"))
+        (corners,) = re.findall(r'points="([^"]+)" class="line"', picture)
+        found = [float(number) for number in re.split("[ ,]", corners)]
+        assert found == pytest.approx([left, bottom, right, (top + bottom) / 2], abs=0.01)
+        assert "<title>s: second</title>" in picture
+        (x, y, text) = re.findall(r'<text x="([\d.]+)" y="([\d.]+)">([^<]+)</text></g></svg>', picture)[0]
+        assert text == label
+        assert right < float(x)
+        assert float(y) == pytest.approx((top + bottom) / 2 + 3.5, abs=0.01)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 16), st.lists(st.floats(0.2, 5), min_size=16, max_size=16), st.text(max_size=30))
+def test_any_number_of_artifacts_is_labelled_in_both_charts(count: int, factors: list[float], word: str) -> None:
+    found = [make_measurement(f"r{index}/onnx/{word}/padded", factors[index]) for index in range(count)]
+    page = render_report(replace(make_comparison(), artifacts=tuple(found)))
+    pictures = re.findall(
+        r'<svg viewBox="0 0 (\d+) (\d+)" role="img".*?class="labels">(.*?)</g></svg>', page, re.DOTALL
+    )
+    assert [width for width, *_ in pictures] == ["480", "330"] * 2
+    for width, height, labels in pictures:
+        texts = re.findall(r'<text x="([\d.]+)" y="([\d.]+)"', labels)
+        assert len(texts) == count
+        assert all(0 < float(x) < float(width) and 0 < float(y) < float(height) for x, y in texts)
 
 
 def test_no_element_of_a_list_is_empty() -> None:
@@ -169,17 +199,6 @@ def test_everything_that_limits_the_figures_is_one_list() -> None:
     assert '<ul class="cautions">' not in render_report(calm)
 
 
-@given(st.lists(st.floats(14, 234), min_size=1, max_size=12))
-def test_labels_do_not_overlap_and_keep_their_order(places: list[float]) -> None:
-    found = spread_out(places, 13.0, 14.0, 234.0)
-    order = sorted(range(len(places)), key=lambda index: places[index])
-    for one, other in itertools.pairwise(order):
-        assert found[other] - found[one] >= 13.0 - 1e-6
-    assert 14.0 - 1e-6 <= min(found) <= max(found) <= 234.0 + 1e-6
-    if all(places[other] - places[one] >= 13.0 for one, other in itertools.pairwise(order)):
-        assert found == pytest.approx(places)
-
-
 def test_the_first_sixty_four_artifacts_differ_in_colour_shape_or_filling() -> None:
     assert len({(colour_class(look), mark(look, 0, 0)) for look in range(64)}) == 64
     for look in range(8):
@@ -194,7 +213,7 @@ def test_a_ninth_artifact_is_told_from_the_first_wherever_it_is_shown() -> None:
     page = render_report(replace(make_comparison(), artifacts=tuple(found)))
     in_the_table = page[page.index("<table") :].count('class="hollow"')
     assert (in_the_table, page.count('class="line dashed"')) == (1, 2)
-    assert page.count('class="hollow"') == 1 + 2 + 1 + len(LENGTHS)
+    assert page.count('class="hollow"') == 1 + 2 + 2 * (1 + len(LENGTHS))
 
 
 def test_elements_escape() -> None:

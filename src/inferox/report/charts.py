@@ -1,25 +1,38 @@
-"""Line charts as SVG."""
+"""Charts of lines and of points as SVG, each drawn twice: with names for wide pages, with numbers for narrow ones."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from inferox.report.elements import Markup, element
-from inferox.report.quantities import axis_text
-from inferox.report.scales import Scale
+from inferox.report.axes import Axis, Frame
+from inferox.report.elements import Markup, breakable, element
+from inferox.report.geometry import Box, Segment
+from inferox.report.labels import FONT_SIZE, LINE_HEIGHT, MARK_SIZE, Anchor, Label, place_labels, spread_out
+from inferox.report.marks import colour_class, is_hollow, mark, swatch
+from inferox.report.text_width import text_width
 
-_WIDTH, _HEIGHT = 420, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 46
-"""The margins around the plot, which hold the labels of the axes; all in units of the view box."""
+_BAR_WIDTH = 5.0
+_LEADER_WIDTH = 20.0
+"""The room between the plot and the labels beside it."""
 
-_RADIUS = 3.6
-_LINE = 13
-"""The height of a line of text."""
 
-_COLOURS, _SHAPES = 8, 4
-_MOST_LABELS = 16
+@dataclass(frozen=True)
+class _Form:
+    """One of the two drawings of a chart, of which the style of the page shows the one that fits its width.
+
+    Attributes:
+        name: Its CSS class.
+        width: The width of its view box, in which the size of text is the same in both.
+        longest: The width of the widest name that may label a mark.
+    """
+
+    name: str
+    width: float
+    longest: float
+
+
+_FORMS = (_Form("wide", 480.0, 170.0), _Form("narrow", 330.0, 0.0))
 
 
 @dataclass(frozen=True)
@@ -35,26 +48,6 @@ class Caption:
     key: str
     title: str
     description: str
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One of the two axes.
-
-    Attributes:
-        label: The quantity, with its unit.
-        scale: Maps numbers to positions.
-        ticks: The labelled numbers, with their labels.
-    """
-
-    label: str
-    scale: Scale
-    ticks: Sequence[tuple[float, str]]
-
-    @classmethod
-    def of(cls, label: str, scale: Scale, ticks: Sequence[float]) -> Axis:
-        """Makes an axis whose ticks are labelled with their numbers."""
-        return cls(label, scale, [(tick, axis_text(tick)) for tick in ticks])
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ class Series:
     Attributes:
         name: Its name.
         number: Its label in the chart if there is no room for a name; the same in every chart.
-        label: A short name, shown beside the end of its line.
+        label: A short name, shown beside its mark or the end of its line.
         look: The index of its appearance, which is its colour, mark and line; the same in every chart.
         points: Its points.
     """
@@ -96,9 +89,7 @@ class Series:
 
 
 def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> Markup:
-    """Draws each series as a line with a mark and the spread at each point, labelled at its last point.
-
-    The label is the name or only the number, depending on the room, which the style of the page decides.
+    """Draws each series as a line with a mark and the spread at each point, labelled beside its end.
 
     Args:
         caption: The caption.
@@ -106,181 +97,121 @@ def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> 
         y: The y axis.
         series: The lines.
     """
-    drawn = [_line(item, x.scale, y.scale) for item in series]
-    return _figure(caption, x, y, series, [*drawn, _labels(series, x.scale, y.scale)])
+
+    def draw(form: _Form) -> tuple[Frame, list[Markup]]:
+        texts = [_texts(item, form)[0] for item in series]
+        margin = _LEADER_WIDTH + max(text_width(text, FONT_SIZE) for text in texts)
+        frame = Frame.for_labels(len(series), form.width, x, y, margin)
+        return frame, [*(_draw_line(item, frame) for item in series), _labels(series, _beside(series, texts, frame))]
+
+    return _figure(caption, series, draw)
 
 
-def mark(look: int, x: float, y: float, *children: str) -> Markup:
-    """Draws the mark of a series, which is told apart by its shape, and by being hollow, as well as by its colour.
+def scatter_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> Markup:
+    """Draws each series as a mark with its spread, labelled beside it.
 
-    Args:
-        look: The index of its appearance.
-        x: The x coordinate of its centre.
-        y: The y coordinate of its centre.
-        children: Child elements, such as a title.
+    Takes the same arguments as ``line_chart``, with one point for each series.
     """
-    radius = _RADIUS
-    kind = "hollow" if is_hollow(look) else None
-    # One further for each sixteen: then colours and fillings repeat.
-    shape = (look + look // (2 * _COLOURS)) % _SHAPES
-    if shape == 0:
-        return element("circle", *children, cx=x, cy=y, r=radius, class_=kind)
-    if shape == 1:
-        size = 2 * radius
-        return element("rect", *children, x=x - radius, y=y - radius, width=size, height=size, class_=kind)
-    corners = 3 if shape == 2 else 4  # noqa: PLR2004 - the third of the four shapes
-    turns = [math.tau * corner / corners for corner in range(corners)]
-    points = " ".join(
-        f"{x + 1.3 * radius * math.sin(turn):.2f},{y - 1.3 * radius * math.cos(turn):.2f}" for turn in turns
-    )
-    return element("polygon", *children, points=points, class_=kind)
 
+    def draw(form: _Form) -> tuple[Frame, list[Markup]]:
+        frame = Frame.for_labels(len(series), form.width, x, y)
+        anchors = []
+        for item in series:
+            (point,) = item.points
+            across, low, high = frame.across(point.x), frame.up(point.low), frame.up(point.high)
+            bar = Box(across - _BAR_WIDTH / 2, high, across + _BAR_WIDTH / 2, low)
+            anchors.append(Anchor(across, frame.up(point.y), _texts(item, form), bar))
+        drawn = [_draw_line(item, frame) for item in series]
+        return frame, [*drawn, _labels(series, place_labels(anchors, frame.plot))]
 
-def is_hollow(look: int) -> bool:
-    """Whether the mark of an appearance is only an outline, and its line dashed: every second turn of the colours."""
-    return look // _COLOURS % 2 == 1
-
-
-def colour_class(look: int) -> str:
-    """Returns the CSS class for the colour of a series."""
-    return f"c{look % _COLOURS}"
-
-
-def swatch(look: int) -> Markup:
-    """Draws the mark of a series as a small picture beside its name.
-
-    Args:
-        look: The index of its appearance.
-    """
-    return element(
-        "svg",
-        mark(look, 6, 6),
-        viewBox="0 0 12 12",
-        width=12,
-        height=12,
-        aria_hidden="true",
-        class_=f"swatch {colour_class(look)}",
-    )
+    return _figure(caption, series, draw)
 
 
 def legend(series: Sequence[Series]) -> Markup:
     """Lists the names of series beside their marks."""
     items = [
-        element(
-            "li",
-            swatch(item.look),
-            element("b", str(item.number)),
-            element("span", item.name),
-        )
+        element("li", swatch(item.look), element("b", str(item.number)), element("span", *breakable(item.name)))
         for item in series
     ]
     return element("ul", *items, class_="legend")
 
 
-def _figure(caption: Caption, x: Axis, y: Axis, series: Sequence[Series], drawn: Sequence[Markup]) -> Markup:
-    key, title, description = caption.key, caption.title, caption.description
-    picture = element(
-        "svg",
-        element("title", title, id=f"{key}-title"),
-        element("desc", description, id=f"{key}-desc"),
-        _axes(x, y),
-        *drawn,
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        role="img",
-        aria_labelledby=f"{key}-title {key}-desc",
-        class_="chart",
-    )
-    heading = element("figcaption", element("strong", title), element("span", description))
-    return element("figure", heading, picture, legend(series), id=key)
-
-
-def _axes(x: Axis, y: Axis) -> Markup:
-    across, up = _across(x.scale), _up(y.scale)
-    bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
-    parts = []
-    for value, label in y.ticks:
-        parts.append(element("line", x1=_LEFT, x2=right, y1=up(value), y2=up(value), class_="grid"))
-        parts.append(element("text", label, x=_LEFT - 7, y=up(value) + 4, text_anchor="end"))
-    every = math.ceil(len(x.ticks) / _MOST_LABELS)
-    for value, label in x.ticks[::every]:
-        parts.append(element("line", x1=across(value), x2=across(value), y1=bottom, y2=bottom + 4, class_="axis"))
-        parts.append(element("text", label, x=across(value), y=bottom + 17, text_anchor="middle"))
-    parts.append(element("line", x1=_LEFT, x2=right, y1=bottom, y2=bottom, class_="axis"))
-    middle = (_TOP + bottom) / 2
-    parts.append(element("text", x.label, x=(_LEFT + right) / 2, y=_HEIGHT - 8, text_anchor="middle", class_="label"))
-    parts.append(
-        element(
-            "text",
-            y.label,
-            x=12,
-            y=middle,
-            text_anchor="middle",
-            transform=f"rotate(-90 12 {middle:g})",
-            class_="label",
+def _figure(caption: Caption, series: Sequence[Series], draw: Callable[[_Form], tuple[Frame, list[Markup]]]) -> Markup:
+    heading = element("figcaption", element("strong", caption.title), element("span", caption.description))
+    pictures = []
+    for form in _FORMS:
+        frame, drawn = draw(form)
+        title, description = f"{caption.key}-{form.name}-title", f"{caption.key}-{form.name}-desc"
+        picture = element(
+            "svg",
+            element("title", caption.title, id=title),
+            element("desc", caption.description, id=description),
+            frame.draw(),
+            *drawn,
+            viewBox=f"0 0 {frame.width:g} {frame.height:g}",
+            role="img",
+            aria_labelledby=f"{title} {description}",
+            class_=f"chart {form.name}",
         )
-    )
-    return element("g", *parts, class_="axes")
+        pictures.append(picture)
+    return element("figure", heading, *pictures, legend(series), id=caption.key)
 
 
-def _line(series: Series, x: Scale, y: Scale) -> Markup:
-    across, up = _across(x), _up(y)
-    corners = " ".join(f"{across(point.x):.2f},{up(point.y):.2f}" for point in series.points)
-    spreads = [
-        element("line", x1=across(point.x), x2=across(point.x), y1=up(point.low), y2=up(point.high), class_="spread")
-        for point in series.points
+def _draw_line(series: Series, frame: Frame) -> Markup:
+    places = [(point, frame.across(point.x), frame.up(point.y)) for point in series.points]
+    drawn = []
+    if len(places) > 1:
+        corners = " ".join(f"{x:.2f},{y:.2f}" for _, x, y in places)
+        kind = "line dashed" if is_hollow(series.look) else "line"
+        drawn.append(element("polyline", points=corners, class_=kind))
+    drawn += [
+        element("line", x1=x, x2=x, y1=frame.up(point.low), y2=frame.up(point.high), class_="spread")
+        for point, x, _ in places
+        if point.low != point.high
     ]
-    line = element("polyline", points=corners, class_="line dashed" if is_hollow(series.look) else "line")
-    return element("g", line, *spreads, *_marks(series, x, y), class_=f"series {colour_class(series.look)}")
+    drawn += [mark(series.look, x, y, element("title", f"{series.name}: {point.title}")) for point, x, y in places]
+    return element("g", *drawn, class_=f"series {colour_class(series.look)}")
 
 
-def _labels(series: Sequence[Series], x: Scale, y: Scale) -> Markup:
-    across, up = _across(x), _up(y)
+def _texts(series: Series, form: _Form) -> list[str]:
+    """Returns the texts that may label a series, the best first."""
+    number = str(series.number)
+    return [series.label, number] if text_width(series.label, FONT_SIZE) <= form.longest else [number]
+
+
+def _beside(series: Sequence[Series], texts: Sequence[str], frame: Frame) -> list[Label]:
+    """Places labels in a column beside the plot, each at the height of its line's end if there is room."""
+    plot = frame.plot
     ends = [max(item.points, key=lambda point: point.x) for item in series]
-    heights = spread_out([up(point.y) for point in ends], _LINE, _TOP, _HEIGHT - _BOTTOM)
-    texts = [
-        element("text", text, x=across(point.x) + 8, y=height + 4, class_=f"{kind} {colour_class(item.look)}")
-        for item, point, height in zip(series, ends, heights, strict=True)
-        for text, kind in ((item.label, "end-name"), (str(item.number), "end-number"))
+    heights = spread_out([frame.up(end.y) for end in ends], LINE_HEIGHT, plot.top, plot.bottom)
+    labels = []
+    for text, end, height in zip(texts, ends, heights, strict=True):
+        left = plot.right + _LEADER_WIDTH
+        box = Box(left, height - LINE_HEIGHT / 2, left + text_width(text, FONT_SIZE), height + LINE_HEIGHT / 2)
+        leader = Segment(frame.across(end.x) + MARK_SIZE / 2, frame.up(end.y), left - 3, height)
+        labels.append(Label(text, box, "start", leader))
+    return labels
+
+
+def _labels(series: Sequence[Series], labels: Sequence[Label | None]) -> Markup:
+    placed = [(item, label) for item, label in zip(series, labels, strict=True) if label is not None]
+    leaders = [
+        element(
+            "line",
+            x1=leader.x1,
+            y1=leader.y1,
+            x2=leader.x2,
+            y2=leader.y2,
+            class_=f"leader {colour_class(item.look)}",
+        )
+        for item, label in placed
+        if (leader := label.leader) is not None
     ]
-    return element("g", *texts, class_="ends")
+    return element("g", *leaders, *(_text(label) for _, label in placed), class_="labels")
 
 
-def spread_out(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Moves labels apart so that they do not overlap, keeping their order and close to their positions.
-
-    Args:
-        places: The wanted positions.
-        gap: The least distance between two labels.
-        low: The least position.
-        high: The greatest position, unless there is no room for all of them.
-
-    Returns:
-        The positions, in the order of ``places``.
-    """
-    found = list(places)
-    order = sorted(range(len(places)), key=lambda index: places[index])
-    least = low
-    for index in order:
-        found[index] = least = max(found[index], least)
-        least += gap
-    most = max(high, low + gap * (len(places) - 1))
-    for index in reversed(order):
-        found[index] = most = min(found[index], most)
-        most -= gap
-    return found
-
-
-def _marks(series: Series, x: Scale, y: Scale) -> list[Markup]:
-    across, up = _across(x), _up(y)
-    return [
-        mark(series.look, across(point.x), up(point.y), element("title", f"{series.name}: {point.title}"))
-        for point in series.points
-    ]
-
-
-def _across(scale: Scale) -> Callable[[float], float]:
-    return lambda value: _LEFT + scale.place(value) * (_WIDTH - _LEFT - _RIGHT)
-
-
-def _up(scale: Scale) -> Callable[[float], float]:
-    return lambda value: _HEIGHT - _BOTTOM - scale.place(value) * (_HEIGHT - _TOP - _BOTTOM)
+def _text(label: Label) -> Markup:
+    """Draws the text of a label at the side of its box that faces the mark, as text may be narrower than estimated."""
+    box, side = label.box, label.side
+    x = {"start": box.left, "middle": (box.left + box.right) / 2, "end": box.right}[side]
+    return element("text", label.text, x=x, y=box.bottom - 3.5, text_anchor=None if side == "start" else side)

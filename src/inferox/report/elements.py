@@ -39,6 +39,16 @@ def join(children: Iterable[str]) -> Markup:
     return Markup("".join(child if isinstance(child, Markup) else escape(_visible(child)) for child in children))
 
 
+def breakable(name: str) -> list[Markup]:
+    """Splits a name so that it can break after each slash.
+
+    Args:
+        name: The name, such as that of an artifact.
+    """
+    *parts, last = name.split("/")
+    return [*(join((f"{part}/", Markup("<wbr>"))) for part in parts), join((last,))]
+
+
 def _attribute(value: str | float) -> str:
     return escape(_visible(value)) if isinstance(value, str) else f"{value:.6g}"
 

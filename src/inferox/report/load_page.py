@@ -8,7 +8,8 @@ from importlib.resources import files
 from inferox.bench import LoadReport, LoadStep
 from inferox.bench.results import PERCENTILES
 from inferox.core import counted
-from inferox.report.charts import Axis, Caption, Point, Series, line_chart
+from inferox.report.axes import Axis
+from inferox.report.charts import Caption, Point, Series, line_chart
 from inferox.report.elements import Markup, element
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
 from inferox.report.scales import linear_scale_from_zero, log_scale
@@ -39,7 +40,9 @@ def render_load_report(report: LoadReport) -> str:
         *([_throughput_plot(closed), _latency_plot(closed, "callers")] if len(closed) > 1 else []),
         *([_latency_plot(opened, "requests/s")] if len(opened) > 1 else []),
     ]
-    body = element("body", element("main", _header(report), _table(report.steps), *plots))
+    body = element(
+        "body", element("main", _header(report), _table(report.steps), element("div", *plots, class_="plots"))
+    )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 

@@ -11,11 +11,11 @@ from inferox.machine import threads_text
 from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
 from inferox.report.badge import parity_badge
 from inferox.report.bars import throughput_bars
-from inferox.report.charts import swatch
-from inferox.report.elements import Markup, element, join
+from inferox.report.elements import Markup, breakable, element, join
+from inferox.report.marks import swatch
 from inferox.report.plots import Look, latency_plot, memory_plot
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
-from inferox.report.summary import agreeing, answer, how_far, recommend, short_names, warnings
+from inferox.report.summary import agreeing, answer, how_far, recommend, short_names, spread_text, warnings
 
 
 def render_report(comparison: Comparison) -> str:
@@ -70,7 +70,7 @@ def _answer(comparison: Comparison) -> Markup:
             "li",
             element("small", f"For {item.purpose}"),
             element("strong", item.figure),
-            element("span", *_breakable(item.artifact)),
+            element("span", *breakable(item.artifact)),
         )
         for item in recommend(comparison)
     ]
@@ -175,7 +175,7 @@ def _row(comparison: Comparison, item: ArtifactMeasurement, columns: list[str], 
         "th",
         swatch(look.index),
         element("b", f"{look.number} "),
-        element("span", *_breakable(item.artifact)),
+        element("span", *breakable(item.artifact)),
         element("small", f"on {item.device}"),
         scope="row",
         role="rowheader",
@@ -194,20 +194,12 @@ def _row(comparison: Comparison, item: ArtifactMeasurement, columns: list[str], 
     return element("tr", name, *rest, parity, role="row")
 
 
-def _breakable(name: str) -> list[str]:
-    """Splits a name so that it can break after each slash."""
-    parts = name.split("/")
-    return [*(join((f"{part}/", Markup("<wbr>"))) for part in parts[:-1]), parts[-1]]
-
-
 def _seconds(spread: Spread) -> tuple[str, str]:
-    text = f"{seconds_text(spread.low)} – {seconds_text(spread.high)}" if spread.range else ""
-    return seconds_text(spread.median), text
+    return seconds_text(spread.median), spread_text(spread, seconds_text)
 
 
 def _rate(spread: Spread) -> tuple[str, str]:
-    text = f"{three_digits(spread.low)} – {three_digits(spread.high)}" if spread.range else ""
-    return three_digits(spread.median), text
+    return three_digits(spread.median), spread_text(spread, three_digits)
 
 
 def _plots(comparison: Comparison, looks: Mapping[str, Look]) -> Markup:
@@ -220,7 +212,7 @@ def _not_run(comparison: Comparison) -> Markup:
     if not comparison.not_run:
         return Markup("")
     listed = [
-        join((element("dt", *_breakable(name)), element("dd", reason))) for name, reason in comparison.not_run.items()
+        join((element("dt", *breakable(name)), element("dd", reason))) for name, reason in comparison.not_run.items()
     ]
     return element("section", element("h2", "Not run here"), element("dl", *listed, class_="reasons"))
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from inferox.core import counted
 from inferox.measuring.comparison import Comparison
-from inferox.report.charts import Axis, Caption, Point, Series, line_chart
+from inferox.report.axes import Axis
+from inferox.report.charts import Caption, Point, Series, line_chart, scatter_chart
 from inferox.report.elements import Markup
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
 from inferox.report.scales import linear_scale_from_zero, log_scale
@@ -94,7 +95,7 @@ def memory_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | N
         return None
     x, x_ticks = linear_scale_from_zero([point.x for item in series for point in item.points], _MOST_TICKS)
     y, y_ticks = linear_scale_from_zero([point.high for item in series for point in item.points], _MOST_TICKS)
-    return line_chart(
+    return scatter_chart(
         Caption("memory", "Speed against memory", f"The best are at the top left. {_explain_bars(series)}".strip()),
         Axis.of("peak memory, MB", x, x_ticks),
         Axis.of("throughput, rows/s", y, y_ticks),
