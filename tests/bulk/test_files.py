@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,12 @@ def test_rows_of_csv_that_are_not_whole_have_an_error(tmp_path: Path) -> None:
     assert "line 5 of in.csv is not UTF-8" in str(rows.errors[2])
 
 
+def _saved(values: list[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.array(values, object), allow_pickle=True)
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -111,6 +118,7 @@ def test_rows_of_csv_that_are_not_whole_have_an_error(tmp_path: Path) -> None:
         ("in.parquet", b"no", "is not a Parquet file"),
         ("in.arrow", b"no", "is not an Arrow file"),
         ("in.npy", b"no", "is not a NumPy file"),
+        ("in.npy", _saved(["a", None]), r"holds Python objects, .*np\.save\(path, array\.astype\(str\)\)"),
         ("in.doc", b"no", "must end in"),
     ],
 )

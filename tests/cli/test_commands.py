@@ -257,6 +257,7 @@ def test_inspect_shows_the_settings_of_the_task(run: Run, packages: dict[str, Pa
     assert list(shown) == list(settings)
     assert shown["max_length"].strip() == str(settings["max_length"])
     assert shown["pooling"].strip() == "['mean']"
+    assert "{} and query, document, which are empty" in " ".join(table.split())
 
 
 def test_inspect_runs_no_code(run: Run, packages: dict[str, Path]) -> None:

@@ -212,7 +212,7 @@ def test_tokens(ours: SentenceTransformer, theirs: Any) -> None:
         ({"precision": "int4"}, ConfigError, "precision must be one of float32, int8"),
         ({"output_value": "tokens"}, ConfigError, "output_value must be one of sentence_embedding"),
         ({"output_value": "token_embeddings", "precision": "int8"}, ConfigError, "token vectors are float32"),
-        ({"prompt_name": "nope"}, ConfigError, "there is no prompt 'nope'; the prompts are query, document, code"),
+        ({"prompt_name": "nope"}, ConfigError, r"there is no prompt 'nope' \(the prompts are query"),
         ({"truncate_dim": 0}, ConfigError, "truncate_dim must be a positive integer, but is 0"),
         ({"device": "cuda"}, UnsupportedError, "the model is on cpu, and cannot be moved to cuda:0"),
         ({"processing_kwargs": {}}, UnsupportedError, "does not support the option 'processing_kwargs'"),

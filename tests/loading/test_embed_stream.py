@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import inferox
@@ -152,3 +153,15 @@ def test_without_pytorch_its_tensors_are_refused_before_a_text_is_read(
     monkeypatch.setattr("inferox.core.torch_tensor.find_spec", lambda _: None)
     with pytest.raises(BackendUnavailableError, match="PyTorch is not installed"):
         getattr(model, method)(iter(()), output="torch")
+
+
+@pytest.mark.parametrize("hold", [pa.array, lambda texts: pa.chunked_array([texts[:1], texts[1:]]), np.array, iter])
+def test_a_stream_reads_columns_of_other_libraries(stream: Callable[..., Iterator[Any]], hold: Any) -> None:
+    texts = ["one", "two words", "three", "four"]
+    np.testing.assert_array_equal(list(stream(hold(texts))), list(stream(texts)))
+
+
+@pytest.mark.parametrize("items", ["a text", b"a text", 5, None, {"a"}, {"text": "a"}, pa.table({"text": ["a"]})])
+def test_what_is_not_several_texts_is_no_stream(stream: Callable[..., Iterator[Any]], items: Any) -> None:
+    with pytest.raises(RequestError, match=r"^expected "):
+        stream(items)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
@@ -16,6 +18,7 @@ from transformers import AutoModel, BertConfig, BertModel
 
 from inferox.core import ManifestError, PackageError, RequestError, UnsafePathError
 from inferox.tasks import EmbedTask, choose_task, open_task
+from inferox.tasks.given_items import iterate_items
 
 from .models import FunctionModel, text_signature, token_vectors, torch_model
 
@@ -156,7 +159,10 @@ def test_texts_are_lowercased_where_the_files_say_so(bert_directory: Path, tmp_p
 
 
 def test_an_unknown_prompt_is_refused(minilm_directory: Path, minilm: FunctionModel) -> None:
-    with pytest.raises(RequestError, match=r"no prompt 'title' \(the model has query, document\)"):
+    with pytest.raises(
+        RequestError,
+        match=r"no prompt 'title' \(the model has no prompts of its own; query and document can",
+    ):
         open_embed(minilm_directory, minilm).with_prompt("title")
 
 
@@ -276,6 +282,42 @@ def test_texts_that_can_be_read_once(bert_directory: Path, tmp_path: Path) -> No
     with (tmp_path / "texts.txt").open() as lines:
         assert len(task.run(model, lines)) == 2  # type: ignore[arg-type]  # what callers do all the same
     assert len(task.run(model, (text for text in ["a", "b", "c"]))) == 3  # type: ignore[arg-type]
+
+
+def _pandas(kind: str, **options: Any) -> Callable[[Any], Any]:
+    return lambda held: getattr(pytest.importorskip("pandas"), kind)(held, **options)
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        *(
+            list,
+            tuple,
+            iter,
+            np.array,
+            lambda texts: dict.fromkeys(texts).keys(),
+            lambda texts: dict(enumerate(texts)).values(),
+            pa.array,
+        ),
+        *(lambda texts: pa.chunked_array([texts[:1], texts[1:]]), lambda texts: pa.array(texts, pa.large_string())),
+        *(_pandas("Series"), _pandas("Series", index=[7, 7, 3]), _pandas("Index"), _pandas("Categorical")),
+        *(_pandas("Series", dtype="string"), lambda texts: pa.array(texts).dictionary_encode()),
+    ],
+)
+def test_texts_in_columns_of_other_libraries(bert_directory: Path, hold: Callable[[list[str]], Any]) -> None:
+    model, texts = small_model(bert_directory), ["one", "two words", "one and two"]
+    task = open_embed(bert_directory, model)
+    np.testing.assert_array_equal(task.run(model, hold(texts)), task.run(model, texts))
+    assert list(iterate_items(hold(texts))) == texts
+
+
+@pytest.mark.parametrize("make", [_pandas("DataFrame"), pa.table])
+def test_a_table_in_place_of_a_column_is_refused(bert_directory: Path, make: Callable[[Any], Any]) -> None:
+    table = make({"text": ["a"]})
+    model = small_model(bert_directory)
+    with pytest.raises(RequestError, match=r"got a table of the type .* \(give one of its columns"):
+        open_embed(bert_directory, model).run(model, table)
 
 
 @pytest.mark.parametrize("items", [None, 3, {"a text"}, {"text": "x"}, object()])

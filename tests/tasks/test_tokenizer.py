@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tokenizers import Encoding, Tokenizer, processors
 from transformers import AutoTokenizer
@@ -175,10 +176,20 @@ def test_a_model_without_a_mask_is_given_no_padding_unless_its_length_is_fixed(t
     ("items", "message"),
     [
         ("hello", "expected a list of texts, but got a single one"),
-        (b"hello", "expected a list of texts, but got a single one"),
+        *[
+            (
+                kind(b"hello"),
+                rf"expected a list of texts, but .* of the type {kind.__name__} .*decode it",
+            )
+            for kind in (bytes, bytearray, memoryview)
+        ],
         (["a", None], "text 1 must be a string, but is of the type NoneType"),
         ([True], "text 0 must be a string, but is of the type bool"),
-        ([b"bytes"], "text 0 must be a string, but is of the type bytes"),
+        *[
+            ([kind(b"a")], rf"text 0 must be a string, but is of the type {kind.__name__} \(bytes are not text: decode")
+            for kind in (bytes, bytearray, memoryview)
+        ],
+        ([pa.scalar("a")], r"text 0 must be a string, but is of the type StringScalar \(give its as_py\(\)"),
         ([("a", "b", "c")], "text 0 must be a string, but is of the type tuple with 3 parts"),
         ([("a", 3)], "the second text of pair 0 must be a string, but is of the type int"),
         (["fine", "cut \ud83d off"], r"text 1 has a lone surrogate at character 4: U\+D83D"),

@@ -131,12 +131,15 @@ def _settings_table(options: Mapping[str, Any]) -> Table:
 
     from inferox.cli.tables import plain_table
     from inferox.core import printable, shown
+    from inferox.core.prompt_names import USUAL_PROMPTS
 
     table = plain_table("Settings of the task")
     table.add_column("setting", no_wrap=True)
     table.add_column("value", overflow="fold")
     for setting, value in options.items():
-        table.add_row(Text(printable(setting)), Text(shown(value)))
+        usual = [name for name in USUAL_PROMPTS if name not in value] if setting == "prompts" else []
+        also = f" and {', '.join(usual)}, which {'is' if len(usual) == 1 else 'are'} empty" if usual else ""
+        table.add_row(Text(printable(setting)), Text(shown(value) + also))
     return table
 
 

@@ -21,9 +21,9 @@ from inferox.client.spaces import EmbeddingSpaces
 from inferox.client.task_calls import TaskCalls
 from inferox.client.transport import Transport
 from inferox.client.truncation import require_truncated
+from inferox.tasks.given_items import as_list
 from inferox.tasks.labels import LabelScore
 from inferox.tasks.ranking import RankedDocument, pair_documents, rank_documents
-from inferox.tasks.task import as_list
 from inferox.tasks.text_result import with_truncation
 from inferox.tasks.truncation import check_truncation
 from inferox.tasks.vector_forms import VectorForm

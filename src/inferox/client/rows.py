@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from inferox.core import RequestError
+from inferox.tasks.given_items import as_list
 from inferox.tasks.image_file import ImageFile
-from inferox.tasks.task import as_list
 from inferox.tasks.texts import check_pairs, check_texts
 
 Rows = Iterator[tuple[bytes, ...]]

@@ -17,6 +17,7 @@ from inferox.core import ConfigError, counted, require_torch, to_torch
 from inferox.loading.progress import watch
 from inferox.tasks import ClassifyTask, RerankTask
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class
+from inferox.tasks.given_items import as_list
 from inferox.tasks.ranking import pair_documents, rank_documents
 
 Floats = npt.NDArray[np.float32]
@@ -301,7 +302,7 @@ def _read_pairs(inputs: Any) -> tuple[list[Any], bool]:
         raise ConfigError(
             f"inputs must be pairs of texts, but are of type {type(inputs).__name__}", hint="give a list of pairs"
         )
-    given = list(inputs)
+    given = list(as_list(inputs))
     if given and not isinstance(given[0], list | tuple):
         return [tuple(given)], True
     return [tuple(pair) if isinstance(pair, list) else pair for pair in given], False

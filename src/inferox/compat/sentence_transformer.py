@@ -19,6 +19,7 @@ from inferox.compat.vector_precision import quantise, read_vector_precision
 from inferox.core import ConfigError, require_torch, to_torch
 from inferox.loading.progress import watch
 from inferox.tasks import EmbedTask, VectorForm
+from inferox.tasks.given_items import as_list
 
 _OUTPUTS = ("sentence_embedding", "token_embeddings", None)
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
@@ -316,9 +317,9 @@ def _read_texts(inputs: Any) -> tuple[list[Any], bool]:
     """Returns the texts of a call, and whether it is a single one."""
     if isinstance(inputs, np.ndarray):
         inputs = inputs.tolist()
-    if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
+    if isinstance(inputs, str | bytes | bytearray | memoryview | Mapping) or not isinstance(inputs, Iterable):
         return [inputs], True
-    return list(inputs), False
+    return list(as_list(inputs)), False
 
 
 def _convert(vectors: npt.NDArray[Any], single: bool, *, to_tensor: bool, to_numpy: bool) -> Any:

@@ -19,6 +19,7 @@ from inferox.core import (
     dtype_name,
     positive_integer,
 )
+from inferox.core.prompt_names import USUAL_PROMPTS, describe_prompts
 from inferox.loading import TaskModel, plan_load
 from inferox.sources.hub_access import HubAccess
 from inferox.tasks.text_task import TextTask
@@ -106,7 +107,7 @@ class TextModel(RefusedOperators, Closing, Generic[TaskType]):
             self._loaded.close()
             raise
         self._task: TaskType = task  # type: ignore[assignment] # as its name says
-        self.prompts = {**dict.fromkeys(("query", "document"), ""), **self._task.prompts, **(prompts or {})}
+        self.prompts = {**USUAL_PROMPTS, **self._task.prompts, **(prompts or {})}
         self.default_prompt_name = default_prompt_name
         if default_prompt_name is not None:
             self._named_prompt(default_prompt_name)
@@ -236,7 +237,7 @@ class TextModel(RefusedOperators, Closing, Generic[TaskType]):
 
     def _named_prompt(self, name: str) -> str:
         if name not in self.prompts:
-            raise ConfigError(f"there is no prompt {name!r}; the prompts are {', '.join(self.prompts)}")
+            raise ConfigError(f"there is no prompt {name!r}", hint=describe_prompts(self.prompts))
         return self.prompts[name]
 
     def _check_device(self, device: Any) -> None:

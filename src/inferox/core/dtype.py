@@ -44,6 +44,13 @@ class DataType(Enum):
         """Whether this is a floating-point type, and so has NaN and infinities."""
         return self in _FLOATING
 
+    @property
+    def conversion_hint(self) -> str:
+        """The way to convert an array or a tensor of another type, for error messages."""
+        name = _NUMPY_NAMES[self]
+        of_array = "" if self is DataType.BF16 else f"array.astype('{name}') or "
+        return f"convert it, if its values allow that: {of_array}tensor.to(torch.{name})"
+
     @cached_property
     def numpy_dtype(self) -> np.dtype[Any]:
         """The NumPy type with the same representation.

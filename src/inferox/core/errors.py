@@ -45,6 +45,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from inferox.core.error_root import InferoxError
+from inferox.core.shown_text import counted
 
 if TYPE_CHECKING:
     from inferox.core.dtype import DataType
@@ -224,6 +225,7 @@ class UnknownInputError(RequestError):
         unexpected: Inputs that the caller sent and the signature does not list.
         expected: Every input of the signature.
         unnamed: The type of a value that was given without a name in place of the missing inputs.
+        positions: The number of values given by position, if there are more than inputs.
     """
 
     def __init__(
@@ -233,6 +235,7 @@ class UnknownInputError(RequestError):
         unexpected: Sequence[str],
         expected: Sequence[str],
         unnamed: type[object] | None = None,
+        positions: int | None = None,
     ) -> None:
         if unnamed is not None:
             example = ", ".join(f"{name!r}: …" for name in missing)
@@ -241,6 +244,9 @@ class UnknownInputError(RequestError):
                 f"value of the type {unnamed.__name__} without a name",
                 hint=f"give a mapping: {{{example}}}",
             )
+        elif positions is not None:
+            tensors = counted(len(expected), "tensor")
+            super().__init__(f"the model takes {tensors} by position ({', '.join(expected)}), but got {positions}")
         else:
             faults = [f"missing {', '.join(missing)}"] if missing else []
             faults += [f"unknown {', '.join(map(str, unexpected))}"] if unexpected else []
@@ -274,10 +280,11 @@ class DTypeMismatchError(RequestError):
         subject: What has the wrong data type, such as ``input 'input_ids'``.
         expected: The data type that is allowed.
         actual: The data type that was given.
+        hint: What the reader can do about it.
     """
 
-    def __init__(self, subject: str, expected: DataType, actual: DataType | str) -> None:
-        super().__init__(f"{subject} must have the data type {expected}, but has {actual}")
+    def __init__(self, subject: str, expected: DataType, actual: DataType | str, *, hint: str | None = None) -> None:
+        super().__init__(f"{subject} must have the data type {expected}, but has {actual}", hint=hint)
         self.subject = subject
         self.expected = expected
         self.actual = actual

@@ -37,7 +37,7 @@ def name_inputs(given: tuple[Any, ...], named: Mapping[str, Any], signature: Sig
         names, given = tuple(given[0]), tuple(given[0].values())
     elif len(given) > len(names):
         surplus = [f"number {index + 1}" for index in range(len(names), len(given))]
-        raise UnknownInputError(missing=(), unexpected=surplus, expected=names)
+        raise UnknownInputError(missing=(), unexpected=surplus, expected=names, positions=len(given))
     inputs = dict(zip(names, given, strict=False))
     twice = [name for name in named if name in inputs]
     if twice:

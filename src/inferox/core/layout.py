@@ -75,7 +75,7 @@ def _check_mask(spec: TensorSpec) -> None:
 
 def _check_array(array: Array, spec: TensorSpec, axes: int) -> None:
     if array.dtype != spec.dtype.numpy_dtype:
-        raise DTypeMismatchError(f"input {spec.name!r}", spec.dtype, dtype_of(array))
+        raise DTypeMismatchError(f"input {spec.name!r}", spec.dtype, dtype_of(array), hint=spec.dtype.conversion_hint)
     if array.ndim != axes:
         raise _mismatch(spec, array.shape)
     if spec.upper_bound is not None:

@@ -116,7 +116,7 @@ class TensorSpec:
         """
         actual = dtype_of(value)
         if actual is not self.dtype:
-            raise DTypeMismatchError(f"input {self.name!r}", self.dtype, actual)
+            raise DTypeMismatchError(f"input {self.name!r}", self.dtype, actual, hint=self.dtype.conversion_hint)
         if len(value.shape) != len(self.dims):
             raise ShapeMismatchError(f"input {self.name!r}", self.shape_text, value.shape)
         for dim, extent in zip(self.dims, value.shape, strict=True):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from inferox.core import RequestError
-from inferox.tasks.task import as_list
+from inferox.tasks.given_items import as_list, refuse_single
 
 
 def to_items(items: Any) -> Sequence[Any]:
@@ -18,9 +17,5 @@ def to_items(items: Any) -> Sequence[Any]:
     Raises:
         RequestError: If it is a single item, or not a list.
     """
-    if isinstance(items, str | bytes):
-        raise RequestError("expected a list of items, but got a single one", hint="put it in a list")
-    given = as_list(items)
-    if getattr(given, "ndim", 1) == 0:
-        raise RequestError("expected a list of items, but got an array without axes", hint="put it in a list")
-    return given
+    refuse_single(items, "a list of items")
+    return as_list(items)

@@ -9,9 +9,10 @@ from itertools import islice
 from time import sleep
 from typing import Any
 
-from inferox.core import InferoxError, OverloadedError, RequestError, counting_items_from, positive_integer
+from inferox.core import InferoxError, OverloadedError, counting_items_from, positive_integer
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
+from inferox.tasks.given_items import iterate_items, refuse_single
 from inferox.tasks.truncation import StreamTruncation
 
 _AHEAD = 4
@@ -40,9 +41,8 @@ def stream_results(
         RequestError: If the items are a single text.
         InferoxError: The error of a request; its ``item`` counts from the first item of the stream.
     """
-    if isinstance(items, str | bytes):  # its items would be its characters
-        raise RequestError("expected several items, but got a single one", hint="put it in a list")
-    return _stream(iter(items), admit, options, positive_integer("chunk", chunk))
+    refuse_single(items, "several items")
+    return _stream(iterate_items(items), admit, options, positive_integer("chunk", chunk))
 
 
 def _stream(

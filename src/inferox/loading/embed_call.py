@@ -10,7 +10,6 @@ from inferox.core import (
     Batch,
     ConfigError,
     Model,
-    RequestError,
     counting_items_from,
     positive_integer,
     require_torch,
@@ -18,6 +17,7 @@ from inferox.core import (
 )
 from inferox.loading.progress import watch, watch_blocks
 from inferox.tasks import EmbedTask, VectorForm
+from inferox.tasks.given_items import iterate_items, refuse_single
 from inferox.tasks.truncation import StreamTruncation, check_truncation, find_truncated, read_cut_tokens
 
 VectorOutput = Literal["numpy", "torch"]
@@ -100,9 +100,8 @@ class EmbedCall:
             RequestError: If ``texts`` is a single text.
         """
         size = positive_integer("window", window)
-        if isinstance(texts, str | bytes):
-            raise RequestError("expected several texts, but got a single one", hint="put it in a list, or use embed")
-        return self._stream(iter(texts), size, show_progress=show_progress)
+        refuse_single(texts, "several texts")
+        return self._stream(iterate_items(texts), size, show_progress=show_progress)
 
     def _stream(self, rest: Iterator[str], window: int, *, show_progress: bool) -> Iterator[Any]:
         with StreamTruncation(self._truncate) as cut:

@@ -34,8 +34,8 @@ from inferox.tasks import (
     TokenClassifyTask,
     VectorForm,
 )
+from inferox.tasks.given_items import as_list
 from inferox.tasks.ranking import pair_documents, rank_documents
-from inferox.tasks.task import as_list
 from inferox.tasks.text_result import with_truncation
 from inferox.tasks.truncation import find_truncated
 

@@ -21,14 +21,12 @@ from inferox.core import (
     TensorSpec,
     positive_integer,
 )
+from inferox.core.prompt_names import USUAL_PROMPTS, describe_prompts
 from inferox.parity import Arrays, ParityTarget
 from inferox.tasks.options import optional
 from inferox.tasks.pooled_vectors import PooledVectors
 from inferox.tasks.text_task import TextTask
 from inferox.tasks.texts import check_texts
-
-_USUAL_PROMPTS = {"query": "", "document": ""}
-"""The prompts that every model has, so that callers need not know whether they make a difference."""
 
 
 class EmbedTask(TextTask):
@@ -58,7 +56,7 @@ class EmbedTask(TextTask):
     def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
         super().__init__(root, options, signature)
         self._vectors = PooledVectors(root, options, signature, task=self.name)
-        self._prompts = {**_USUAL_PROMPTS, **(optional(options, "prompts", dict) or {})}
+        self._prompts = {**USUAL_PROMPTS, **(optional(options, "prompts", dict) or {})}
         if not all(isinstance(text, str) for text in self._prompts.values()):
             raise ManifestError(f"'prompts' must give a text for each name, but is {self._prompts!r}")
         self._gives_tokens = self._reads_token_ids = False
@@ -102,7 +100,7 @@ class EmbedTask(TextTask):
             RequestError: If there is no such prompt.
         """
         if not isinstance(name, str) or name not in self._prompts:
-            raise RequestError(f"there is no prompt {name!r}", hint=f"the model has {', '.join(self._prompts)}")
+            raise RequestError(f"there is no prompt {name!r}", hint=describe_prompts(self._prompts))
         return self.with_prompt_text(self._prompts[name])
 
     def with_prompt_text(self, prompt: str) -> EmbedTask:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from inferox.core import Batch, ManifestError, Model, Outputs, RequestError, Signature, stack_rows
 from inferox.parity import ProofInput
+from inferox.tasks.given_items import as_list
 from inferox.tasks.image_file import ImageFile
 from inferox.tasks.image_preprocessor import ImagePreprocessor
 from inferox.tasks.image_samples import sample_images
@@ -18,7 +19,7 @@ from inferox.tasks.images import check_kind, has_several_frames, read_image
 from inferox.tasks.labels import Labels, LabelScore
 from inferox.tasks.options import required
 from inferox.tasks.signature import find_output
-from inferox.tasks.task import Task, as_list
+from inferox.tasks.task import Task
 from inferox.tasks.truncation import check_truncation
 
 _logger = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from itertools import repeat
 from typing import Any
 
 from inferox.core import RequestError
+from inferox.tasks.given_items import iterate_items, refuse_single
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,14 @@ def pair_documents(query: str, documents: Iterable[str], *, top_k: int | None = 
     Raises:
         RequestError: If the documents are a single text or not a list, or ``top_k`` is not a non-negative integer.
     """
-    if isinstance(documents, str | bytes):
-        raise RequestError("expected a list of documents, but got a single one", hint="put it in a list")
+    refuse_single(documents, "a list of documents")
     if not isinstance(documents, Iterable):
         raise RequestError(
             f"expected a list of documents, but got a value of the type {type(documents).__name__}", hint="give a list"
         )
     if top_k is not None and (type(top_k) is not int or top_k < 0):
         raise RequestError(f"top_k must be a non-negative integer, but is {top_k!r}")
-    return [(query, document) for document in documents]
+    return [(query, document) for document in iterate_items(documents)]
 
 
 def rank_documents(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from inferox.batching import MAX_ROWS, MAX_TOKENS, run_batches
 from inferox.core import Batch, Model, Outputs, RequestError, Signature, span
 from inferox.parity import ParityTarget, ProofInput
+from inferox.tasks.given_items import as_list
 from inferox.tasks.truncation import check_truncation, report_truncation
 
 
@@ -241,21 +242,3 @@ class Task(ABC):
             with span("decode"):
                 decoded = self.decode([items[index] for index in indices], rows, outputs)
             yield indices, decoded
-
-
-def as_list(items: Any) -> Sequence[Any]:
-    """Returns a sequence unchanged, and reads an iterator into a list.
-
-    Args:
-        items: The caller's items.
-
-    Raises:
-        RequestError: If it is not a sequence, an array or an iterator.
-    """
-    # A generator or an open file can be read only once, but items are read twice.
-    is_array = hasattr(items, "__array__") and getattr(items, "ndim", 1) > 0
-    if not isinstance(items, Sequence | Iterator) and not is_array:
-        raise RequestError(
-            f"expected a list of items, but got a value of the type {type(items).__name__}", hint="give a list"
-        )
-    return list(items) if isinstance(items, Iterator) else items

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from inferox.core import InputTooLongError, RequestError, counted
+from inferox.tasks.given_items import refuse_single
 
 Text = str | tuple[str, str]
 """A text, or a pair of texts that the model reads together."""
@@ -20,7 +21,7 @@ def check_texts(items: Sequence[str]) -> None:
     Raises:
         RequestError: If the items are a single text, or one is not a string, is too long, or holds a lone surrogate.
     """
-    _check_list(items)
+    refuse_single(items, "a list of texts")
     for index, item in enumerate(items):
         _check_text(item, index, "text {}")
 
@@ -32,7 +33,7 @@ def check_pairs(items: Sequence[tuple[str, str]]) -> None:
         RequestError: If an item is not a pair, or one of its texts is not a string, is too long, or holds a lone
             surrogate.
     """
-    _check_list(items)
+    refuse_single(items, "a list of texts")
     for index, item in enumerate(items):
         if not _is_pair(item):
             error = RequestError(f"item {index} must be a pair of texts, but is {_describe(item)}")
@@ -46,17 +47,12 @@ def check_texts_or_pairs(items: Sequence[Text]) -> None:
     Raises:
         RequestError: If an item is neither, is too long, or holds a lone surrogate.
     """
-    _check_list(items)
+    refuse_single(items, "a list of texts")
     for index, item in enumerate(items):
         if _is_pair(item):
             _check_pair(item, index)
         else:
             _check_text(item, index, "text {}")
-
-
-def _check_list(items: Sequence[Any]) -> None:
-    if isinstance(items, str | bytes):
-        raise RequestError("expected a list of texts, but got a single one", hint="put it in a list")
 
 
 def _is_pair(item: Any) -> bool:
@@ -68,6 +64,14 @@ def _describe(item: Any) -> str:
     return f"{kind} with {counted(len(item), 'part')}" if isinstance(item, tuple | list) else kind
 
 
+def _advise(item: Any) -> str | None:
+    if isinstance(item, bytes | bytearray | memoryview):
+        return "bytes are not text: decode them, as in str(data, 'utf-8')"
+    if hasattr(item, "as_py"):  # a scalar of pyarrow
+        return "give its as_py(), or the whole Arrow array in place of a list"
+    return None
+
+
 def _check_pair(pair: Any, index: int) -> None:
     _check_text(pair[0], index, "the first text of pair {}")
     _check_text(pair[1], index, "the second text of pair {}")
@@ -76,7 +80,9 @@ def _check_pair(pair: Any, index: int) -> None:
 def _check_text(text: Any, index: int, label: str) -> None:
     subject = label.format(index)
     if not isinstance(text, str):
-        raise RequestError(f"{subject} must be a string, but is {_describe(text)}").naming_item(index, label)
+        raise RequestError(f"{subject} must be a string, but is {_describe(text)}", hint=_advise(text)).naming_item(
+            index, label
+        )
     if len(text) > MAX_TEXT_CHARACTERS:
         error = InputTooLongError(subject, length=len(text), limit=MAX_TEXT_CHARACTERS, unit="characters")
         raise error.naming_item(index, label)

@@ -29,6 +29,11 @@ class ArrayReader(Reader):
         try:
             self._array = np.load(path, mmap_mode="r", allow_pickle=False)
         except ValueError as error:
+            if "objects" in str(error).lower():
+                raise RequestError(
+                    f"{path} holds Python objects, which are not read, as that would run code",
+                    hint="save it as texts: np.save(path, array.astype(str))",
+                ) from error
             raise RequestError(f"{path} is not a NumPy file of texts: {error}") from error
         if self._array.ndim != 1 or self._array.dtype.kind != "U":
             raise RequestError(
