@@ -40,9 +40,8 @@ def render_load_report(report: LoadReport) -> str:
         *([_throughput_plot(closed), _latency_plot(closed, "callers")] if len(closed) > 1 else []),
         *([_latency_plot(opened, "requests/s")] if len(opened) > 1 else []),
     ]
-    body = element(
-        "body", element("main", _header(report), _table(report.steps), element("div", *plots, class_="plots"))
-    )
+    shown = element("div", *plots, class_="plots") if plots else Markup("")
+    body = element("body", element("main", _header(report), _table(report.steps), shown))
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
@@ -64,16 +63,25 @@ def _header(report: LoadReport) -> Markup:
     return element("header", element("h1", report.name), lead, element("dl", *listed))
 
 
+_COLUMNS = ("Answered/s", *(f"p{number}" for number in PERCENTILES), "Longest", "Rows of a batch", "Failed")
+
+
 def _table(steps: Sequence[LoadStep]) -> Markup:
-    headings = ("Load", "Answered/s", *(f"p{number}" for number in PERCENTILES), "Longest", "Rows of a batch", "Failed")
-    rows = [
-        element("tr", element("th", load_text(step), scope="row"), *(element("td", text) for text in _cells(step)))
-        for step in steps
-    ]
-    head = element("tr", *(element("th", name, scope="col") for name in headings))
-    return element(
-        "section", element("h2", "Results"), element("table", element("thead", head), element("tbody", *rows))
+    # Roles, as narrow pages show rows as blocks, in which each cell repeats its heading.
+    head = [element("th", name, scope="col", role="columnheader") for name in ("Load", *_COLUMNS)]
+    rows = [element("tr", *head, role="row")]
+    for step in steps:
+        cells = [
+            element("td", text, data_label=name, role="cell") for name, text in zip(_COLUMNS, _cells(step), strict=True)
+        ]
+        rows.append(element("tr", element("th", load_text(step), scope="row", role="rowheader"), *cells, role="row"))
+    table = element(
+        "table",
+        element("thead", rows[0], role="rowgroup"),
+        element("tbody", *rows[1:], role="rowgroup"),
+        role="table",
     )
+    return element("section", element("h2", "Results"), table)
 
 
 def _cells(step: LoadStep) -> list[str]:
