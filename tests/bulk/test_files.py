@@ -219,6 +219,13 @@ def test_forms_of_vectors_are_those_of_embed(bulk: Bulk, tiny: TaskModel, tmp_pa
     np.testing.assert_allclose(found.astype(float), expected.astype(float), atol=1e-3 if dtype == "float16" else 1e-6)
 
 
+def test_more_numbers_than_vectors_have_are_refused_before_anything_is_read(bulk: Bulk, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", make_texts(3))
+    with pytest.raises(RequestError, match="truncate_dim is 999, but the vectors have 16 numbers"):
+        bulk(source, tmp_path / "out", form=VectorForm(999))
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_array_has_vectors_alone(bulk: Bulk, tmp_path: Path) -> None:
     source = write_json(tmp_path / "in.jsonl", ["a"])
     with pytest.raises(ConfigError, match=r"an \.npy file holds only vectors or scores"):

@@ -50,6 +50,8 @@ class Answerer:
         task = model.task
         if options.form != VectorForm() and not isinstance(task, EmbedTask):
             raise ConfigError(f"vectors come from the task embed, but the package's is {task.name}")
+        if isinstance(task, EmbedTask):
+            options.form.check_dimension(task.dimension)
         chosen = task if options.prompt is None else task.with_prompt(options.prompt)
         questions = Questions.of_task(task.name, options.column, options.pair_column, options.query)
         return cls(model, chosen, questions, options, can_keep_errors)
