@@ -39,7 +39,8 @@ def write_table(path: Path, texts: list[str]) -> None:
     if path.suffix == ".parquet":
         pq.write_table(table, path, row_group_size=7)
     else:
-        with pa.ipc.new_file(path, table.schema) as writer:
+        new = pa.ipc.new_stream if path.stem.endswith("-stream") else pa.ipc.new_file
+        with new(path, table.schema) as writer:
             writer.write_table(table, max_chunksize=7)
 
 
@@ -48,7 +49,11 @@ WRITERS: dict[str, Callable[[Path, list[str]], Any]] = {
     ".tsv": write_csv,
     ".parquet": write_table,
     ".arrow": write_table,
+    "-stream.arrow": write_table,
     ".jsonl": write_json,
+    "-blank.jsonl": lambda path, texts: (
+        write_json(path, texts) and path.write_bytes(b"\n" + path.read_bytes().replace(b"\n", b"\n \t\r\n\n"))
+    ),
     ".npy": lambda path, texts: np.save(path, np.array(texts)),
 }
 
@@ -93,6 +98,18 @@ def test_what_is_compressed_is_read_alike(tmp_path: Path) -> None:
                 reader.take(99)
 
 
+def test_blank_lines_are_rows_of_text_and_not_of_json(tmp_path: Path) -> None:
+    for suffix, texts in ((".jsonl", ["a", "b"]), (".txt", ['{"text": "a"}', "", "oops", "", '{"text": "b"}', ""])):
+        (tmp_path / f"in{suffix}").write_text('{"text": "a"}\n\noops\n\n{"text": "b"}\n\n')
+        with open_reader(tmp_path / f"in{suffix}") as reader:
+            reader.select(["text"], is_all=False)
+            rows = reader.take(9)
+        assert [text for text, error in zip(rows.values("text"), rows.errors, strict=True) if error is None] == texts
+        if suffix == ".jsonl":
+            assert [error for error in rows.errors if error] == [str(rows.errors[1])]
+            assert str(rows.errors[1]).startswith("line 3 of in.jsonl is not JSON")
+
+
 def test_rows_of_csv_that_are_not_whole_have_an_error(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_bytes(b'id,text\n1,a\n2\n\n3,\xff\n4,"b\nc"\n')
     with open_reader(tmp_path / "in.csv") as reader:
@@ -116,7 +133,7 @@ def _saved(values: list[Any]) -> bytes:
         ("in.csv", b"", "has no header"),
         ("in.csv", b"text,text\na,b\n", "2 columns 'text'"),
         ("in.parquet", b"no", "is not a Parquet file"),
-        ("in.arrow", b"no", "is not an Arrow file"),
+        ("in.arrow", b"no", "is neither an Arrow file nor an Arrow stream"),
         ("in.npy", b"no", "is not a NumPy file"),
         ("in.npy", _saved(["a", None]), r"holds Python objects, .*np\.save\(path, array\.astype\(str\)\)"),
         ("in.doc", b"no", "must end in"),

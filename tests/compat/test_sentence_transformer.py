@@ -291,6 +291,14 @@ def test_options_that_do_not_change_the_numbers_are_taken(
         np.testing.assert_array_equal(other.encode(TEXTS), ours.encode(TEXTS))
 
 
+def test_a_model_without_a_name_is_refused_and_unsupported_options_first() -> None:
+    with pytest.raises(UnsupportedError, match="SentenceTransformer does not support the option 'modules'"):
+        SentenceTransformer(modules=[torch.nn.Linear(2, 2)])
+    for name in (None, ""):
+        with pytest.raises(ConfigError, match="no model is named"):
+            SentenceTransformer(name)
+
+
 @pytest.mark.parametrize("ours_is", [compat.SentenceTransformer, compat.CrossEncoder])
 def test_every_public_member_of_the_replaced_class_is_there_or_refused_by_name(ours_is: Any) -> None:
     theirs_is = getattr(sentence_transformers, ours_is.__name__)

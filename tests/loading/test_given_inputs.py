@@ -69,7 +69,7 @@ def test_outputs_are_tensors_of_others(model: TaskModel, expected: Any) -> None:
         ([["a", "b"]], {}, RequestError, "'input_ids' must hold numbers, but holds texts .*texts are for the method"),
         ([[b"a"]], {}, RequestError, "'input_ids' must hold numbers, but holds bytes .*make an array of numbers"),
         ([[[None]]], {}, RequestError, "'input_ids' must hold numbers, but holds other objects"),
-        ([[[1.5, 2.0]]], {}, DTypeMismatchError, "i64"),
+        ([[[1.5, 2.0]]], {}, DTypeMismatchError, "^input 'input_ids': value 0 must have the data type i64"),
         ([torch.tensor(IDS, dtype=torch.int32)], {}, DTypeMismatchError, r"i64, but has i32 \(.*torch.int64"),
         ([IDS, IDS, IDS, IDS], {}, UnknownInputError, r"takes 3 tensors by position \(.*\), but got 4$"),
         ([IDS], {"input_ids": IDS}, RequestError, "'input_ids' is given twice"),

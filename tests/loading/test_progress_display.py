@@ -30,7 +30,7 @@ def test_lines_are_some_seconds_apart_and_the_end_is_shown(
         show("and then", None)
     assert capsys.readouterr().err.splitlines() == [
         "inferox: 0 s, 0%: step 0\\x1b[2J",
-        "inferox: 3 s, 38%: step 3\\x1b[2J",
+        "inferox: 3 s, 37%: step 3\\x1b[2J",
         "inferox: 6 s, 75%: step 6\\x1b[2J",
         "inferox: 8 s, 100%: step 8\\x1b[2J",
         "inferox: 12 s: and then",

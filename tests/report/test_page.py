@@ -79,7 +79,9 @@ def test_the_fastest_comes_first_in_the_order_that_is_given() -> None:
 
 def test_the_page_opens_with_the_answer_and_bars_are_as_long_as_artifacts_are_fast() -> None:
     page = render_report(make_comparison())
-    assert page.index("is the fastest here: 1.40 times as fast as PyTorch in fp32") < page.index("<figure")
+    assert page.index("is the fastest here: 1.40 times as fast as this package on PyTorch in fp32") < page.index(
+        "<figure"
+    )
     assert [float(width) for width in re.findall(r'<rect x="0" y="0" width="([\d.]+)"', page)] == pytest.approx(
         [100, 100 / 1.4, 100 / 3.1], rel=1e-3
     )

@@ -25,8 +25,8 @@ def steady(item: ArtifactMeasurement, seconds: float, rounds: int = 3) -> Artifa
 
 def test_the_winner_how_much_it_gains_and_how_exact_it_is() -> None:
     assert answer(make_comparison()) == (
-        "onnxruntime/onnx/fp32/padded is the fastest here: 1.40 times as fast as PyTorch in fp32; its outputs are "
-        "exact (min cosine 1.000000, largest difference 5.0e-07 of the largest value)."
+        "onnxruntime/onnx/fp32/padded is the fastest here: 1.40 times as fast as this package on PyTorch in fp32; its "
+        "outputs are exact (min cosine 1.000000, largest difference 5.0e-07 of the largest value)."
     )
 
 
@@ -111,7 +111,7 @@ def test_gains_of_a_single_round_are_estimates() -> None:
     found = make_comparison()
     fast, slow = (steady(item, seconds, 1) for item, seconds in zip(found.artifacts, (0.1, 0.7233), strict=False))
     slow = replace(slow, artifact="torch/safetensors/fp32/packed")
-    assert "is the fastest here: about 7.2 times as fast as PyTorch in fp32" in answer(
+    assert "is the fastest here: about 7.2 times as fast as this package on PyTorch in fp32" in answer(
         replace(found, artifacts=(fast, slow))
     )
     page = render_report(replace(found, artifacts=(fast, slow)))
@@ -139,12 +139,17 @@ def test_it_is_compared_with_sentence_transformers_where_that_was_measured() -> 
     )
     peer = replace(few, throughput=times)
     assert (
-        "is the fastest here: 1.40 times as fast as PyTorch in fp32 and 2.90 times as fast as sentence-transformers in "
-        "calls of 256 texts; "
+        "is the fastest here: 1.40 times as fast as this package on PyTorch in fp32 and 2.90 times as fast as "
+        "sentence-transformers in calls of 256 texts; "
     ) in answer(replace(found, peer=peer))
     assert "sentence-transformers" not in answer(replace(found, peer=few))
     assert any("in calls of only 57 texts, where it pads more" in said for said in warnings(replace(found, peer=few)))
     assert not any("calls of" in said for said in warnings(replace(found, peer=peer)))
+    factors = [
+        render_report(replace(found, peer=one)).partition('<li class="peer">')[2].partition("</li>")[0].count("×")
+        for one in (few, peer)
+    ]
+    assert factors == [0, 1]
     torch = replace(found, artifacts=found.artifacts[1:], peer=peer)
     assert "is the fastest here: 2.07 times as fast as sentence-transformers in calls of 256 texts; " in answer(torch)
     page = render_report(replace(found, peer=peer))

@@ -107,6 +107,7 @@ def compare(
 
             with writing(html):
                 report.write_text(render_report(found), encoding="utf-8")
+            say(f"inferox: wrote {html}", err=True)
     if as_json:
         import json
 

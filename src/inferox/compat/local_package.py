@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from inferox import __version__
-from inferox.core import PackageError, Precision
+from inferox.core import ConfigError, PackageError, Precision
 from inferox.package import ARCHIVE_SUFFIX, FORMAT_VERSION, Store
 from inferox.package.file_lock import FileLock
 from inferox.package.manifest import METADATA_FILE
@@ -56,9 +56,12 @@ class ModelChoice:
             check: Called before a model is packed, which may take minutes.
 
         Raises:
+            ConfigError: If no model is named.
             PackageError: If there is no such model, or it cannot be packed.
             InferoxError: See ``inferox.pack``.
         """
+        if not self.name:
+            raise ConfigError("no model is named", hint="give a package, a model's folder, or a name on the hub")
         path = Path(self.name)
         if path.suffix == ARCHIVE_SUFFIX or (path / METADATA_FILE).is_file():
             return path

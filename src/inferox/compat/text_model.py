@@ -276,15 +276,13 @@ def choose_model(
         revision: The branch, tag or commit on the hub.
 
     Raises:
-        ConfigError: If no model is named, or there is no such backend or precision.
+        ConfigError: If there is no such backend or precision.
     """
-    if not name:
-        raise ConfigError("no model is named", hint="give a package, a model's folder, or a name on the hub")
     if backend not in _BACKENDS:
         raise ConfigError(f"backend must be one of {', '.join(_BACKENDS)}, but is {backend!r}")
     folder = None if cache_folder is None else Path(cache_folder)
     return ModelChoice(
-        str(name),
+        "" if name is None else str(name),
         organization,
         task,
         _BACKENDS[backend],

@@ -9,7 +9,7 @@ import numpy as np
 
 from inferox.core.dtype import DataType
 from inferox.core.error_root import first_line
-from inferox.core.errors import RequestError, UnknownInputError
+from inferox.core.errors import DTypeMismatchError, RequestError, UnknownInputError
 from inferox.core.spec import MASK, Signature, TensorSpec
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike
 
@@ -151,4 +151,7 @@ def _build(name: str, value: Any, dtype: DataType, builder: TensorBuilder) -> Te
     if array.dtype.kind not in "biuf":
         held = _KINDS.get(array.dtype.kind, array.dtype.name)
         raise RequestError(f"input {name!r} must hold numbers, but holds {held}", hint=_hint(is_text=held == "texts"))
-    return builder.from_slice(array.ravel().tolist(), array.shape, dtype)
+    try:
+        return builder.from_slice(array.ravel().tolist(), array.shape, dtype)
+    except DTypeMismatchError as error:
+        raise DTypeMismatchError(f"input {name!r}: {error.subject}", error.expected, error.actual) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -102,6 +103,6 @@ class _Lines:
         what, share = self._latest
         self._told_s = monotonic()
         if sys.stderr is not None:
-            so_far = "" if share is None else f", {100 * share:.0f}%"
+            so_far = "" if share is None else f", {math.floor(100 * share)}%"
             sys.stderr.write(f"inferox: {self._told_s - self._began_s:.0f} s{so_far}: {printable(what)}\n")
             sys.stderr.flush()

@@ -6,7 +6,7 @@ from inferox.measuring.comparison import ArtifactMeasurement, Comparison
 from inferox.report.badge import parity_badge
 from inferox.report.elements import Markup, element
 from inferox.report.quantities import three_digits
-from inferox.report.summary import agreeing, find_pytorch, ratio
+from inferox.report.summary import agreeing, find_pytorch, is_fair, ratio
 
 _WIDTH = 100
 """The width of the widest bar, in units of its view box."""
@@ -21,7 +21,7 @@ def throughput_bars(comparison: Comparison) -> Markup:
     best, pytorch = agreeing(comparison)[0], find_pytorch(comparison.artifacts)
     most = comparison.listed[0].throughput.rows_per_s.median
     rows = [_row(comparison, item, pytorch, most, best is item) for item in comparison.listed]
-    factor = "" if pytorch is None else " The factor is against PyTorch in fp32."
+    factor = "" if pytorch is None else " The factor is against the package on PyTorch in fp32."
     heading = element(
         "figcaption",
         element("strong", "Throughput"),
@@ -41,8 +41,10 @@ def _row(
         preserveAspectRatio="none",
         aria_hidden="true",
     )
-    factor = "" if pytorch is None else f"{three_digits(ratio(item, pytorch))}×"
     is_peer = item is comparison.peer
+    factor = ""
+    if pytorch is not None and (not is_peer or is_fair(item)):
+        factor = f"{three_digits(ratio(item, pytorch))}×"
     price = comparison.million_rows_price(item)
     return element(
         "li",

@@ -6,16 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from inferox.core import counted
-from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
+from inferox.measuring.comparison import FAIR_ITEMS, ArtifactMeasurement, Comparison, Spread
 from inferox.parity import ParityClass
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
 
 NOISY = 0.15
 """The middle half of the rounds, as a share of their median, above which a measurement is called noisy."""
-
-_FAIR_ROWS = 256
-"""The rows of a call from which sentence-transformers is compared with: it sorts them by length and pads batches of 32,
-so that in a call of few rows most of what it computes may be padding."""
 
 NOISE_HINT = "Smaller differences say little: close other programs, or allow more --seconds."
 
@@ -51,12 +47,17 @@ def ratio(item: ArtifactMeasurement, other: ArtifactMeasurement) -> float:
     return item.throughput.rows_per_s.median / other.throughput.rows_per_s.median
 
 
+def is_fair(peer: ArtifactMeasurement) -> bool:
+    """Returns whether the library beside the artifacts was measured with enough rows to be compared with."""
+    return peer.throughput.rows >= FAIR_ITEMS
+
+
 def answer(comparison: Comparison) -> str:
     """Names the fastest artifact, its gain over PyTorch and sentence-transformers, and its exactness."""
     best, *others = agreeing(comparison)
     pytorch, peer = find_pytorch(comparison.artifacts), comparison.peer
-    against = [(pytorch, "PyTorch in fp32")] if pytorch is not None and pytorch is not best else []
-    if peer is not None and peer.throughput.rows >= _FAIR_ROWS:
+    against = [(pytorch, "this package on PyTorch in fp32")] if pytorch is not None and pytorch is not best else []
+    if peer is not None and is_fair(peer):
         against.append((peer, f"{peer.artifact} in calls of {counted(peer.throughput.rows, 'text')}"))
     gains = [f"{_gain(best, other)} times as fast as {name}" for other, name in against if other]
     missing = " (PyTorch in fp32 was not measured)" if pytorch is None else ""
@@ -129,7 +130,7 @@ def warnings(comparison: Comparison) -> list[str]:
     peer = comparison.peer
     if comparison.no_peer is not None:
         found.append(f"sentence-transformers was not measured: {comparison.no_peer}.")
-    elif peer is not None and peer.throughput.rows < _FAIR_ROWS:
+    elif peer is not None and not is_fair(peer):
         found.append(
             f"{peer.artifact} was measured in calls of only {counted(peer.throughput.rows, 'text')}, where it pads "
             "more than in longer ones: allow more --seconds to compare with it."

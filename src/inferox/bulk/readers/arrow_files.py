@@ -141,44 +141,107 @@ class ParquetReader(BatchReader):
         self._file.close()
 
 
-class ArrowReader(BatchReader):
-    """A memory-mapped Arrow file (Feather).
+class _MappedReader(BatchReader):
+    """A memory-mapped file of record batches.
 
     Args:
         path: The file.
-
-    Raises:
-        RequestError: If it is not an Arrow file. An Arrow stream, which has no row count, is not one.
+        memory: Its memory.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, memory: pa.MemoryMappedFile) -> None:
         super().__init__(path)
-        self._map = pa.memory_map(str(path))
-        try:
-            self._file = pa.ipc.open_file(self._map)
-        except pa.ArrowException as error:
-            self._map.close()
-            raise RequestError(
-                f"{path} is not an Arrow file: {error}", hint="write it with pyarrow.ipc.new_file, or as Parquet"
-            ) from error
-        self._rows: int = sum(self._file.get_batch(index).num_rows for index in range(self._file.num_record_batches))
-
-    @property
-    def _schema(self) -> pa.Schema:
-        return self._file.schema
+        self._map = memory
+        self._rows: int = sum(batch.num_rows for batch in self._iterate())
 
     @property
     def rows(self) -> int:
         """The number of all rows."""
         return self._rows
 
+    @abstractmethod
+    def _iterate(self) -> Iterator[pa.RecordBatch]:
+        """Iterates over all batches, from the first one on."""
+
     def _read_batches(self, skip: int) -> tuple[Iterator[pa.RecordBatch], int]:
-        first = 0
-        count = self._file.num_record_batches
-        while first < count and (rows := self._file.get_batch(first).num_rows) <= skip:
-            skip, first = skip - rows, first + 1
-        return (self._file.get_batch(index) for index in range(first, count)), skip
+        return self._iterate(), skip
 
     def close(self) -> None:
         """Closes the file."""
         self._map.close()
+
+
+class ArrowFileReader(_MappedReader):
+    """An Arrow file (Feather).
+
+    Args:
+        path: The file.
+        memory: Its memory.
+
+    Raises:
+        pyarrow.ArrowException: If it is not an Arrow file.
+    """
+
+    def __init__(self, path: Path, memory: pa.MemoryMappedFile) -> None:
+        self._file = pa.ipc.open_file(memory)
+        super().__init__(path, memory)
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return self._file.schema
+
+    def _iterate(self) -> Iterator[pa.RecordBatch]:
+        return map(self._file.get_batch, range(self._file.num_record_batches))
+
+
+class ArrowStreamReader(_MappedReader):
+    """An Arrow stream in a file, as libraries of datasets write them.
+
+    Args:
+        path: The file.
+        memory: Its memory.
+
+    Raises:
+        pyarrow.ArrowException: If it is not an Arrow stream.
+    """
+
+    def __init__(self, path: Path, memory: pa.MemoryMappedFile) -> None:
+        self._map = memory
+        self._types = self._open().schema
+        super().__init__(path, memory)
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return self._types
+
+    def _open(self) -> pa.RecordBatchStreamReader:
+        self._map.seek(0)
+        return pa.ipc.open_stream(self._map)
+
+    def _iterate(self) -> Iterator[pa.RecordBatch]:
+        return iter(self._open())
+
+
+def open_arrow(path: Path) -> BatchReader:
+    """Opens a file of record batches in one of Arrow's two formats.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RequestError: If it is in neither.
+        OSError: If it cannot be opened.
+    """
+    memory = pa.memory_map(str(path))
+    try:
+        return ArrowFileReader(path, memory)
+    except pa.ArrowException:
+        pass
+    try:
+        return ArrowStreamReader(path, memory)
+    except pa.ArrowException as error:
+        memory.close()
+        raise RequestError(
+            f"{path} is neither an Arrow file nor an Arrow stream: {error}",
+            hint="write it with pyarrow.ipc.new_file, or as Parquet",
+        ) from error

@@ -36,6 +36,7 @@ class LineReader(TextFileReader):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._number = 0
+        self._rows = self._read_rows()
         self._names: tuple[str, ...] = ()
         self._is_all = False
 
@@ -72,12 +73,21 @@ class LineReader(TextFileReader):
     def _where(self) -> str:
         return f"line {self._number} of {self._path.name}"
 
+    def _is_row(self, line: bytes) -> bool:  # noqa: ARG002 - an empty text is a row, too
+        """Returns whether a line is a row."""
+        return True
+
+    def _read_rows(self) -> Iterator[bytes]:
+        for line in self._stream:
+            self._number += 1
+            # Some editors on Windows begin a file with a byte order mark, which is not part of the text.
+            text = line.removeprefix(codecs.BOM_UTF8) if self._number == 1 else line
+            if self._is_row(text):
+                yield text
+
     def _lines(self, count: int) -> Iterator[bytes]:
         try:
-            for line in islice(self._stream, count):
-                self._number += 1
-                # Some editors on Windows begin a file with a byte order mark, which is not part of the text.
-                yield line.removeprefix(codecs.BOM_UTF8) if self._number == 1 else line
+            yield from islice(self._rows, count)
         except (OSError, EOFError) as error:
             raise RequestError(f"{self._path} cannot be read: {error}") from error
 
@@ -103,7 +113,10 @@ class TextReader(LineReader):
 
 
 class JsonReader(LineReader):
-    """Lines of JSON: objects whose keys are the columns, or strings, which are in the column ``text``."""
+    """Lines of JSON: objects whose keys are the columns, or strings, which are in the column ``text``.
+
+    Blank lines are not rows.
+    """
 
     def names(self) -> tuple[str, ...]:
         """Returns the keys of the first rows, in order of appearance; see ``Reader``."""
@@ -115,6 +128,10 @@ class JsonReader(LineReader):
                 except RowError:
                     continue  # reported when the row is read
         return tuple(found) or (TEXT,)
+
+    def _is_row(self, line: bytes) -> bool:
+        """Returns whether a line has more than white space."""
+        return not line.isspace()
 
     def _read(self, line: str) -> dict[str, Any]:
         values = _parse(line)

@@ -22,9 +22,9 @@ def _open_parquet(path: Path) -> Reader:
 
 def _open_arrow(path: Path) -> Reader:
     check_arrow()
-    from inferox.bulk.readers.arrow_files import ArrowReader
+    from inferox.bulk.readers.arrow_files import open_arrow
 
-    return ArrowReader(path)
+    return open_arrow(path)
 
 
 _READERS: dict[str, Callable[[Path], Reader]] = {

@@ -10,10 +10,11 @@ from inferox.measuring.comparison.measurements import (
     Throughput,
 )
 from inferox.measuring.comparison.plan import FULL, Plan
-from inferox.measuring.comparison.schedule import Progress
+from inferox.measuring.comparison.schedule import FAIR_ITEMS, Progress
 from inferox.measuring.timing import Spread
 
 __all__ = [
+    "FAIR_ITEMS",
     "FULL",
     "ArtifactMeasurement",
     "Comparison",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -22,6 +23,10 @@ _FEWEST_ITEMS, _MOST_ITEMS = 8, 1024
 
 _ENOUGH_ITEMS = 64
 """The items of mixed lengths that come before a second round: the speed with fewer depends on which they are."""
+
+FAIR_ITEMS = 256
+"""The items of mixed lengths from which a library beside the artifacts can be compared with: it sorts them by length
+and pads batches of 32, so that with few items most of what it computes may be padding."""
 
 _STARTING_SHARE = 0.75
 """The share of the time for first answers: when time is short, repetitions are given up before artifacts are."""
@@ -120,6 +125,8 @@ class Schedule:
         self._lengths = len(running[0].facts["lengths"]) if running else 0
         self._typical = running[0].facts["typical"] if running else 0
         rounds_s = _ROUNDS_SHARE * self._budget.left_s
+        if len(seconds) < len(running):
+            self.plan = replace(self.plan, throughput_s=max(self.plan.throughput_s, FAIR_ITEMS * item_s))
         self.plan = self.plan.fit(
             rounds_s,
             artifacts=max(len(running), 1),
@@ -222,4 +229,5 @@ def order_starts(runs: Sequence[ArtifactRun], peer: ArtifactRun | None) -> list[
 
 
 def _items_for(budget_s: float, item_s: float) -> int:
-    return min(max(round(budget_s / max(item_s, 1e-9)), _FEWEST_ITEMS), _MOST_ITEMS)
+    # Rounded up, so that the time for some items is enough for them.
+    return min(max(math.ceil(budget_s / max(item_s, 1e-9) - 1e-6), _FEWEST_ITEMS), _MOST_ITEMS)
