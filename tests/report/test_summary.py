@@ -83,7 +83,7 @@ def test_each_purpose_has_its_own_best() -> None:
     assert [(item.purpose, item.artifact, item.figure) for item in recommend(found)] == [
         ("latency", "b/b/fp32/padded", "1.00 ms for a row of 18 tokens"),
         ("throughput", "a/a/fp32/padded", "300 rows/s"),
-        ("memory", "c/c/fp32/padded", "200 B at most"),
+        ("memory", "c/c/fp32/padded", "200 B at its peak"),
     ]
 
 
@@ -94,8 +94,8 @@ def test_noise_is_named_with_what_to_do() -> None:
     noisy = replace(calm.artifacts[0], throughput=Throughput(60, 1800, (0.1, 0.1, 0.3, 0.3)))
     (said,) = warnings(replace(calm, artifacts=(noisy, *calm.artifacts[1:])))
     assert said == (
-        "The measurement is noisy: the middle half of the rounds spans 100% of the median (rows/s of "
-        "onnxruntime/onnx/fp32/padded). Smaller differences say little: close other programs, or allow more --seconds."
+        "Rows/s are noisy: the middle half of the rounds spans up to 100% of the median "
+        "(onnxruntime/onnx/fp32/padded). Smaller differences say little: close other programs, or allow more --seconds."
     )
     (once,) = warnings(replace(calm, artifacts=tuple(steady(item, 0.1, 1) for item in calm.artifacts)))
     assert "a single round" in once
@@ -103,7 +103,7 @@ def test_noise_is_named_with_what_to_do() -> None:
     row = Latency(18, ((0.1,), (0.1,), (0.3,), (0.3,)))
     uneven = replace(steady(calm.artifacts[0], 0.1, 1), latency=(row,), typical=0)
     latency, rates = warnings(replace(calm, artifacts=(uneven,)))
-    assert "the middle half of the rounds spans 100% of the median (latency of" in latency
+    assert latency.startswith("The latency is noisy: the middle half of the rounds spans up to 100% of the median (")
     assert "The rates come from a single round" in rates
 
 
@@ -117,6 +117,14 @@ def test_gains_of_a_single_round_are_estimates() -> None:
     page = render_report(replace(found, artifacts=(fast, slow)))
     assert "span the middle half" not in page
     assert "span the middle half" in render_report(found)
+    once = tuple(
+        replace(item, latency=(replace(item.latency[0], rounds=item.latency[0].rounds[:1]), *item.latency[1:]))
+        for item in found.artifacts
+    )
+    for artifacts, says in ((found.artifacts, False), (once, True)):
+        page = render_report(replace(found, artifacts=artifacts))
+        assert ("; a point without one is of a single round" in page) is says
+        assert (", of a single round" in page) is says
 
 
 def test_what_was_not_reached_is_named() -> None:

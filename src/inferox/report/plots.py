@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inferox.core import counted
-from inferox.measuring.comparison import Comparison
+from inferox.measuring.comparison import Comparison, Latency
 from inferox.report.axes import Axis
 from inferox.report.charts import Caption, Point, Series, line_chart, scatter_chart
 from inferox.report.elements import Markup
@@ -53,8 +53,7 @@ def latency_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | 
             Point(
                 latency.length,
                 1e3 * latency.seconds.median,
-                f"{counted(latency.length, 'token')}, {seconds_text(latency.seconds.median)} "
-                f"({seconds_text(latency.seconds.low)} to {seconds_text(latency.seconds.high)})",
+                f"{counted(latency.length, 'token')}, {seconds_text(latency.seconds.median)}{_range_text(latency)}",
                 1e3 * latency.seconds.low,
                 1e3 * latency.seconds.high,
             )
@@ -104,9 +103,19 @@ def memory_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | N
 
 
 def _explain_bars(series: Sequence[Series]) -> str:
-    """Explains the bars, if there are any: a single round has none."""
-    has_bars = any(point.low != point.high for item in series for point in item.points)
-    return "Bars span the middle half. " if has_bars else ""
+    """Explains the bars, if there are any, and which points have none: those of a single round."""
+    have_bars = {point.low != point.high for item in series for point in item.points}
+    if True not in have_bars:
+        return ""
+    return (
+        f"Bars span the middle half{'' if False not in have_bars else '; a point without one is of a single round'}. "
+    )
+
+
+def _range_text(latency: Latency) -> str:
+    if len(latency.rounds) == 1:
+        return ", of a single round"
+    return f" ({seconds_text(latency.seconds.low)} to {seconds_text(latency.seconds.high)})"
 
 
 def _edges(point: Point) -> tuple[float, float]:

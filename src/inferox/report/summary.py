@@ -108,23 +108,24 @@ def recommend(comparison: Comparison) -> list[Recommendation]:
     known = [(item.peak_memory_bytes, item.artifact) for item in items if item.peak_memory_bytes is not None]
     if known:
         size_bytes, name = min(known)
-        found.append(Recommendation("memory", name, f"{bytes_text(size_bytes)} at most"))
+        found.append(Recommendation("memory", name, f"{bytes_text(size_bytes)} at its peak"))
     return found
 
 
 def warnings(comparison: Comparison) -> list[str]:
     """Returns warnings about the reliability of the figures, with advice; empty if there are none."""
     found = [f"{name} {why}. It is not recommended." for name, why in comparison.failures.items()]
-    share, name, what = max(
-        (spread.range / spread.median, item.artifact, what)
-        for item in comparison.artifacts
-        for spread, what in ((item.throughput.rows_per_s, "rows/s"), (item.one_row.seconds, "latency"))
-    )
-    if share > NOISY:
-        found.append(
-            f"The measurement is noisy: the middle half of the rounds spans {100 * share:.0f}% of the median "
-            f"({what} of {name}). {NOISE_HINT}"
-        )
+    figures: dict[str, Callable[[ArtifactMeasurement], Spread]] = {
+        "Rows/s are": lambda item: item.throughput.rows_per_s,
+        "The latency is": lambda item: item.one_row.seconds,
+    }
+    for figure, read in figures.items():
+        share, name = max((read(item).range / read(item).median, item.artifact) for item in comparison.artifacts)
+        if share > NOISY:
+            found.append(
+                f"{figure} noisy: the middle half of the rounds spans up to {100 * share:.0f}% of the median ({name}). "
+                f"{NOISE_HINT}"
+            )
     if comparison.rounds == 1:
         found.append("The rates come from a single round, so their noise is unknown: allow more --seconds.")
     peer = comparison.peer
