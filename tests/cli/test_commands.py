@@ -14,6 +14,7 @@ import torch
 
 from inferox.cli import main as main_module
 from inferox.cli.exit_codes import exit_code_of
+from inferox.cli.inspect import _settings_table
 from inferox.core import (
     ConfigError,
     ExecutionError,
@@ -258,6 +259,13 @@ def test_inspect_shows_the_settings_of_the_task(run: Run, packages: dict[str, Pa
     assert shown["max_length"].strip() == str(settings["max_length"])
     assert shown["pooling"].strip() == "['mean']"
     assert "{} and query, document, which are empty" in " ".join(table.split())
+
+
+@pytest.mark.parametrize("prompts", [5, None, True, ["query"], {"query": "q: "}])
+def test_inspect_shows_settings_of_any_kind(prompts: object) -> None:
+    (cell,) = _settings_table({"prompts": prompts}).columns[1].cells
+    empty = " and document, which is empty" if isinstance(prompts, dict) else ""
+    assert str(cell) == f"{prompts!r}{empty}"
 
 
 def test_inspect_runs_no_code(run: Run, packages: dict[str, Path]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from inferox.bulk.answers import Answered, answer_names, compute_window
 from inferox.bulk.options import BulkOptions
 from inferox.bulk.questions import Questions
-from inferox.bulk.rows import Column, Rows
+from inferox.bulk.rows import Rows
 from inferox.bulk.windows import Window, encode_window
 from inferox.bulk.writers.writer import ERROR, Schema
 from inferox.core import ConfigError, RequestError
@@ -73,18 +73,14 @@ class Answerer:
                     hint="choose the columns to copy with --keep",
                 )
 
-    def make_schema(self, samples: Mapping[str, Column]) -> Schema:
-        """Makes the schema of the output.
-
-        Args:
-            samples: Some values of each kept column, or an array of its type.
-        """
+    def make_schema(self) -> Schema:
+        """Makes the schema of the output."""
         metadata = {
             "inferox.model": self.model.name,
             "inferox.artifact": self.model.metadata.artifact,
             "inferox.embedding_space": self.model.metadata.embedding_space or "",
         }
-        return Schema(samples, metadata, has_errors=self.options.on_error == "keep")
+        return Schema(metadata, has_errors=self.options.on_error == "keep")
 
     def encode(
         self, rows: Rows, *, part: int = 0, is_last: bool = True, share: tuple[float, float] = (0.0, 1.0)

@@ -100,9 +100,8 @@ def run_bulk(
         keep = source.select(answerer.questions.columns, options.keep)
         answerer.check_kept(keep)
         job = {"package": digest, "format": form, **_describe(answerer, files)}
-        samples = _read_samples(files, answerer, keep)
-        kept = KeptColumns(samples, are_typed=form in TABLES)
-        out.begin(job, answerer.make_schema(samples))
+        kept = KeptColumns(_read_samples(files, answerer, keep), are_typed=form in TABLES)
+        out.begin(job, answerer.make_schema())
         if not out.is_complete:
             watcher.begin(_count_rows(source, options), out.totals()["rows"])
             _run(answerer, kept, source, out, watcher)

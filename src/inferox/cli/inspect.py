@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,8 +13,6 @@ from inferox.cli.options import debug_option, json_option, rows_option
 from inferox.cli.terminal import make_console
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
     from rich.table import Table
 
@@ -137,7 +136,8 @@ def _settings_table(options: Mapping[str, Any]) -> Table:
     table.add_column("setting", no_wrap=True)
     table.add_column("value", overflow="fold")
     for setting, value in options.items():
-        usual = [name for name in USUAL_PROMPTS if name not in value] if setting == "prompts" else []
+        has_prompts = setting == "prompts" and isinstance(value, Mapping)
+        usual = [name for name in USUAL_PROMPTS if name not in value] if has_prompts else []
         also = f" and {', '.join(usual)}, which {'is' if len(usual) == 1 else 'are'} empty" if usual else ""
         table.add_row(Text(printable(setting)), Text(shown(value) + also))
     return table

@@ -9,7 +9,7 @@ from contextlib import suppress
 from inferox.core import DeadlineExceededError
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
-from inferox.tasks.truncation import CutTotals
+from inferox.tasks.truncation import warn_of_cut
 
 
 def wait_for_answer(future: Future[Answer], options: RequestOptions, arrived_s: float) -> Answer:
@@ -64,8 +64,6 @@ def warn_of_cuts(answer: Answer, options: RequestOptions) -> Answer:
     Returns:
         The answer, unchanged.
     """
-    if options.truncate == "warn" and any(tokens.count for tokens in answer.cut_tokens):
-        totals = CutTotals()
-        totals.add(answer.cut_tokens)
-        totals.warn()
+    if options.truncate == "warn":
+        warn_of_cut(answer.cut_tokens)
     return answer

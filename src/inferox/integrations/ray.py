@@ -116,7 +116,7 @@ class RowActor:
         answerer.check_kept(keep)
         read = {name: _whole(table.column(name)) for name in dict.fromkeys((*columns, *keep))}
         answered = answerer.compute(answerer.encode(Rows(read, [None] * table.num_rows)), keep)
-        types = make_types(answerer.make_schema({name: read[name] for name in keep}), answered.columns)
+        types = make_types(answerer.make_schema(), answered.columns)
         return make_table(types, answered.columns, answered.errors)
 
 

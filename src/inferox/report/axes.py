@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from inferox.report.elements import Markup, element
 from inferox.report.geometry import Box
@@ -62,7 +63,7 @@ class Frame:
         """Makes a frame that is high enough for a column of labels."""
         return cls(width, max(_LEAST_HEIGHT, _TOP + _BOTTOM + LINE_HEIGHT * count), x, y, margin)
 
-    @property
+    @cached_property
     def plot(self) -> Box:
         """The room between the axes."""
         left = LINE_HEIGHT + _EDGE + _TICK_GAP + max((_width(label) for _, label in self.y.ticks), default=0.0)

@@ -89,9 +89,7 @@ def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None)
         unit = "tokens or more" if tokens.is_least else "tokens"
         error = InputTooLongError(f"text {index}", length=kept + tokens.count, limit=kept, unit=unit)
         raise error.naming_item(index, "text {}")
-    totals = CutTotals()
-    totals.add(found)
-    totals.warn()
+    warn_of_cut(found)
 
 
 def check_truncation(truncate: object) -> None:
@@ -145,6 +143,17 @@ class CutTotals:
         """Warns about the texts that were cut, if there are any."""
         if self:
             warn_user(TruncationWarning(str(self), cut=self._cut, total=self._total))
+
+
+def warn_of_cut(tokens: Sequence[CutTokens]) -> None:
+    """Warns about the texts of a call that were cut, if there are any.
+
+    Args:
+        tokens: The tokens cut off each text, including texts that were not cut.
+    """
+    totals = CutTotals()
+    totals.add(tokens)
+    totals.warn()
 
 
 class StreamTruncation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -141,27 +141,37 @@ class ParquetReader(BatchReader):
         self._file.close()
 
 
-class _MappedReader(BatchReader):
-    """A memory-mapped file of record batches.
+class ArrowReader(BatchReader):
+    """A memory-mapped Arrow file (Feather), or an Arrow stream, as libraries of datasets write them.
 
     Args:
         path: The file.
-        memory: Its memory.
+
+    Raises:
+        RequestError: If it is neither.
     """
 
-    def __init__(self, path: Path, memory: pa.MemoryMappedFile) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._map = memory
-        self._rows: int = sum(batch.num_rows for batch in self._iterate())
+        self._map = pa.memory_map(str(path))
+        try:
+            self._types, self._iterate = _open_batches(self._map)
+            self._rows: int = sum(batch.num_rows for batch in self._iterate())
+        except pa.ArrowException as error:
+            self._map.close()
+            raise RequestError(
+                f"{path} is neither an Arrow file nor an Arrow stream: {error}",
+                hint="write it with pyarrow.ipc.new_file, or as Parquet",
+            ) from error
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return self._types
 
     @property
     def rows(self) -> int:
         """The number of all rows."""
         return self._rows
-
-    @abstractmethod
-    def _iterate(self) -> Iterator[pa.RecordBatch]:
-        """Iterates over all batches, from the first one on."""
 
     def _read_batches(self, skip: int) -> tuple[Iterator[pa.RecordBatch], int]:
         return self._iterate(), skip
@@ -171,77 +181,15 @@ class _MappedReader(BatchReader):
         self._map.close()
 
 
-class ArrowFileReader(_MappedReader):
-    """An Arrow file (Feather).
+def _open_batches(memory: pa.MemoryMappedFile) -> tuple[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]]:
+    """Returns the schema, and a function that iterates over all batches from the first one on."""
 
-    Args:
-        path: The file.
-        memory: Its memory.
+    def open_stream() -> pa.RecordBatchStreamReader:
+        memory.seek(0)
+        return pa.ipc.open_stream(memory)
 
-    Raises:
-        pyarrow.ArrowException: If it is not an Arrow file.
-    """
-
-    def __init__(self, path: Path, memory: pa.MemoryMappedFile) -> None:
-        self._file = pa.ipc.open_file(memory)
-        super().__init__(path, memory)
-
-    @property
-    def _schema(self) -> pa.Schema:
-        return self._file.schema
-
-    def _iterate(self) -> Iterator[pa.RecordBatch]:
-        return map(self._file.get_batch, range(self._file.num_record_batches))
-
-
-class ArrowStreamReader(_MappedReader):
-    """An Arrow stream in a file, as libraries of datasets write them.
-
-    Args:
-        path: The file.
-        memory: Its memory.
-
-    Raises:
-        pyarrow.ArrowException: If it is not an Arrow stream.
-    """
-
-    def __init__(self, path: Path, memory: pa.MemoryMappedFile) -> None:
-        self._map = memory
-        self._types = self._open().schema
-        super().__init__(path, memory)
-
-    @property
-    def _schema(self) -> pa.Schema:
-        return self._types
-
-    def _open(self) -> pa.RecordBatchStreamReader:
-        self._map.seek(0)
-        return pa.ipc.open_stream(self._map)
-
-    def _iterate(self) -> Iterator[pa.RecordBatch]:
-        return iter(self._open())
-
-
-def open_arrow(path: Path) -> BatchReader:
-    """Opens a file of record batches in one of Arrow's two formats.
-
-    Args:
-        path: The file.
-
-    Raises:
-        RequestError: If it is in neither.
-        OSError: If it cannot be opened.
-    """
-    memory = pa.memory_map(str(path))
     try:
-        return ArrowFileReader(path, memory)
+        file = pa.ipc.open_file(memory)
     except pa.ArrowException:
-        pass
-    try:
-        return ArrowStreamReader(path, memory)
-    except pa.ArrowException as error:
-        memory.close()
-        raise RequestError(
-            f"{path} is neither an Arrow file nor an Arrow stream: {error}",
-            hint="write it with pyarrow.ipc.new_file, or as Parquet",
-        ) from error
+        return open_stream().schema, lambda: iter(open_stream())
+    return file.schema, lambda: map(file.get_batch, range(file.num_record_batches))

@@ -22,9 +22,9 @@ def _open_parquet(path: Path) -> Reader:
 
 def _open_arrow(path: Path) -> Reader:
     check_arrow()
-    from inferox.bulk.readers.arrow_files import open_arrow
+    from inferox.bulk.readers.arrow_files import ArrowReader
 
-    return open_arrow(path)
+    return ArrowReader(path)
 
 
 _READERS: dict[str, Callable[[Path], Reader]] = {

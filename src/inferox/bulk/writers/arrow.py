@@ -140,15 +140,12 @@ def make_types(schema: Schema, columns: Mapping[str, Any]) -> pa.Schema:
 
     Args:
         schema: The schema of all parts.
-        columns: The columns of the first rows.
-
-    Raises:
-        ConfigError: If no value of a kept column has a type.
+        columns: The columns of the first rows; those kept are pyarrow arrays.
     """
     types: dict[str, pa.DataType] = {}
     for name, column in columns.items():
-        if name in schema.samples:
-            types[name] = column_type(name, schema.samples[name])
+        if isinstance(column, pa.Array):
+            types[name] = column.type
         elif isinstance(column, np.ndarray):
             types[name] = pa.list_(pa.from_numpy_dtype(column.dtype), column.shape[1])
         else:
@@ -194,11 +191,15 @@ def fit_column(column: Column, kind: pa.DataType) -> tuple[pa.Array, dict[int, A
         The array, and the values that do not fit, by their places.
     """
     try:
-        return (pa.array(column, kind) if isinstance(column, list) else column.cast(kind)), {}
+        return _convert(column, kind), {}
     except _MISFITS:
         values = to_list(column)
     strange = {place: value for place, value in enumerate(values) if not _fits(value, kind)}
     return pa.array([None if place in strange else value for place, value in enumerate(values)], kind), strange
+
+
+def _convert(column: Column, kind: pa.DataType) -> pa.Array:
+    return pa.array(column, kind) if isinstance(column, list) else column.cast(kind)
 
 
 def _fits(value: Any, kind: pa.DataType) -> bool:
@@ -222,7 +223,7 @@ def make_table(types: pa.Schema, columns: Mapping[str, Any], errors: list[str | 
 
     Args:
         types: The Arrow schema.
-        columns: The columns, whose values fit the types; see ``fit_column``.
+        columns: The columns, whose values fit the types.
         errors: For each row the reason why it has no answer; ``None`` if it has one.
     """
     arrays = []
@@ -234,5 +235,5 @@ def make_table(types: pa.Schema, columns: Mapping[str, Any], errors: list[str | 
             mask = pa.array([error is not None for error in errors], pa.bool_()) if any(errors) else None
             arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), type=field.type, mask=mask))
         else:
-            arrays.append(fit_column(columns[field.name], field.type)[0])
+            arrays.append(_convert(columns[field.name], field.type))
     return pa.Table.from_arrays(arrays, schema=types)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from inferox.bulk.rows import Column
 from inferox.core import Closing
 
 ERROR = "error"
@@ -22,12 +21,10 @@ class Schema:
     """The schema that all parts of an output share.
 
     Attributes:
-        samples: Some values of each kept column, or a pyarrow array of its type, which determine the types of a file.
         metadata: Metadata of a file, for formats that can store it.
         has_errors: Whether there is a column of errors.
     """
 
-    samples: Mapping[str, Column]
     metadata: Mapping[str, str] = field(default_factory=dict)
     has_errors: bool = True
 
