@@ -15,7 +15,7 @@ from inferox.core import Artifact, ConfigError
 from inferox.measuring.comparison import FULL
 from inferox.measuring.comparison.artifact_run import ArtifactRun
 from inferox.measuring.comparison.schedule import Schedule
-from inferox.measuring.comparison.worker_process import WorkerTimeoutError
+from inferox.measuring.comparison.worker_process import WorkerError, WorkerTimeoutError
 from inferox.measuring.time_budget import Ending, TimeBudget
 from inferox.package import open_package
 from tests.measuring.comparison.faulty import write_faulty_package
@@ -130,6 +130,36 @@ def test_where_time_is_short_repetitions_are_given_up_and_not_artifacts(artifact
     enough, quick, _, ending = run_schedule(artifacts, [(0.5, 0.001)] * 4, 120)
     assert (enough.plan.latency_s, enough.plan.repeats_lengths) == (FULL.latency_s, True)
     assert (ending, [len(run.starts) for run in quick]) == (Ending.COMPLETE, [3] * 4)
+
+
+def test_other_lengths_that_come_last_come_again_before_further_starts(artifacts: Sequence[Artifact]) -> None:
+    schedule, runs, _, ending = run_schedule(artifacts, [(3.0, 0.02)] * 4, 80)
+    assert (ending, schedule.plan.repeats_lengths, schedule.plan.rounds) == (Ending.COMPLETE, False, 3)
+    assert {len(run.latency[index]) for run in runs for index in (0, 2)} == {3}
+    # The typical one was also measured when it was started.
+    assert {len(run.latency[1]) for run in runs} == {4}
+    _, runs, _, ending = run_schedule(artifacts, [(9.0, 0.05)] * 4, 60)
+    assert (ending, {len(run.latency[0]) for run in runs}) == (Ending.COMPLETE, {1})
+
+
+def test_one_that_fails_when_a_length_comes_again_keeps_its_figures(
+    artifacts: Sequence[Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, ask, asked = artifacts[0].name, ClockedWorker.ask, 0
+
+    def fail_at_last(self: ClockedWorker, command: str, *, timeout_s: float, **arguments: Any) -> dict[str, Any]:
+        nonlocal asked
+        if self.artifact == first and arguments.get("index") == 0:
+            asked += 1
+            if asked == 3:
+                raise WorkerError("the device is gone")
+        return ask(self, command, timeout_s=timeout_s, **arguments)
+
+    monkeypatch.setattr(ClockedWorker, "ask", fail_at_last)
+    _, runs, _, ending = run_schedule(artifacts, [(3.0, 0.02)] * 4, 80)
+    assert ending is Ending.COMPLETE
+    assert [run.failure for run in runs] == ["failed when it was measured again: the device is gone", None, None, None]
+    assert [len(run.latency[0]) for run in runs] == [2, 3, 3, 3]
 
 
 def test_what_there_is_no_time_to_start_is_named(artifacts: Sequence[Artifact]) -> None:

@@ -80,3 +80,9 @@ def test_one_that_fails_is_noted_and_the_others_go_on() -> None:
 def test_the_middle_half() -> None:
     spread = Spread.of([5.0, 1.0, 2.0, 3.0, 4.0])
     assert (spread.low, spread.median, spread.high, spread.range) == (2.0, 3.0, 4.0, 2.0)
+
+
+def test_fewer_than_five_span_all() -> None:
+    spread = Spread.of([5.0, 1.0, 2.0, 3.0])
+    assert (spread.low, spread.median, spread.high, spread.range) == (1.0, 2.5, 5.0, 4.0)
+    assert Spread.of([2.0]) == Spread(2.0, 2.0, 2.0)

@@ -18,7 +18,7 @@ from inferox.report.axes import Axis
 from inferox.report.charts import Caption, Point, Series, line_chart
 from inferox.report.elements import element
 from inferox.report.marks import colour_class, is_hollow, mark
-from inferox.report.quantities import axis_text, bytes_text, seconds_text, three_digits
+from inferox.report.quantities import axis_text, bytes_text, date_text, seconds_text, three_digits
 from inferox.report.scales import LinearScale
 from inferox.report.summary import how_far, warnings
 from tests.report.comparisons import LENGTHS, make_comparison, make_measurement, without_lengths
@@ -85,9 +85,28 @@ def test_the_page_opens_with_the_answer_and_bars_are_as_long_as_artifacts_are_fa
     assert [float(width) for width in re.findall(r'<rect x="0" y="0" width="([\d.]+)"', page)] == pytest.approx(
         [100, 100 / 1.4, 100 / 3.1], rel=1e-3
     )
-    assert re.findall(r'class="factor">([^<]+)<', page) == ["1.40×", "1.00×", "0.452×"]
+    assert re.findall(r'class="factor">([^<]+)<', page) == ["1.40×", "baseline", "0.452×"]
     assert re.findall(r'<details class="badge (\w+)">', page) == ["exact", "exact", "fail"] * 2
     assert page.count('<li class="best">') == 1
+
+
+def test_no_mark_covers_that_of_the_fastest() -> None:
+    page = render_report(make_comparison())
+    for drawing in re.findall(r"<svg [^>]*chart.*?</svg>", page):
+        last = re.findall(r"<title>([^<:]+): ", drawing)[-1]
+        assert last == "onnxruntime/onnx/fp32/padded"
+
+
+@pytest.mark.parametrize(
+    ("moment", "said"),
+    [
+        ("2026-03-01T14:05:59+00:00", "1 March 2026, 14:05 UTC"),
+        ("2026-12-31T23:30:00-02:00", "1 January 2027, 01:30 UTC"),
+    ],
+)
+def test_dates_are_for_people(moment: str, said: str) -> None:
+    assert date_text(moment) == said
+    assert said in render_report(replace(make_comparison(), started_at=moment))
 
 
 def test_nothing_is_fetched() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,8 @@ from inferox.measuring import Ending
 from inferox.measuring.comparison import ArtifactMeasurement, Latency, Throughput
 from inferox.parity import InputProof, ParityClass, ProofStatus
 from inferox.report import render_report
-from inferox.report.summary import answer, how_far, recommend, short_names, warnings
-from tests.report.comparisons import make_comparison, make_measurement
+from inferox.report.summary import answer, how_far, medians_text, recommend, short_names, warnings
+from tests.report.comparisons import make_comparison, make_measurement, without_lengths
 
 
 def steady(item: ArtifactMeasurement, seconds: float, rounds: int = 3) -> ArtifactMeasurement:
@@ -26,18 +27,32 @@ def steady(item: ArtifactMeasurement, seconds: float, rounds: int = 3) -> Artifa
 def test_the_winner_how_much_it_gains_and_how_exact_it_is() -> None:
     assert answer(make_comparison()) == (
         "onnxruntime/onnx/fp32/padded is the fastest here: 1.40 times as fast as this package on PyTorch in fp32; its "
-        "outputs are exact (min cosine 1.000000, largest difference 5.0e-07 of the largest value)."
+        "outputs are exact (min cosine 1.000000, largest difference 5.0e-07 of the largest value). A single row of 18 "
+        "tokens took onnxruntime/onnx/fp32/padded 5.54 ms: 1.25 times as fast as PyTorch."
     )
+
+
+def test_the_quickest_with_a_single_row_may_be_another() -> None:
+    found = make_comparison()
+    first, second, _ = found.artifacts
+    apart = replace(found, artifacts=(replace(first, latency=steady(first, 0.02).latency), steady(second, 0.01)))
+    assert f"A single row of 18 tokens took {second.artifact} 10.0 ms." in answer(apart)
+    peer = steady(make_measurement("sentence-transformers"), 0.03)
+    beside = answer(replace(apart, peer=peer))
+    assert f"took {second.artifact} 10.0 ms: 3.00 times as fast as sentence-transformers." in beside
+    once = replace(steady(first, 0.001), latency=steady(first, 0.002, 1).latency)
+    assert ": about 5 times as fast as PyTorch" in answer(replace(apart, artifacts=(once, steady(second, 0.01))))
+    without = answer(without_lengths(apart))
+    assert f"A single row took {second.artifact} " in without
 
 
 def test_what_is_known_from_packing_is_said_where_parity_was_not_reached() -> None:
     found = make_comparison()
     unknown = replace(found.artifacts[0], evidence=None)
-    assert answer(replace(found, artifacts=(unknown,))).endswith("; its exactness was not measured here.")
+    assert "; its exactness was not measured here. " in answer(replace(found, artifacts=(unknown,)))
     packed = replace(unknown, packed_class=ParityClass.CLOSE)
-    assert answer(replace(found, artifacts=(packed,))).endswith(
-        "not measured here; when it was packed, its outputs were close."
-    )
+    said = answer(replace(found, artifacts=(packed,)))
+    assert "not measured here; when it was packed, its outputs were close. " in said
 
 
 def test_one_that_misses_its_tolerance_does_not_win_nor_is_it_recommended() -> None:
@@ -63,9 +78,16 @@ def test_what_is_as_fast_within_the_noise_is_named() -> None:
     found = make_comparison()
     first, second, _ = found.artifacts
     near = replace(found, artifacts=(first, make_measurement(second.artifact, 1.02)))
-    assert answer(near).endswith(f"Within the noise of the measurement, {second.artifact} is as fast.")
+    assert f"Within the noise of the measurement, {second.artifact} is as fast. " in answer(near)
+    ties = {item.purpose: item.ties for item in recommend(near)}
+    assert ties == {"latency": (second.artifact,), "throughput": (second.artifact,), "memory": ()}
+    said = f"{second.artifact} is as good within the noise"
+    assert re.sub("<[^>]*>", "", render_report(near)).count(said) == 2
     apart = replace(found, artifacts=(steady(first, 1.0), steady(second, 1.01)))
     assert "noise" not in answer(apart)
+    assert not any(item.ties for item in recommend(apart))
+    many = replace(near, artifacts=(first, *(make_measurement(f"b/b/fp32/{number}", 1.02) for number in range(3))))
+    assert recommend(many)[0].ties_text == "3 others are as good within the noise"
 
 
 def test_each_purpose_has_its_own_best() -> None:
@@ -94,7 +116,7 @@ def test_noise_is_named_with_what_to_do() -> None:
     noisy = replace(calm.artifacts[0], throughput=Throughput(60, 1800, (0.1, 0.1, 0.3, 0.3)))
     (said,) = warnings(replace(calm, artifacts=(noisy, *calm.artifacts[1:])))
     assert said == (
-        "Rows/s are noisy: the middle half of the rounds spans up to 100% of the median "
+        "Rows/s are noisy: the rounds span up to 100% of the median "
         "(onnxruntime/onnx/fp32/padded). Smaller differences say little: close other programs, or allow more --seconds."
     )
     (once,) = warnings(replace(calm, artifacts=tuple(steady(item, 0.1, 1) for item in calm.artifacts)))
@@ -103,8 +125,26 @@ def test_noise_is_named_with_what_to_do() -> None:
     row = Latency(18, ((0.1,), (0.1,), (0.3,), (0.3,)))
     uneven = replace(steady(calm.artifacts[0], 0.1, 1), latency=(row,), typical=0)
     latency, rates = warnings(replace(calm, artifacts=(uneven,)))
-    assert latency.startswith("The latency is noisy: the middle half of the rounds spans up to 100% of the median (")
+    assert latency.startswith("The latency is noisy: the rounds span up to 100% of the median (")
     assert "The rates come from a single round" in rates
+
+
+def test_other_programs_are_named_where_they_matter() -> None:
+    found = make_comparison()
+    calm = replace(found, artifacts=tuple(steady(item, 0.1) for item in found.artifacts))
+    assert warnings(replace(calm, other_load=0.3)) == []
+    (said,) = warnings(replace(calm, other_load=0.7))
+    assert said == "Other programs kept 0.7 of 2 cores busy when it began. Close them first."
+    assert "kept 0.3 of 2 cores busy when it began" in render_report(replace(calm, other_load=0.3))
+    assert "Other programs" not in render_report(calm)
+
+
+def test_a_table_says_what_stands_below_its_medians() -> None:
+    assert [medians_text(count, "round") for count in (1, 4, 5)] == [
+        "of a single round",
+        "medians of 4 rounds, with their range below",
+        "medians of 5 rounds, with their middle half below",
+    ]
 
 
 def test_gains_of_a_single_round_are_estimates() -> None:
@@ -115,8 +155,8 @@ def test_gains_of_a_single_round_are_estimates() -> None:
         replace(found, artifacts=(fast, slow))
     )
     page = render_report(replace(found, artifacts=(fast, slow)))
-    assert "span the middle half" not in page
-    assert "span the middle half" in render_report(found)
+    assert "Bars span" not in page
+    assert "Bars span the rounds, or the middle half of five and more" in render_report(found)
     once = tuple(
         replace(item, latency=(replace(item.latency[0], rounds=item.latency[0].rounds[:1]), *item.latency[1:]))
         for item in found.artifacts
@@ -150,7 +190,7 @@ def test_it_is_compared_with_sentence_transformers_where_that_was_measured() -> 
         "is the fastest here: 1.40 times as fast as this package on PyTorch in fp32 and 2.90 times as fast as "
         "sentence-transformers in calls of 256 texts; "
     ) in answer(replace(found, peer=peer))
-    assert "sentence-transformers" not in answer(replace(found, peer=few))
+    assert "sentence-transformers in calls" not in answer(replace(found, peer=few))
     assert any("in calls of only 57 texts, where it pads more" in said for said in warnings(replace(found, peer=few)))
     assert not any("calls of" in said for said in warnings(replace(found, peer=peer)))
     factors = [

@@ -136,7 +136,8 @@ def _print(found: Comparison) -> None:
     budget = threads_text(found.threads)
     console.print(Text.assemble((best, "bold"), answer(found).removeprefix(best)))
     for item in recommend(found):
-        console.print(Text(f"  for {item.purpose}: {item.artifact}, {item.figure}"))
+        ties = f" ({item.ties_text})" if item.ties else ""
+        console.print(Text(f"  for {item.purpose}: {item.artifact}, {item.figure}{ties}"))
     for warning in warnings(found):
         console.print(Text(warning), style="yellow")
     console.print()
@@ -157,12 +158,10 @@ def _print(found: Comparison) -> None:
 
 
 def _footnote(found: Comparison) -> str:
-    rounds = (
-        "of a single round" if found.rounds == 1 else f"medians of {found.rounds} rounds, with their middle half below"
-    )
-    if found.starts == 1:
-        return f"Load and first result: of a single start. The other times and rates: {rounds}."
-    return f"Load and first result: medians of {found.starts} starts, with their middle half below; the rest: {rounds}."
+    from inferox.report.summary import medians_text
+
+    starts, rounds = medians_text(found.starts, "start"), medians_text(found.rounds, "round")
+    return f"Load and first result: {starts}. The other times and rates: {rounds}."
 
 
 def _facts_table(found: Comparison, best: str) -> Table:

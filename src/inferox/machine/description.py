@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -31,6 +32,21 @@ class Machine:
     memory_bytes: int
     python: str
     inferox: str
+
+
+_LOOK_S = 0.5
+"""The time for which the cores are watched, in seconds."""
+
+
+def busy_cores() -> float:
+    """Measures for half a second how many of the cores that this process may use are busy, such as 0.3 of two.
+
+    Call it while this process itself waits: then other programs are what keeps them busy.
+    """
+    shares = psutil.cpu_percent(interval=_LOOK_S, percpu=True)
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(shares))
+    busy = sum(share for core, share in enumerate(shares) if core in usable) / 100
+    return min(busy, float(available_cores()))
 
 
 def this_machine() -> Machine:

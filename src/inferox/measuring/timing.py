@@ -14,14 +14,18 @@ from inferox.core import InferoxError
 T = TypeVar("T")
 
 
+QUARTILES_FROM = 5
+"""The fewest numbers of which quartiles say more than the range: those of fewer would be made up between them."""
+
+
 @dataclass(frozen=True)
 class Spread:
-    """The median and the quartiles of some numbers.
+    """The median of some numbers, and the ends of their middle half; of fewer than five, the ends of all.
 
     Attributes:
         median: The median.
-        low: The first quartile.
-        high: The third quartile.
+        low: The first quartile, or the least of fewer than five numbers.
+        high: The third quartile, or the largest of fewer than five numbers.
     """
 
     median: float
@@ -31,12 +35,13 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """Summarises at least one number. Quartiles are interpolated linearly."""
-        low, median, high = (float(value) for value in np.quantile(np.asarray(values), (0.25, 0.5, 0.75)))
+        ends = (0.25, 0.75) if len(values) >= QUARTILES_FROM else (0.0, 1.0)
+        median, low, high = (float(value) for value in np.quantile(np.asarray(values), (0.5, *ends)))
         return cls(median, low, high)
 
     @property
     def range(self) -> float:
-        """The interquartile range."""
+        """The distance between the ends."""
         return self.high - self.low
 
 

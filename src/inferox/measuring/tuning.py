@@ -70,8 +70,8 @@ class Tuning:
             for fp32. Artifacts without evidence in the package are missing.
         ending: Whether everything planned was measured.
         unreached: The shapes, as rows and length in tokens, that were not reached.
-        noise: For each measured artifact, the interquartile range of its times as a share of their median: the median
-            over its shapes.
+        noise: For each measured artifact, the spread of its times as a share of their median: the median over its
+            shapes.
     """
 
     name: str

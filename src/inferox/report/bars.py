@@ -44,7 +44,7 @@ def _row(
     is_peer = item is comparison.peer
     factor = ""
     if pytorch is not None and (not is_peer or is_fair(item)):
-        factor = f"{three_digits(ratio(item, pytorch))}×"
+        factor = "baseline" if item is pytorch else f"{three_digits(ratio(item, pytorch))}×"
     price = comparison.million_rows_price(item)
     return element(
         "li",

@@ -102,7 +102,7 @@ def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> 
         texts = [_texts(item, form)[0] for item in series]
         margin = _LEADER_WIDTH + max(text_width(text, FONT_SIZE) for text in texts)
         frame = Frame.for_labels(len(series), form.width, x, y, margin)
-        return frame, [*(_draw_line(item, frame) for item in series), _labels(series, _beside(series, texts, frame))]
+        return frame, [*_draw_lines(series, frame), _labels(series, _beside(series, texts, frame))]
 
     return _figure(caption, series, draw)
 
@@ -121,8 +121,7 @@ def scatter_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) 
             across, low, high = frame.across(point.x), frame.up(point.low), frame.up(point.high)
             bar = Box(across - _BAR_WIDTH / 2, high, across + _BAR_WIDTH / 2, low)
             anchors.append(Anchor(across, frame.up(point.y), _texts(item, form), bar))
-        drawn = [_draw_line(item, frame) for item in series]
-        return frame, [*drawn, _labels(series, place_labels(anchors, frame.plot))]
+        return frame, [*_draw_lines(series, frame), _labels(series, place_labels(anchors, frame.plot))]
 
     return _figure(caption, series, draw)
 
@@ -155,6 +154,11 @@ def _figure(caption: Caption, series: Sequence[Series], draw: Callable[[_Form], 
         )
         pictures.append(picture)
     return element("figure", heading, *pictures, legend(series), id=caption.key)
+
+
+def _draw_lines(series: Sequence[Series], frame: Frame) -> list[Markup]:
+    """Draws the first series last, so that no other covers it."""
+    return [_draw_line(item, frame) for item in reversed(series)]
 
 
 def _draw_line(series: Series, frame: Frame) -> Markup:

@@ -14,8 +14,17 @@ from inferox.report.bars import throughput_bars
 from inferox.report.elements import Markup, breakable, element, join
 from inferox.report.marks import swatch
 from inferox.report.plots import Look, latency_plot, memory_plot
-from inferox.report.quantities import bytes_text, seconds_text, three_digits
-from inferox.report.summary import agreeing, answer, how_far, recommend, short_names, spread_text, warnings
+from inferox.report.quantities import bytes_text, date_text, seconds_text, three_digits
+from inferox.report.summary import (
+    agreeing,
+    answer,
+    how_far,
+    medians_text,
+    recommend,
+    short_names,
+    spread_text,
+    warnings,
+)
 
 
 def render_report(comparison: Comparison) -> str:
@@ -71,13 +80,15 @@ def _answer(comparison: Comparison) -> Markup:
             element("small", f"For {item.purpose}"),
             element("strong", item.figure),
             element("span", *breakable(item.artifact)),
+            *([element("small", *breakable(item.ties_text))] if item.ties else []),
         )
         for item in recommend(comparison)
     ]
     proven = "" if comparison.proof is None else str(comparison.proof)
     proof = [element("p", f"{proven[:1].upper()}{proven[1:]}.", class_="proof")] if proven else []
     head = element("h1", comparison.name)
-    where = f"{comparison.machine.processor}, {counted(comparison.threads, 'thread')}, {comparison.started_at}"
+    began = date_text(comparison.started_at)
+    where = f"{comparison.machine.processor}, {counted(comparison.threads, 'thread')}, {began}"
     return element(
         "header",
         head,
@@ -119,7 +130,10 @@ def _facts(comparison: Comparison) -> Markup:
         f"{machine.system}",
         "Versions": ", ".join((f"inferox {machine.inferox}", f"Python {machine.python}", *sorted(set(versions)))),
         "Price": None if comparison.price_per_hour is None else f"{comparison.price_per_hour:g} for an hour",
-        "Measured": f"{comparison.started_at}, in {seconds_text(comparison.duration_s)}",
+        "Other programs": None
+        if comparison.other_load is None
+        else f"kept {comparison.other_load:.1f} of {counted(machine.cores, 'core')} busy when it began",
+        "Measured": f"{date_text(comparison.started_at)}, in {seconds_text(comparison.duration_s)}",
     }
     listed = [join((element("dt", name), element("dd", text))) for name, text in facts.items() if text]
     return element("section", element("h2", "Package and machine"), element("dl", *listed))
@@ -137,8 +151,8 @@ def _table(comparison: Comparison, looks: Mapping[str, Look]) -> Markup:
     length = first.one_row.length
     caption = element(
         "caption",
-        f"Load and first result: {_medians(comparison.starts, 'start')}. "
-        f"The other times and rates: {_medians(comparison.rounds, 'round')}. "
+        f"Load and first result: {medians_text(comparison.starts, 'start')}. "
+        f"The other times and rates: {medians_text(comparison.rounds, 'round')}. "
         + (f"One row has {counted(length, 'token')}. " if length else "")
         + "The fastest with rows of mixed lengths comes first.",
     )
@@ -150,11 +164,6 @@ def _table(comparison: Comparison, looks: Mapping[str, Look]) -> Markup:
         role="table",
     )
     return element("section", element("h2", "All figures"), table)
-
-
-def _medians(count: int, what: str) -> str:
-    many = f"medians of {count} {what}s, with their middle half below"
-    return f"of a single {what}" if count == 1 else many
 
 
 def _row(comparison: Comparison, item: ArtifactMeasurement, columns: list[str], look: Look) -> Markup:

@@ -107,9 +107,8 @@ def _explain_bars(series: Sequence[Series]) -> str:
     have_bars = {point.low != point.high for item in series for point in item.points}
     if True not in have_bars:
         return ""
-    return (
-        f"Bars span the middle half{'' if False not in have_bars else '; a point without one is of a single round'}. "
-    )
+    once = "" if False not in have_bars else "; a point without one is of a single round"
+    return f"Bars span the rounds, or the middle half of five and more{once}. "
 
 
 def _range_text(latency: Latency) -> str:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+# Not of the calendar module, whose names follow the locale.
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 _SECOND_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 _HUNDRED = 100
@@ -29,6 +36,16 @@ def three_digits(value: float) -> str:
     if size >= _HUNDRED:
         return f"{float(f'{value:.3g}'):,.0f}"
     return f"{value:#.3g}" if size >= 1e-3 or value == 0 else f"{value:.1e}"  # noqa: PLR2004 - fewer zeros than digits
+
+
+def date_text(moment: str) -> str:
+    """Formats a moment for people, such as ``1 March 2026, 14:05 UTC``.
+
+    Args:
+        moment: The moment as ISO 8601, with its offset.
+    """
+    at = datetime.fromisoformat(moment).astimezone(UTC)
+    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}, {at:%H:%M} UTC"
 
 
 def axis_text(value: float) -> str:

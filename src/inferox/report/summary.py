@@ -7,11 +7,18 @@ from dataclasses import dataclass
 
 from inferox.core import counted
 from inferox.measuring.comparison import FAIR_ITEMS, ArtifactMeasurement, Comparison, Spread
+from inferox.measuring.timing import QUARTILES_FROM
 from inferox.parity import ParityClass
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
 
 NOISY = 0.15
-"""The middle half of the rounds, as a share of their median, above which a measurement is called noisy."""
+"""What the rounds span, as a share of their median, above which a measurement is called noisy."""
+
+_BUSY = 0.2
+"""The share of the cores from which other programs are said to have kept them busy."""
+
+_MOST_NAMES = 2
+"""The most artifacts that a card names as equally good."""
 
 NOISE_HINT = "Smaller differences say little: close other programs, or allow more --seconds."
 
@@ -24,11 +31,21 @@ class Recommendation:
         purpose: The purpose, such as ``latency``.
         artifact: The name of the artifact.
         figure: The figure that decides.
+        ties: The names of those that are as good within the noise of the measurement.
     """
 
     purpose: str
     artifact: str
     figure: str
+    ties: tuple[str, ...] = ()
+
+    @property
+    def ties_text(self) -> str:
+        """Names those that are as good, or says how many there are; empty if there are none."""
+        if not self.ties:
+            return ""
+        names = _listed(self.ties) if len(self.ties) <= _MOST_NAMES else f"{len(self.ties)} others"
+        return f"{names} {'is' if len(self.ties) == 1 else 'are'} as good within the noise"
 
 
 def agreeing(comparison: Comparison) -> list[ArtifactMeasurement]:
@@ -53,29 +70,50 @@ def is_fair(peer: ArtifactMeasurement) -> bool:
 
 
 def answer(comparison: Comparison) -> str:
-    """Names the fastest artifact, its gain over PyTorch and sentence-transformers, and its exactness."""
-    best, *others = agreeing(comparison)
+    """Names the fastest artifact, its gain over PyTorch and sentence-transformers, its exactness, and its latency."""
+    best = agreeing(comparison)[0]
     pytorch, peer = find_pytorch(comparison.artifacts), comparison.peer
     against = [(pytorch, "this package on PyTorch in fp32")] if pytorch is not None and pytorch is not best else []
     if peer is not None and is_fair(peer):
         against.append((peer, f"{peer.artifact} in calls of {counted(peer.throughput.rows, 'text')}"))
-    gains = [f"{_gain(best, other)} times as fast as {name}" for other, name in against if other]
+    gains = [
+        _gain(ratio(best, other), len(best.throughput.rounds), len(other.throughput.rounds), name)
+        for other, name in against
+    ]
     missing = " (PyTorch in fp32 was not measured)" if pytorch is None else ""
     rate = f" with {three_digits(best.throughput.rows_per_s.median)} rows/s"
     parts = [f"{best.artifact} is the fastest here", f": {_listed(gains)}" if gains else rate, missing]
     parts.append(f"; {exactness(best)}.")
-    close = [item.artifact for item in others if _overlap(item.throughput.rows_per_s, best.throughput.rows_per_s)]
+    close = _ties(comparison, best, _rates)
     if close:
         verb = "is" if len(close) == 1 else "are"
         parts.append(f" Within the noise of the measurement, {_listed(close)} {verb} as fast.")
-    return "".join(parts)
+    return f"{''.join(parts)} {_alone(comparison)}"
 
 
-def _gain(item: ArtifactMeasurement, other: ArtifactMeasurement) -> str:
-    """Formats a ratio with three digits; with two, and as an estimate, if one of the rates is of a single round."""
-    gain = ratio(item, other)
-    is_estimate = 1 in {len(item.throughput.rounds), len(other.throughput.rounds)}
-    return f"about {float(f'{gain:.2g}'):,g}" if is_estimate else three_digits(gain)
+def _alone(comparison: Comparison) -> str:
+    """Names the artifact with the least latency of a single row, and its gains as ``answer`` does."""
+    quick = min(agreeing(comparison), key=_median_latency)
+    pytorch = min((item for item in comparison.artifacts if _is_pytorch(item)), key=_median_latency, default=quick)
+    peer, length = comparison.peer, quick.one_row.length
+    against = [(pytorch, "PyTorch")] if pytorch is not quick else []
+    if peer is not None and peer.one_row.length == length:
+        against.append((peer, peer.artifact))
+    gains = [
+        _gain(
+            _median_latency(other) / _median_latency(quick), len(quick.one_row.rounds), len(other.one_row.rounds), name
+        )
+        for other, name in against
+    ]
+    row = f"A single row of {counted(length, 'token')}" if length else "A single row"
+    took = f"{row} took {quick.artifact} {seconds_text(_median_latency(quick))}"
+    return f"{took}: {_listed(gains)}." if gains else f"{took}."
+
+
+def _gain(gain: float, rounds: int, other_rounds: int, name: str) -> str:
+    """Formats a ratio with three digits; with two, and as an estimate, if a figure is of a single round."""
+    text = f"about {float(f'{gain:.2g}'):,g}" if 1 in {rounds, other_rounds} else three_digits(gain)
+    return f"{text} times as fast as {name}"
 
 
 def exactness(item: ArtifactMeasurement) -> str:
@@ -93,18 +131,23 @@ def exactness(item: ArtifactMeasurement) -> str:
 def recommend(comparison: Comparison) -> list[Recommendation]:
     """Recommends an artifact each for latency, throughput, cost if an hour has a price, and memory."""
     items = agreeing(comparison)
-    quick = min(items, key=lambda item: item.one_row.seconds.median)
-    most = max(items, key=lambda item: item.throughput.rows_per_s.median)
+    quick, most = min(items, key=_median_latency), items[0]
     length = quick.one_row.length
     row = f"a row of {counted(length, 'token')}" if length else "one row"
+    as_many = _ties(comparison, most, _rates)
     found = [
-        Recommendation("latency", quick.artifact, f"{seconds_text(quick.one_row.seconds.median)} for {row}"),
-        Recommendation("throughput", most.artifact, f"{three_digits(most.throughput.rows_per_s.median)} rows/s"),
+        Recommendation(
+            "latency",
+            quick.artifact,
+            f"{seconds_text(_median_latency(quick))} for {row}",
+            _ties(comparison, quick, _latencies),
+        ),
+        Recommendation("throughput", most.artifact, f"{three_digits(_rates(most).median)} rows/s", as_many),
     ]
     price = comparison.million_rows_price(most)
     if price is not None:
         figure = f"{three_digits(price)} for a million rows, at {comparison.price_per_hour:g} an hour"
-        found.append(Recommendation("cost", most.artifact, figure))
+        found.append(Recommendation("cost", most.artifact, figure, as_many))
     known = [(item.peak_memory_bytes, item.artifact) for item in items if item.peak_memory_bytes is not None]
     if known:
         size_bytes, name = min(known)
@@ -115,16 +158,16 @@ def recommend(comparison: Comparison) -> list[Recommendation]:
 def warnings(comparison: Comparison) -> list[str]:
     """Returns warnings about the reliability of the figures, with advice; empty if there are none."""
     found = [f"{name} {why}. It is not recommended." for name, why in comparison.failures.items()]
-    figures: dict[str, Callable[[ArtifactMeasurement], Spread]] = {
-        "Rows/s are": lambda item: item.throughput.rows_per_s,
-        "The latency is": lambda item: item.one_row.seconds,
-    }
-    for figure, read in figures.items():
+    load, cores = comparison.other_load, comparison.machine.cores
+    if load is not None and load > _BUSY * cores:
+        found.append(
+            f"Other programs kept {load:.1f} of {counted(cores, 'core')} busy when it began. Close them first."
+        )
+    for figure, read in (("Rows/s are", _rates), ("The latency is", _latencies)):
         share, name = max((read(item).range / read(item).median, item.artifact) for item in comparison.artifacts)
         if share > NOISY:
             found.append(
-                f"{figure} noisy: the middle half of the rounds spans up to {100 * share:.0f}% of the median ({name}). "
-                f"{NOISE_HINT}"
+                f"{figure} noisy: the rounds span up to {100 * share:.0f}% of the median ({name}). {NOISE_HINT}"
             )
     if comparison.rounds == 1:
         found.append("The rates come from a single round, so their noise is unknown: allow more --seconds.")
@@ -175,7 +218,7 @@ def short_names(comparison: Comparison) -> dict[str, str]:
 
 
 def spread_text(found: Spread, write: Callable[[float], str]) -> str:
-    """Formats the middle half of the rounds, such as ``3.1 – 3.4 ms``; empty if all are the same.
+    """Formats what the rounds span, such as ``3.1 – 3.4 ms``; empty if all are the same.
 
     Args:
         found: The spread.
@@ -189,12 +232,44 @@ def spread_text(found: Spread, write: Callable[[float], str]) -> str:
     return f"{number if unit == high.partition(' ')[2] else low} – {high}"
 
 
+def medians_text(count: int, what: str) -> str:
+    """Says of how many rounds or starts a table's figures are the medians, and what is written below them.
+
+    Args:
+        count: The number.
+        what: Either ``round`` or ``start``.
+    """
+    if count == 1:
+        return f"of a single {what}"
+    return f"medians of {count} {what}s, with their {'middle half' if count >= QUARTILES_FROM else 'range'} below"
+
+
 def _fails(item: ArtifactMeasurement) -> bool:
     return item.evidence is not None and item.evidence.parity_class is ParityClass.FAIL
 
 
 def _is_pytorch(item: ArtifactMeasurement) -> bool:
     return item.artifact.startswith("torch/") and "/fp32/" in item.artifact
+
+
+def _rates(item: ArtifactMeasurement) -> Spread:
+    return item.throughput.rows_per_s
+
+
+def _latencies(item: ArtifactMeasurement) -> Spread:
+    return item.one_row.seconds
+
+
+def _median_latency(item: ArtifactMeasurement) -> float:
+    return _latencies(item).median
+
+
+def _ties(
+    comparison: Comparison, best: ArtifactMeasurement, read: Callable[[ArtifactMeasurement], Spread]
+) -> tuple[str, ...]:
+    """Returns the names of those whose spread overlaps with that of the best."""
+    others = [item for item in agreeing(comparison) if item is not best]
+    return tuple(item.artifact for item in others if _overlap(read(item), read(best)))
 
 
 def _overlap(one: Spread, other: Spread) -> bool:

@@ -41,6 +41,8 @@ def test_every_figure_of_every_artifact(tmp_path: Path) -> None:
     found = compare(package, threads=1, plan=BRIEF, progress=lambda what, used_s, _: steps.append((what, used_s)))
     assert sorted(item.artifact for item in found.artifacts) == sorted([FP32, FP16])
     assert (found.name, found.task, found.threads, found.not_run) == ("small", "raw", 1, {})
+    assert found.other_load is not None
+    assert 0 <= found.other_load == found.to_json()["other_load"] <= found.machine.cores
     for item in found.artifacts:
         assert len(item.starts) == 2
         assert all(0 < start.load_s < start.first_result_s for start in item.starts)

@@ -24,7 +24,7 @@ class ArtifactRun:
         name: The name of the artifact or of the library.
         artifact: The artifact; ``None`` for a library.
         reason: Why it does not take part, or no longer does; ``None`` if it does.
-        failure: Why a later start failed, after everything was measured; ``None`` if none did.
+        failure: Why a repetition or a later start failed, after everything was measured; ``None`` if none did.
         limit_s: The most time that its worker's next answers may take together, in seconds.
         worker: The process in which it is loaded.
         device: The device that it runs on.

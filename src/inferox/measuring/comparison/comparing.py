@@ -10,7 +10,7 @@ from pathlib import Path
 from inferox.core import DeadlineExceededError, NoUsableBackendError
 from inferox.loading.selection import AUTO, Requirements, select
 from inferox.machine import resolve_threads
-from inferox.machine.description import this_machine
+from inferox.machine.description import busy_cores, this_machine
 from inferox.measuring.comparison.artifact_run import ArtifactRun
 from inferox.measuring.comparison.measurements import Comparison
 from inferox.measuring.comparison.peer_bench import PEER, has_peer
@@ -68,6 +68,7 @@ def compare(
     load = {"package": str(path), "device": device, "threads": budget, "trust_code": trust_code}
     taking_part = order_starts(runs, peer)
     schedule = Schedule(taking_part, load, plan, time_budget, progress)
+    other_load = busy_cores()
     try:
         ending = schedule.run()
     finally:
@@ -112,6 +113,7 @@ def compare(
         no_peer=None if peer is None or beside else peer.reason or unreached,
         proof=None if package.parity is None else package.parity.from_input,
         ending=ending,
+        other_load=other_load,
         failures={item.name: item.failure for item in answered if item.failure is not None},
         unreached={name: phrases for name, phrases in lacks.items() if phrases},
     )

@@ -49,7 +49,8 @@ class Schedule:
     Every artifact is started once, and gives a first answer at once: a few rows of mixed lengths, and a typical one.
     The first round measures the same for longer, then memory and parity, then rows of the other lengths, so that a
     comparison that is cut short has answers, and lacks only details. As many rounds follow as the time allows, up to
-    the plan's, and at the end more starts. If time is short, the other lengths come after the rounds.
+    the plan's, and at the end more starts. If time is short, the other lengths come after the rounds, once and then as
+    often as the time allows, up to the number of rounds.
 
     Args:
         runs: The artifacts that take part.
@@ -74,7 +75,7 @@ class Schedule:
         self._progress = progress
         self._taken_s: dict[tuple[str, str], float] = {}
         self._lengths = self._typical = self._items = 0
-        self._is_measured = False
+        self._again = ""
 
     def run(self) -> Ending:
         """Measures until everything is measured, the time is over, or the user stops it.
@@ -89,7 +90,7 @@ class Schedule:
                 self._round(number)
             if not self.plan.repeats_lengths:
                 self._other_lengths(0, "other lengths")
-            self._start_again()
+            self._repeat()
         except _TimeOverError:
             return Ending.OUT_OF_TIME
         except KeyboardInterrupt:
@@ -154,20 +155,22 @@ class Schedule:
         what = f"{text}: row {index + 1} of {self._lengths}"
         self._each(what, lambda run: run.measure_latency(index, self.plan.latency_s), number)
 
-    def _start_again(self) -> None:
-        """Starts all again as often as planned, if the time allows it.
+    def _repeat(self) -> None:
+        """Measures the other lengths again, and starts all again, as often as planned, if the time allows it.
 
         One that fails keeps its figures, and the failure is reported beside them.
         """
-        self._is_measured = True
-        for number in range(1, self.plan.starts):
-            expected_s = sum(self._taken_s[run.name, "starting"] for run in self._running())
-            if not self._budget.fits(expected_s):
-                return
-            try:
+        try:
+            self._again = "measured again"
+            for number in range(1, 1 if self.plan.repeats_lengths else self.plan.rounds):
+                self._other_lengths(number, "other lengths")
+            self._again = "started again"
+            for number in range(1, self.plan.starts):
+                if not self._budget.fits(sum(self._taken_s[run.name, "starting"] for run in self._running())):
+                    return
                 self._each("starting", lambda run: run.start(self._load), number)
-            except _TimeOverError:
-                return
+        except _TimeOverError:
+            return
 
     def _running(self) -> list[ArtifactRun]:
         return [run for run in self._runs if run.reason is None and run.failure is None]
@@ -175,8 +178,8 @@ class Schedule:
     def _drop(self, run: ArtifactRun, why: str) -> None:
         # An artifact that was measured to the end keeps its figures, and the failure is reported beside them.
         run.leave()
-        if self._is_measured:
-            run.failure = f"failed when it was started again: {why}"
+        if self._again:
+            run.failure = f"failed when it was {self._again}: {why}"
         else:
             run.reason = f"failed after its first answer: {why}" if run.has_answer else why
 
