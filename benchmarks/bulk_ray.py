@@ -1,13 +1,13 @@
 """Rows on a local Ray cluster: the rate against that of one call, memory over the run, and what kills change.
 
-    python benchmarks/bulk_ray.py PACKAGE [--rows 1000000] [--kills 10] [--backend …] [--threads 2] [--folder DIR]
-        [--json]
+    python benchmarks/bulk_ray.py PACKAGE [--rows 1000000] [--kills 10] [--backend …] [--threads 2] [--actors 2]
+        [--folder DIR] [--json]
 
-Ray Data reads short texts from a Parquet file, has one actor answer them, and writes Parquet files: once without
-interruption, and once while the actor is killed (SIGKILL) again and again at random moments. ``inferox run`` embeds the
-same texts. Both outputs are compared with its rows and vectors: they have the same bits, except for rounding where a
-batch has other rows. Rates and growth are measured as in ``bulk.py``; the memory is that of the actor, without Ray's
-object store, which all processes map.
+Ray Data reads short texts from a Parquet file, has actors answer them, which share the threads, and writes Parquet
+files: once without interruption, and once while an actor is killed (SIGKILL) again and again at random moments.
+``inferox run`` embeds the same texts. Both outputs are compared with its rows and vectors: they have the same bits,
+except for rounding where a batch has other rows. Rates and growth are measured as in ``bulk.py``; the memory is that of
+all actors, without Ray's object store, which all processes map.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ import ray
 from bulk import Run, ask_one_call, make_parser, write_texts
 from inferox.bulk import BulkOptions
 from inferox.bulk.windows import WINDOW_ROWS
+from inferox.core import counted
 from inferox.integrations.ray import RowActor, answer_rows
 
 _EVERY_S = 0.5
@@ -49,7 +50,10 @@ _MEBIBYTE = 2**20
 
 def main() -> None:
     """Runs the benchmark."""
-    options = make_parser(__doc__).parse_args()
+    parser = make_parser(__doc__)
+    parser.add_argument("--actors", type=int, help="the actors, which share the threads (default: one for each thread)")
+    options = parser.parse_args()
+    options.actors = options.actors or options.threads
     # Ray says on the standard output what it notices of its workers.
     with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as temporary:
         report = measure(options, options.folder or Path(temporary))
@@ -85,6 +89,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "rows_per_second": once.rows_per_second,
         "one_call_per_second": one_call,
         "share_of_one_call": once.rows_per_second / statistics.median(one_call),
+        "actors": options.actors,
         "peak_bytes": max(once.memory_bytes),
         "growth_bytes": once.growth_bytes(),
         "kills": kills,
@@ -94,12 +99,12 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: int) -> tuple[Run, int]:
-    """Answers all texts, and reads the memory of the actor, or kills it at random moments; returns also how often."""
+    """Answers all texts, and reads the actors' memory, or kills one at random moments; returns also how often."""
     answered = answer_rows(
         ray.data.read_parquet(str(texts)),
         str(Path(options.package).resolve()),
-        threads=options.threads,
-        actors=1,
+        threads=max(1, options.threads // options.actors),
+        actors=options.actors,
         options=BulkOptions(keep=("id",)),
         load_options={"backend": options.backend, "precision": options.precision},
     )
@@ -114,10 +119,9 @@ def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: i
         now, files = time.perf_counter(), list(output.glob("*.parquet"))
         if first is None and files:
             first = now, files
-        for actor in find_actors() if now - begin >= len(memory) * _EVERY_S else ():
-            found = actor.memory_info()
-            memory.append(found.rss - found.shared)
-        if places and len(files) >= places[0][0] and kill_actor(places[0][1]):
+        if now - begin >= len(memory) * _EVERY_S:
+            memory.append(sum(read_private_memory(actor) for actor in find_actors()))
+        if places and len(files) >= places[0][0] and kill_actor(draw, places[0][1]):
             places.pop(0)
             killed += 1
         time.sleep(_WATCHED_EVERY_S)
@@ -128,14 +132,15 @@ def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: i
     return Run(end - begin, (options.rows - before) / (end - first[0]), memory), killed
 
 
-def kill_actor(delay_s: float) -> bool:
-    """Kills the actor after a delay; returns False if there is none, since the last one is being replaced."""
+def kill_actor(draw: random.Random, delay_s: float) -> bool:
+    """Kills one of the actors after a delay; returns False if there is none, since the last one is being replaced."""
     actors = list(find_actors())
     if not actors:
         return False
     time.sleep(delay_s)
-    actors[0].kill()
-    actors[0].wait()
+    actor = draw.choice(actors)
+    actor.kill()
+    actor.wait()
     return True
 
 
@@ -147,6 +152,15 @@ def find_actors() -> Iterator[psutil.Process]:
                 yield process
         except psutil.NoSuchProcess:  # it has just ended
             continue
+
+
+def read_private_memory(process: psutil.Process) -> int:
+    """Reads the bytes that a process shares with no other; 0 if it has just ended."""
+    try:
+        found = process.memory_info()
+    except psutil.NoSuchProcess:
+        return 0
+    return int(found.rss - found.shared)
 
 
 def read_vectors(output: Path, rows: int) -> npt.NDArray[np.float32]:
@@ -192,8 +206,8 @@ def describe(report: dict[str, Any]) -> str:
     lines = [
         f"{report['rows']:,} rows in {report['seconds']:.0f} s, with loading",
         f"{report['rows_per_second']:.0f} rows/s from the first file on, {report['share_of_one_call']:.0%} of one call",
-        f"one call: {rates} texts/s before and after",
-        f"memory of the actor: {peak:.0f} MiB at most, {growth:+.1f} MiB from after the first twentieth to the end",
+        f"{counted(report['actors'], 'actor')}; one call: {rates} texts/s before and after",
+        f"memory of the actors: {peak:.0f} MiB at most, {growth:+.1f} MiB from after the first twentieth to the end",
     ]
     for name, text in (("once", "uninterrupted"), ("killed", f"killed {report['kills']} times")):
         found = report[name]

@@ -265,9 +265,20 @@ def test_columns_that_cannot_be_are_refused(bulk: Bulk, tmp_path: Path) -> None:
         ConfigError, match="no value of 'n' has a type that the file can hold, such as 1180591620717411"
     ):
         bulk(huge, tmp_path / "huge")
-    late = [{"text": "a", "n": 1}] * 1100
-    with pytest.raises(RequestError, match=r"line 1101 of more\.jsonl has the key 'm'"):
-        bulk(write_json(tmp_path / "more.jsonl", [*late, {"text": "b", "m": 1}]), tmp_path / "more")
+
+
+def test_a_row_with_a_key_that_the_first_rows_lack_fails_alone(bulk: Bulk, tmp_path: Path) -> None:
+    usual = {"text": "a", "n": 1}
+    rows = [*[usual] * 1100, {"text": "b", "m": 1}, {"text": "c"}, usual]
+    source = write_json(tmp_path / "in.jsonl", rows)
+    assert bulk(source, tmp_path / "out").failed == 1
+    answered = read_parts(tmp_path / "out")
+    assert [row["embedding"] is None for row in answered[1098:]] == [False, False, True, False, False]
+    said = "line 1101 of in.jsonl has the key 'm', which the first 1,024 rows do not have: --keep chooses the columns"
+    assert answered[1100]["error"] == said
+    assert bulk(source, tmp_path / "kept", keep=("n",)).failed == 0
+    with pytest.raises(RequestError, match=r"line 1101 of in\.jsonl has the key 'm'"):
+        bulk(source, tmp_path / "strict", on_error="fail")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,21 @@ def test_an_output_is_an_array_for_numpy() -> None:
         np.asarray(tensor, np.float64, copy=False)
 
 
+def test_an_output_is_indexed_as_its_array() -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tensor = ArrayTensor(array)
+
+    assert len(tensor) == 2
+    for index in (0, -1, (1, 2), slice(1, None), (slice(None), 1), array > 2, [1, 0]):
+        np.testing.assert_array_equal(tensor[index], array[index])
+    assert [row.tolist() for row in tensor] == array.tolist()
+    with pytest.raises(IndexError, match="out of bounds"):
+        tensor[2]
+    with pytest.raises(TypeError, match="a tensor without dimensions has no length"):
+        len(ArrayTensor(np.float32(1)))
+    np.testing.assert_array_equal(to_torch(tensor).numpy(), array)
+
+
 def test_arrays_of_any_layout_become_tensors_of_torch() -> None:
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
     locked = array.copy()

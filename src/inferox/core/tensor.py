@@ -93,6 +93,31 @@ class Tensor(ABC):
         """
         return to_torch(self)
 
+    def __len__(self) -> int:
+        """The length of the first dimension.
+
+        Raises:
+            TypeError: If the tensor is a scalar.
+        """
+        if not self.shape:
+            raise TypeError("a tensor without dimensions has no length")
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> Any:
+        """Indexes the tensor as ``numpy()`` is indexed, which copies from devices other than the CPU.
+
+        Args:
+            index: Any index of NumPy: an integer, a slice, a mask, or a tuple of these.
+
+        Returns:
+            A NumPy array or scalar.
+
+        Raises:
+            IndexError: If it is out of bounds, or has too many dimensions.
+            UnsupportedDTypeError: As for ``numpy``.
+        """
+        return self.numpy()[index]
+
     def __array__(self, dtype: npt.DTypeLike | None = None, *, copy: bool | None = None) -> npt.NDArray[Any]:
         """Implements ``numpy.asarray(tensor)``: ``numpy()``, converted only if another data type is requested.
 

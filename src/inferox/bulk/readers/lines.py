@@ -137,9 +137,8 @@ class JsonReader(LineReader):
         values = _parse(line)
         if self._is_all and not values.keys() <= set(self._names):
             other = next(name for name in values if name not in self._names)
-            raise RequestError(
-                f"{self._where()} has the key {other!r}, which the first {HEAD_ROWS:,} rows do not have",
-                hint="choose the columns to keep with --keep",
+            raise RowError(
+                f"has the key {other!r}, which the first {HEAD_ROWS:,} rows do not have: --keep chooses the columns"
             )
         return values
 
