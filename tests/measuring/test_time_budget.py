@@ -125,7 +125,7 @@ def test_where_time_is_short_repetitions_are_given_up_and_not_artifacts(artifact
     assert [run.reason for run in runs] == [None] * 4
     assert all(run.has_answer for run in runs)
     assert schedule.plan.throughput_s < FULL.throughput_s
-    assert {len(run.throughput) for run in runs} == {1}
+    assert (schedule.plan.rounds, {len(run.throughput) for run in runs}) == (1, {2})
     assert (ending, [len(run.starts) for run in runs]) == (Ending.COMPLETE, [1] * 4)
     enough, quick, _, ending = run_schedule(artifacts, [(0.5, 0.001)] * 4, 120)
     assert (enough.plan.latency_s, enough.plan.repeats_lengths) == (FULL.latency_s, True)
@@ -134,12 +134,22 @@ def test_where_time_is_short_repetitions_are_given_up_and_not_artifacts(artifact
 
 def test_other_lengths_that_come_last_come_again_before_further_starts(artifacts: Sequence[Artifact]) -> None:
     schedule, runs, _, ending = run_schedule(artifacts, [(3.0, 0.02)] * 4, 80)
-    assert (ending, schedule.plan.repeats_lengths, schedule.plan.rounds) == (Ending.COMPLETE, False, 3)
-    assert {len(run.latency[index]) for run in runs for index in (0, 2)} == {3}
+    assert (ending, schedule.plan.repeats_lengths, schedule.plan.rounds) == (Ending.COMPLETE, False, 4)
+    assert {len(run.latency[index]) for run in runs for index in (0, 2)} == {4}
     # The typical one was also measured when it was started.
-    assert {len(run.latency[1]) for run in runs} == {4}
-    _, runs, _, ending = run_schedule(artifacts, [(9.0, 0.05)] * 4, 60)
-    assert (ending, {len(run.latency[0]) for run in runs}) == (Ending.COMPLETE, {1})
+    assert {len(run.latency[1]) for run in runs} == {5}
+
+
+def test_a_round_that_did_not_fit_into_the_plan_is_measured_if_there_is_time_in_the_end(
+    artifacts: Sequence[Artifact],
+) -> None:
+    schedule, runs, _, ending = run_schedule(artifacts, [(3.0, 0.02)] * 4, 60)
+    assert (ending, schedule.plan.rounds) == (Ending.COMPLETE, 2)
+    assert {len(run.throughput) for run in runs} == {len(run.latency[0]) for run in runs} == {3}
+    # One that does not fit is not begun.
+    _, runs, _, ending = run_schedule(artifacts, [(3.0, 0.05)] * 4, 40)
+    assert (ending, {len(run.throughput) for run in runs}) == (Ending.COMPLETE, {2})
+    assert {len(run.starts) for run in runs} == {1}
 
 
 def test_one_that_fails_when_a_length_comes_again_keeps_its_figures(
@@ -159,7 +169,7 @@ def test_one_that_fails_when_a_length_comes_again_keeps_its_figures(
     _, runs, _, ending = run_schedule(artifacts, [(3.0, 0.02)] * 4, 80)
     assert ending is Ending.COMPLETE
     assert [run.failure for run in runs] == ["failed when it was measured again: the device is gone", None, None, None]
-    assert [len(run.latency[0]) for run in runs] == [2, 3, 3, 3]
+    assert [len(run.latency[0]) for run in runs] == [2, 4, 4, 4]
 
 
 def test_what_there_is_no_time_to_start_is_named(artifacts: Sequence[Artifact]) -> None:

@@ -172,6 +172,8 @@ def test_what_was_not_reached_is_named() -> None:
     assert how_far(found) == []
     name = found.artifacts[0].artifact
     assert how_far(replace(found, ending=Ending.INTERRUPTED)) == ["Stopped after 3 of 5 rounds."]
+    beyond = replace(found, ending=Ending.INTERRUPTED, plan=replace(found.plan, rounds=2))
+    assert how_far(beyond) == ["Stopped after 3 of 3 rounds."]
     cut = replace(found, ending=Ending.OUT_OF_TIME, unreached={name: ("parity", "a row of 256 tokens")})
     assert how_far(cut) == [
         "Time ran out in the first of 5 rounds: --seconds allows more time.",

@@ -190,7 +190,8 @@ def how_far(comparison: Comparison) -> list[str]:
     why, hint = ("Stopped", "") if is_stopped else ("Time ran out", ": --seconds allows more time")
     # Only the first round reaches what is measured once, and rows of every length.
     place = "in the first" if comparison.unreached else f"after {comparison.rounds}"
-    said = [f"{why} {place} of {counted(comparison.plan.rounds, 'round')}{hint}."]
+    planned = max(comparison.plan.rounds, comparison.rounds)
+    said = [f"{why} {place} of {counted(planned, 'round')}{hint}."]
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, phrases in comparison.unreached.items():
         groups.setdefault(phrases, []).append(name)

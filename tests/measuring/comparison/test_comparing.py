@@ -201,29 +201,39 @@ def test_a_plan_fits_the_time(plan: Plan, left_s: float, artifacts: int, lengths
     assert 1 <= fitted.rounds <= max(plan.rounds, 20)
     assert 0.02 <= fitted.latency_s <= plan.latency_s
     assert 0 <= fitted.throughput_s <= plan.throughput_s
-    measured = lengths if fitted.repeats_lengths else 1
-    needed_s = artifacts * (fitted.rounds * (measured * fitted.latency_s + fitted.throughput_s) + fitted.throughput_s)
+    singles = lengths * fitted.rounds if fitted.repeats_lengths else fitted.rounds + lengths - 1
+    needed_s = artifacts * ((1 + fitted.rounds) * fitted.throughput_s + singles * fitted.latency_s)
     # A row is repeated for some time, however little there is.
-    assert needed_s <= (left_s + artifacts * fitted.rounds * measured * 0.02) * (1 + 1e-9)
+    assert needed_s <= (left_s + artifacts * singles * 0.02) * (1 + 1e-9)
     assert plan.fit(math.inf, artifacts=artifacts, lengths=lengths, enough_s=enough_s) == plan
 
 
-@given(PLANS, st.integers(1, 40), st.integers(1, 9), st.floats(0.001, 0.03))
+@given(PLANS, st.integers(1, 40), st.integers(1, 9), st.floats(0.08, 0.1))
 def test_with_less_time_come_fewer_details_then_fewer_rows_then_fewer_rounds(
     plan: Plan, artifacts: int, lengths: int, enough_s: float
 ) -> None:
     def fit(own_s: float) -> Plan:
         return plan.fit(own_s * artifacts, artifacts=artifacts, lengths=lengths, enough_s=enough_s)
 
-    enough = min(plan.rounds, 3)
+    def needed_s(rounds: int, mixed_s: float) -> float:
+        return (1 + rounds) * mixed_s + (rounds + lengths - 1) * min(plan.latency_s, max(0.02, mixed_s / 4))
+
+    enough, fewer = min(plan.rounds, 3), min(plan.rounds, 2)
     whole_s = plan.throughput_s + plan.rounds * (lengths * plan.latency_s + plan.throughput_s)
     assert fit(1.001 * whole_s).repeats_lengths
     assert not fit(0.999 * whole_s).repeats_lengths
-    assert fit((1 + 1.25 * enough) * enough_s).throughput_s == pytest.approx(enough_s)
-    assert fit(1.001 * (1 + 1.25 * enough) * enough_s).rounds == enough
-    assert fit(2.25 * enough_s).throughput_s == pytest.approx(enough_s)
-    assert (fit(2.0 * enough_s).rounds, fit(2.0 * enough_s).throughput_s < enough_s) == (1, True)
+    few = fit(1.001 * needed_s(enough, enough_s))
+    if fewer < enough and needed_s(fewer, plan.throughput_s) > 1.001 * needed_s(enough, enough_s):
+        assert few.throughput_s == pytest.approx(enough_s, rel=2e-3)
+    assert few.rounds == enough or few.throughput_s == plan.throughput_s
+    assert fit(needed_s(1, enough_s)).throughput_s == pytest.approx(enough_s)
+    less = fit(0.9 * needed_s(1, enough_s))
+    assert (less.rounds, less.throughput_s < enough_s) == (1, True)
     assert fit(0.0).rounds == 1
+    # All items in two rounds come before fewer in three.
+    two_s = 1.001 * needed_s(fewer, plan.throughput_s)
+    if two_s < whole_s:
+        assert fit(two_s).throughput_s == plan.throughput_s
 
 
 def test_wrong_requirements(tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ import math
 from dataclasses import dataclass, replace
 
 _MOST_ROUNDS = 20
-_ENOUGH_ROUNDS = 3
+ENOUGH_ROUNDS = 3
 """The rounds from which the noise is known: if time is short, these come before more items in each."""
+
+_FEWER_ROUNDS = 2
+"""The rounds of all items that come before these, as an artifact's speed may depend on how many items there are."""
 
 LEAST_LATENCY_S = 0.02
 """The least time for which a row is repeated: with less, a figure says more about the moment than the artifact."""
@@ -41,11 +44,12 @@ class Plan:
     def fit(self, left_s: float, *, artifacts: int, lengths: int, enough_s: float) -> Plan:
         """Scales the plan to the time that is left: more rounds if there is more time, less of everything if not.
 
-        If time is short, rows of other lengths are measured once, at the end. Before more rows of mixed lengths in a
-        round come three rounds, before these enough rows to say something, and before all of them one round.
+        If time is short, rows of other lengths are measured once, at the end. One round comes first, then enough rows
+        of mixed lengths to say something, then three rounds, then more rows in each, or all of them in two rounds.
 
         Args:
-            left_s: The time that is left for all rounds, in seconds; infinity if there is no limit.
+            left_s: The time that is left for all rounds and the other lengths, in seconds; infinity if there is no
+                limit.
             artifacts: The number of artifacts that take turns.
             lengths: The number of lengths that are measured by themselves.
             enough_s: The time that an artifact needs on average for enough rows of mixed lengths, in seconds.
@@ -57,18 +61,31 @@ class Plan:
         rounds = (own_s - self.throughput_s) / (lengths * self.latency_s + self.throughput_s)
         if rounds >= self.rounds:
             return replace(self, rounds=max(self.rounds, min(int(rounds), _MOST_ROUNDS)))
-        round_share = 1 + _SINGLE_SHARE
-        in_rounds_s = own_s / (1 + round_share * min(self.rounds, _ENOUGH_ROUNDS))
-        in_one_s = own_s / (1 + round_share)
-        throughput_s = min(self.throughput_s, max(in_rounds_s, min(enough_s, in_one_s)))
-        rounds = (own_s / throughput_s - 1) / round_share if throughput_s else 1
+
+        def needed_s(rounds: int, throughput_s: float) -> float:
+            return (1 + rounds) * throughput_s + (rounds + lengths - 1) * self._latency_s(throughput_s)
+
+        def fitting_s(rounds: int) -> float:
+            # The inverse of the above: single rows take a share of it, or their most if that is less.
+            rounds = min(rounds, self.rounds)
+            singles = rounds + lengths - 1
+            shared_s = own_s / (1 + rounds + _SINGLE_SHARE * singles)
+            return min(self.throughput_s, max(shared_s, (own_s - singles * self.latency_s) / (1 + rounds)))
+
+        chosen_s = max(fitting_s(ENOUGH_ROUNDS), min(enough_s, fitting_s(1)))
+        if fitting_s(_FEWER_ROUNDS) == self.throughput_s:
+            chosen_s = self.throughput_s
+        rounds = max((count for count in range(2, self.rounds + 1) if needed_s(count, chosen_s) <= own_s), default=1)
         return replace(
             self,
-            rounds=min(self.rounds, max(1, int(rounds))),
-            latency_s=min(self.latency_s, max(LEAST_LATENCY_S, _SINGLE_SHARE * throughput_s)),
-            throughput_s=throughput_s,
+            rounds=rounds,
+            latency_s=self._latency_s(chosen_s),
+            throughput_s=chosen_s,
             repeats_lengths=False,
         )
+
+    def _latency_s(self, throughput_s: float) -> float:
+        return min(self.latency_s, max(LEAST_LATENCY_S, _SINGLE_SHARE * throughput_s))
 
 
 FULL = Plan(starts=3, rounds=5, latency_s=0.25, throughput_s=2.0, timeout_s=300.0)

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from inferox.measuring.comparison.artifact_run import ArtifactRun
-from inferox.measuring.comparison.plan import LEAST_LATENCY_S, Plan
+from inferox.measuring.comparison.plan import ENOUGH_ROUNDS, LEAST_LATENCY_S, Plan
 from inferox.measuring.comparison.worker_process import WorkerError, WorkerTimeoutError
 from inferox.measuring.time_budget import Ending, TimeBudget
 from inferox.measuring.timing import order_turns
@@ -34,9 +34,8 @@ _STARTING_SHARE = 0.75
 _START_LIMIT_SHARE = 0.3
 """The share of the time that one start may take, which leaves some for the others; larger if there are few others."""
 
-_ROUNDS_SHARE = 0.7
-"""The share of the time left after the starts that is planned for the rounds: memory, parity, and the rows of other
-lengths if they come after the rounds, need some as well."""
+_ROUNDS_SHARE = 0.85
+"""The share of the time left after the starts that is planned for the rounds: memory and parity need some as well."""
 
 
 class _TimeOverError(Exception):
@@ -49,8 +48,8 @@ class Schedule:
     Every artifact is started once, and gives a first answer at once: a few rows of mixed lengths, and a typical one.
     The first round measures the same for longer, then memory and parity, then rows of the other lengths, so that a
     comparison that is cut short has answers, and lacks only details. As many rounds follow as the time allows, up to
-    the plan's, and at the end more starts. If time is short, the other lengths come after the rounds, once and then as
-    often as the time allows, up to the number of rounds.
+    the plan's, and at the end more starts. If time is short, the other lengths come after the rounds; what is left of
+    it then is for a round that did not fit into the plan, and for the other lengths as often as there were rounds.
 
     Args:
         runs: The artifacts that take part.
@@ -75,7 +74,8 @@ class Schedule:
         self._progress = progress
         self._taken_s: dict[tuple[str, str], float] = {}
         self._lengths = self._typical = self._items = 0
-        self._again = ""
+        self._enough_rounds = min(plan.rounds, ENOUGH_ROUNDS)
+        self._again, self._round_s = "", 0.0
 
     def run(self) -> Ending:
         """Measures until everything is measured, the time is over, or the user stops it.
@@ -137,7 +137,7 @@ class Schedule:
         self._items = _items_for(self.plan.throughput_s, item_s)
 
     def _round(self, number: int) -> None:
-        text = f"round {number + 1} of {self.plan.rounds}"
+        began_s, text = monotonic(), f"round {number + 1} of {max(self.plan.rounds, number + 1)}"
         self._each(f"{text}: rows of mixed lengths", lambda run: run.measure_throughput(self._items), number)
         self._latency(number, self._typical, text)
         if number == 0:
@@ -145,6 +145,7 @@ class Schedule:
             self._each(f"{text}: parity", lambda run: run.measure_parity())
         if self.plan.repeats_lengths:
             self._other_lengths(number, text)
+        self._round_s = monotonic() - began_s
 
     def _other_lengths(self, number: int, text: str) -> None:
         for index in range(self._lengths):
@@ -162,7 +163,11 @@ class Schedule:
         """
         try:
             self._again = "measured again"
-            for number in range(1, 1 if self.plan.repeats_lengths else self.plan.rounds):
+            rounds = self.plan.rounds
+            while rounds < self._enough_rounds and self._budget.fits(self._round_s):
+                self._round(rounds)
+                rounds += 1
+            for number in range(1, 1 if self.plan.repeats_lengths else rounds):
                 self._other_lengths(number, "other lengths")
             self._again = "started again"
             for number in range(1, self.plan.starts):
