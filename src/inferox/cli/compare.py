@@ -128,13 +128,15 @@ def _print(found: Comparison) -> None:
 
     from inferox.core import counted
     from inferox.machine import threads_text
-    from inferox.report.summary import agreeing, answer, how_far, recommend, warnings
+    from inferox.report.summary import agreeing, answer, further_answers, how_far, recommend, warnings
 
     console = make_console()
     machine = found.machine
     best = agreeing(found)[0].artifact
     budget = threads_text(found.threads)
     console.print(Text.assemble((best, "bold"), answer(found).removeprefix(best)))
+    for sentence in further_answers(found):
+        console.print(Text(sentence))
     for item in recommend(found):
         ties = f" ({item.ties_text})" if item.ties else ""
         console.print(Text(f"  for {item.purpose}: {item.artifact}, {item.figure}{ties}"))

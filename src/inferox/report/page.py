@@ -18,6 +18,7 @@ from inferox.report.quantities import bytes_text, date_text, seconds_text, three
 from inferox.report.summary import (
     agreeing,
     answer,
+    further_answers,
     how_far,
     medians_text,
     recommend,
@@ -74,6 +75,7 @@ def _looks(comparison: Comparison) -> dict[str, Look]:
 def _answer(comparison: Comparison) -> Markup:
     best = agreeing(comparison)[0].artifact
     sentence = element("p", element("strong", best), answer(comparison).removeprefix(best), class_="answer")
+    further = element("p", " ".join(further_answers(comparison)), class_="further")
     cards = [
         element(
             "li",
@@ -94,6 +96,7 @@ def _answer(comparison: Comparison) -> Markup:
         head,
         element("p", element("small", where)),
         sentence,
+        further,
         *proof,
         element("ul", *cards, class_="cards"),
         _cautions([*warnings(comparison), *how_far(comparison)]),

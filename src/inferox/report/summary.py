@@ -70,7 +70,7 @@ def is_fair(peer: ArtifactMeasurement) -> bool:
 
 
 def answer(comparison: Comparison) -> str:
-    """Names the fastest artifact, its gain over PyTorch and sentence-transformers, its exactness, and its latency."""
+    """Names the fastest artifact, its gain over PyTorch and sentence-transformers, and its exactness."""
     best = agreeing(comparison)[0]
     pytorch, peer = find_pytorch(comparison.artifacts), comparison.peer
     against = [(pytorch, "this package on PyTorch in fp32")] if pytorch is not None and pytorch is not best else []
@@ -83,16 +83,18 @@ def answer(comparison: Comparison) -> str:
     missing = " (PyTorch in fp32 was not measured)" if pytorch is None else ""
     rate = f" with {three_digits(best.throughput.rows_per_s.median)} rows/s"
     parts = [f"{best.artifact} is the fastest here", f": {_listed(gains)}" if gains else rate, missing]
-    parts.append(f"; {exactness(best)}.")
-    close = _ties(comparison, best, _rates)
-    if close:
-        verb = "is" if len(close) == 1 else "are"
-        parts.append(f" Within the noise of the measurement, {_listed(close)} {verb} as fast.")
-    return f"{''.join(parts)} {_alone(comparison)}"
+    return f"{''.join(parts)}; {exactness(best)}."
 
 
-def _alone(comparison: Comparison) -> str:
-    """Names the artifact with the least latency of a single row, and its gains as ``answer`` does."""
+def further_answers(comparison: Comparison) -> list[str]:
+    """Names the artifacts that are as fast within the noise, and the one with the least latency of a single row."""
+    close = _ties(comparison, agreeing(comparison)[0], _rates)
+    verb = "is" if len(close) == 1 else "are"
+    ties = [f"Within the noise of the measurement, {_listed(close)} {verb} as fast."] if close else []
+    return [*ties, _name_quickest(comparison)]
+
+
+def _name_quickest(comparison: Comparison) -> str:
     quick = min(agreeing(comparison), key=_median_latency)
     pytorch = min((item for item in comparison.artifacts if _is_pytorch(item)), key=_median_latency, default=quick)
     peer, length = comparison.peer, quick.one_row.length
