@@ -16,8 +16,10 @@ import pytest
 from pyarrow import feather
 
 from inferox.bulk import Watcher
+from inferox.bulk.shards import manifest_name
 from inferox.core import ConfigError, RequestError
 from inferox.loading import TaskModel
+from inferox.package.file_lock import FileLock
 from tests.bulk.conftest import Bulk, StoppingWatcher, make_texts, read_bytes, write_json
 
 
@@ -243,7 +245,14 @@ def test_parts_of_another_sharding_are_named_with_their_run(
         advice = str(caught.value).partition(" says")[2]
         assert (f"--resume {again}" in advice, "--force" in advice) == (not is_complete, is_complete)
     assert bulk(source, out, shard=begun, part_rows=10, resume=True).computed == 0
+    before = read_bytes(out)
+    lock = FileLock.exclude(out / f".{next(out.glob('_manifest*.json')).name}.lock")
+    assert lock is not None
+    with lock, pytest.raises(ConfigError, match=r"another run writes to .*, as _manifest.*\.json says"):
+        bulk(source, out, shard=asked, part_rows=10, force=True)
+    assert read_bytes(out) == before
     assert bulk(source, out, shard=asked, part_rows=10, force=True).rows > 0
+    assert [path.name for path in out.glob("_manifest*.json")] == [manifest_name(asked)]
 
 
 def test_columns_keep_their_types(bulk: Bulk, tmp_path: Path) -> None:

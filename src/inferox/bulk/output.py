@@ -10,11 +10,13 @@ from typing import Any
 
 from inferox.bulk.answers import Answered
 from inferox.bulk.manifest import BulkManifest, Part, publish
-from inferox.bulk.shards import Shard, check_no_other_run, manifest_name
+from inferox.bulk.shards import Shard, check_no_other_run, find_replaced_manifests, manifest_name
 from inferox.bulk.writers import FORMATS, Schema, Writer, merge_parts, open_writer
 from inferox.core import Closing, ConfigError, counted
 from inferox.package.file_lock import FileLock
 from inferox.package.writer import hash_file
+
+_WAIT = "wait until it has ended"
 
 
 def format_of(target: Path) -> str | None:
@@ -112,7 +114,7 @@ class Output(Closing):
         # Only now, as an error before this point must leave the old output in place.
         self._has_begun = True
         for file in self._replaced:
-            file.unlink()
+            file.unlink(missing_ok=True)  # another shard that replaces the same run may have been faster
         self._manifest = BulkManifest(job)
         self._manifest.write(self._manifest_path)
 
@@ -180,13 +182,13 @@ class Output(Closing):
             for folder in reversed(missing):
                 folder.mkdir(exist_ok=True)
                 self._made.insert(0, folder)
-            path = self._manifest_path.with_name(f".{self._manifest_path.name}.lock")
+            path = _lock_path(self._manifest_path)
             self._has_made_lock = not path.exists()
             lock = FileLock.exclude(path)
         except OSError as error:
             raise ConfigError(f"{self._target} cannot be written: {error.strerror or error}") from error
         if lock is None:
-            raise ConfigError(f"another run writes to {self._target}", hint="wait until it has ended")
+            raise ConfigError(f"another run writes to {self._target}", hint=_WAIT)
         return lock
 
     def _release(self) -> None:
@@ -225,7 +227,13 @@ class Output(Closing):
                 f"{found[0]} already exists, and no manifest says what it is",
                 hint="choose another output, or replace it with --force",
             )
-        return found
+        others = find_replaced_manifests(self._folder, found, self._shard)
+        for manifest in others:
+            lock = FileLock.exclude(_lock_path(manifest))
+            if lock is None:
+                raise ConfigError(f"another run writes to {self._target}, as {manifest.name} says", hint=_WAIT)
+            lock.close()
+        return [*found, *others]
 
     def _note(self, number: int, target: Path) -> None:
         counts = (self._rows, self._failed, self._cut)
@@ -254,3 +262,7 @@ class Output(Closing):
                     f"{file} is not the finished part of {counted(part.size_bytes, 'byte')} that the manifest lists",
                     hint=hint,
                 )
+
+
+def _lock_path(manifest: Path) -> Path:
+    return manifest.with_name(f".{manifest.name}.lock")
