@@ -54,6 +54,8 @@ def main() -> None:
     parser.add_argument("--actors", type=int, help="the actors, which share the threads (default: one for each thread)")
     options = parser.parse_args()
     options.actors = options.actors or options.threads
+    if not 1 <= options.actors <= options.threads or options.threads % options.actors:
+        parser.error("--threads must be a multiple of --actors, which share them")
     # Ray says on the standard output what it notices of its workers.
     with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as temporary:
         report = measure(options, options.folder or Path(temporary))
@@ -103,7 +105,7 @@ def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: i
     answered = answer_rows(
         ray.data.read_parquet(str(texts)),
         str(Path(options.package).resolve()),
-        threads=max(1, options.threads // options.actors),
+        threads=options.threads // options.actors,
         actors=options.actors,
         options=BulkOptions(keep=("id",)),
         load_options={"backend": options.backend, "precision": options.precision},
@@ -111,7 +113,8 @@ def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: i
     draw = random.Random(0)  # noqa: S311 - varied, not secret
     total = -(-options.rows // WINDOW_ROWS)
     places = sorted((draw.randrange(total), draw.uniform(0, _DELAY_S)) for _ in range(kills))
-    begin, memory, killed = time.perf_counter(), list[int](), 0
+    begin = due = time.perf_counter()
+    memory, killed = list[int](), 0
     first: tuple[float, list[Path]] | None = None
     writing = threading.Thread(target=answered.write_parquet, args=(str(output),))
     writing.start()
@@ -119,8 +122,10 @@ def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: i
         now, files = time.perf_counter(), list(output.glob("*.parquet"))
         if first is None and files:
             first = now, files
-        if now - begin >= len(memory) * _EVERY_S:
-            memory.append(sum(read_private_memory(actor) for actor in find_actors()))
+        if now >= due:
+            due = now + _EVERY_S
+            # Before the first actor, and while a killed one is replaced, there is none to be read.
+            memory += [held] if (held := sum(map(read_private_memory, find_actors()))) else []
         if places and len(files) >= places[0][0] and kill_actor(draw, places[0][1]):
             places.pop(0)
             killed += 1

@@ -279,15 +279,28 @@ def test_columns_that_cannot_be_are_refused(bulk: Bulk, tmp_path: Path) -> None:
 def test_a_row_with_a_key_that_the_first_rows_lack_fails_alone(bulk: Bulk, tmp_path: Path) -> None:
     usual = {"text": "a", "n": 1}
     rows = [*[usual] * 1100, {"text": "b", "m": 1}, {"text": "c"}, usual]
+    later = write_json(tmp_path / "later.jsonl", rows[1100:])
     source = write_json(tmp_path / "in.jsonl", rows)
     assert bulk(source, tmp_path / "out").failed == 1
     answered = read_parts(tmp_path / "out")
     assert [row["embedding"] is None for row in answered[1098:]] == [False, False, True, False, False]
-    said = "line 1101 of in.jsonl has the key 'm', which the first 1,024 rows do not have: --keep chooses the columns"
-    assert answered[1100]["error"] == said
+    assert answered[1100] == {
+        **answered[1100],
+        "text": "b",
+        "n": None,
+        "error": "line 1101 of in.jsonl has the key 'm', which the first 1,024 rows of the first file do not have; "
+        "choose the columns with --keep",
+    }
     assert bulk(source, tmp_path / "kept", keep=("n",)).failed == 0
     with pytest.raises(RequestError, match=r"line 1101 of in\.jsonl has the key 'm'"):
         bulk(source, tmp_path / "strict", on_error="fail")
+    # A file that begins with other keys is refused as one of another form is.
+    first = write_json(tmp_path / "first.jsonl", [usual])
+    with pytest.raises(RequestError, match=r"later\.jsonl has the column 'm', which the first file does not have"):
+        bulk([first, later], tmp_path / "two")
+    empty = write_json(tmp_path / "empty.jsonl", [])
+    body = write_json(tmp_path / "body.jsonl", [{"body": "a"}])
+    assert bulk([body, empty], tmp_path / "with-empty", column="body").rows == 1
 
 
 @pytest.mark.parametrize(

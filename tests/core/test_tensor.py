@@ -32,8 +32,15 @@ def test_an_output_is_indexed_as_its_array() -> None:
     assert [row.tolist() for row in tensor] == array.tolist()
     with pytest.raises(IndexError, match="out of bounds"):
         tensor[2]
+    scalar = ArrayTensor(np.array(1, np.float32))
     with pytest.raises(TypeError, match="a tensor without dimensions has no length"):
-        len(ArrayTensor(np.float32(1)))
+        len(scalar)
+    with pytest.raises(TypeError, match="0-d array"):
+        iter(scalar)
+    assert scalar
+    assert not ArrayTensor(np.array([0.0]))
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(tensor)
     np.testing.assert_array_equal(to_torch(tensor).numpy(), array)
 
 

@@ -120,7 +120,7 @@ def test_the_page_runs(tiny_package: Path, tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
     pq.write_table(pa.table({"id": range(len(texts)), "text": texts}), tmp_path / "corpus" / "part.parquet")
     (tmp_path / "minilm.mlpkg").symlink_to(tiny_package)
-    size = "threads=2, actors=(4, 256)"
+    size = "threads=1, actors=(4, 512)"
     assert size in block.text
     text = block.text.replace(size, "threads=1, actors=1").replace("/shared/", f"{tmp_path}/")
     run_python(replace(block, text=text), {})

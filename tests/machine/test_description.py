@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from inferox.machine import available_cores
+import psutil
+import pytest
+
+from inferox.machine import description
 from inferox.machine.description import busy_cores
 
 
@@ -14,7 +17,27 @@ def test_another_program_that_computes_keeps_a_core_busy() -> None:
     try:
         assert spinning.stdout is not None
         spinning.stdout.readline()
-        assert 0.2 < busy_cores() <= available_cores()
+        assert busy_cores() > 0.2
     finally:
         spinning.kill()
         spinning.communicate()
+
+
+@pytest.mark.parametrize(
+    ("shares", "usable", "allowed", "busy"),
+    [
+        ([100, 50, 0, 0], {0, 1, 2, 3}, 4, 1.5),
+        ([100, 50, 0, 0], {1, 2}, 2, 0.5),
+        # A container that may use 2 of the 64 cores that it sees.
+        ([5] * 64, set(range(64)), 2, 0.0),
+        ([100] * 63 + [0], set(range(64)), 2, 1.0),
+        ([100] * 64, set(range(64)), 2, 2.0),
+    ],
+)
+def test_only_cores_that_the_process_may_use_count(
+    monkeypatch: pytest.MonkeyPatch, shares: list[float], usable: set[int], allowed: int, busy: float
+) -> None:
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: shares)  # noqa: ARG005 - the names are psutil's
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: usable, raising=False)
+    monkeypatch.setattr(description, "available_cores", lambda: allowed)
+    assert busy_cores() == pytest.approx(busy)

@@ -92,7 +92,9 @@ def test_the_page_opens_with_the_answer_and_bars_are_as_long_as_artifacts_are_fa
 
 def test_no_mark_covers_that_of_the_fastest() -> None:
     page = render_report(make_comparison())
-    for drawing in re.findall(r"<svg [^>]*chart.*?</svg>", page):
+    drawings = re.findall(r"<svg [^>]*chart.*?</svg>", page)
+    assert len(drawings) == 4
+    for drawing in drawings:
         last = re.findall(r"<title>([^<:]+): ", drawing)[-1]
         assert last == "onnxruntime/onnx/fp32/padded"
 

@@ -29,26 +29,31 @@ def test_the_winner_how_much_it_gains_and_how_exact_it_is() -> None:
         "onnxruntime/onnx/fp32/padded is the fastest here: 1.40 times as fast as this package on PyTorch in fp32; its "
         "outputs are exact (min cosine 1.000000, largest difference 5.0e-07 of the largest value)."
     )
-    assert further_answers(make_comparison()) == [
-        "A single row of 18 tokens took onnxruntime/onnx/fp32/padded 5.54 ms: 1.25 times as fast as PyTorch."
-    ]
+    quickest, ties = further_answers(make_comparison())
+    assert quickest == (
+        "onnxruntime/onnx/fp32/padded is the quickest with a single row of 18 tokens, at 5.54 ms: 1.25 times as fast "
+        "as this package on PyTorch in fp32."
+    )
+    assert ties == "Within the noise of the measurement, torch/safetensors/fp32/padded is as quick."
 
 
 def test_the_quickest_with_a_single_row_may_be_another() -> None:
     found = make_comparison()
     first, second, _ = found.artifacts
     apart = replace(found, artifacts=(replace(first, latency=steady(first, 0.02).latency), steady(second, 0.01)))
-    assert f"A single row of 18 tokens took {second.artifact} 10.0 ms." in further_answers(apart)[-1]
+    assert (
+        f"{second.artifact} is the quickest with a single row of 18 tokens, at 10.0 ms." == further_answers(apart)[-1]
+    )
     peer = steady(make_measurement("sentence-transformers"), 0.03)
     beside = further_answers(replace(apart, peer=peer))[-1]
-    assert f"took {second.artifact} 10.0 ms: 3.00 times as fast as sentence-transformers." in beside
+    assert beside.endswith(", at 10.0 ms: 3.00 times as fast as sentence-transformers.")
     once = replace(steady(first, 0.001), latency=steady(first, 0.002, 1).latency)
     assert (
-        ": about 5 times as fast as PyTorch"
+        ": about 5 times as fast as this package on PyTorch"
         in further_answers(replace(apart, artifacts=(once, steady(second, 0.01))))[-1]
     )
     without = further_answers(without_lengths(apart))[-1]
-    assert f"A single row took {second.artifact} " in without
+    assert f"{second.artifact} is the quickest with a single row, at " in without
 
 
 def test_what_is_known_from_packing_is_said_where_parity_was_not_reached() -> None:
@@ -84,7 +89,10 @@ def test_what_is_as_fast_within_the_noise_is_named() -> None:
     found = make_comparison()
     first, second, _ = found.artifacts
     near = replace(found, artifacts=(first, make_measurement(second.artifact, 1.02)))
-    assert further_answers(near)[0] == f"Within the noise of the measurement, {second.artifact} is as fast."
+    noise = "Within the noise of the measurement"
+    said, _, also = further_answers(near)
+    assert said == f"{noise}, {second.artifact} is as fast."
+    assert also == f"{noise}, {second.artifact} is as quick."
     ties = {item.purpose: item.ties for item in recommend(near)}
     assert ties == {"latency": (second.artifact,), "throughput": (second.artifact,), "memory": ()}
     said = f"{second.artifact} is as good within the noise"
@@ -125,6 +133,9 @@ def test_noise_is_named_with_what_to_do() -> None:
         "Rows/s are noisy: the rounds span up to 100% of the median "
         "(onnxruntime/onnx/fp32/padded). Smaller differences say little: close other programs, or allow more --seconds."
     )
+    five = replace(calm.artifacts[0], throughput=Throughput(60, 1800, (0.1, 0.1, 0.1, 0.3, 0.3)))
+    (said,) = warnings(replace(calm, artifacts=(five, *calm.artifacts[1:])))
+    assert said.startswith("Rows/s are noisy: the middle half of the rounds spans up to 67% of the median (")
     (once,) = warnings(replace(calm, artifacts=tuple(steady(item, 0.1, 1) for item in calm.artifacts)))
     assert "a single round" in once
     # Latency may have been measured in more rounds than rates.
@@ -138,10 +149,10 @@ def test_noise_is_named_with_what_to_do() -> None:
 def test_other_programs_are_named_where_they_matter() -> None:
     found = make_comparison()
     calm = replace(found, artifacts=tuple(steady(item, 0.1) for item in found.artifacts))
-    assert warnings(replace(calm, other_load=0.3)) == []
-    (said,) = warnings(replace(calm, other_load=0.7))
-    assert said == "Other programs kept 0.7 of 2 cores busy when it began. Close them first."
-    assert "kept 0.3 of 2 cores busy when it began" in render_report(replace(calm, other_load=0.3))
+    assert warnings(replace(calm, other_busy_cores=0.3)) == []
+    (said,) = warnings(replace(calm, other_busy_cores=0.7))
+    assert said == "Other programs kept 0.7 of 2 cores busy when the comparison began. Close them, and measure again."
+    assert "kept 0.3 cores busy when the comparison began" in render_report(replace(calm, other_busy_cores=0.3))
     assert "Other programs" not in render_report(calm)
 
 
@@ -182,9 +193,16 @@ def test_what_was_not_reached_is_named() -> None:
     assert how_far(beyond) == ["Stopped after 3 of 3 rounds."]
     cut = replace(found, ending=Ending.OUT_OF_TIME, unreached={name: ("parity", "a row of 256 tokens")})
     assert how_far(cut) == [
-        "Time ran out in the first of 5 rounds: --seconds allows more time.",
+        "Time ran out after 3 of 5 rounds: --seconds allows more time.",
         f"Not measured for {name}: parity, a row of 256 tokens.",
     ]
+
+
+def test_the_first_round_may_not_be_whole() -> None:
+    found = make_comparison()
+    first = steady(found.artifacts[0], 0.1, 1)
+    cut = replace(found, artifacts=(first,), ending=Ending.OUT_OF_TIME, unreached={first.artifact: ("parity",)})
+    assert how_far(cut)[0] == "Time ran out in the first of 5 rounds: --seconds allows more time."
 
 
 def test_it_is_compared_with_sentence_transformers_where_that_was_measured() -> None:

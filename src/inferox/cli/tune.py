@@ -123,7 +123,7 @@ def _warnings(found: Tuning) -> list[str]:
     share, name = max(((share, name) for name, share in found.noise.items()), default=(0.0, ""))
     if share <= NOISY:
         return []
-    spans = f"the times span {100 * share:.0f}% of the median ({name})"
+    spans = f"the middle half of the times spans {100 * share:.0f}% of the median ({name})"
     return [f"The measurement is noisy: {spans}. {NOISE_HINT}"]
 
 

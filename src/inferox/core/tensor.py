@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -102,6 +102,22 @@ class Tensor(ABC):
         if not self.shape:
             raise TypeError("a tensor without dimensions has no length")
         return self.shape[0]
+
+    def __bool__(self) -> bool:
+        """The truth of the only element, as in NumPy.
+
+        Raises:
+            ValueError: If there are several.
+        """
+        return bool(self.numpy())
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterates over the first dimension, as NumPy arrays or scalars.
+
+        Raises:
+            TypeError: If the tensor is a scalar.
+        """
+        return iter(self.numpy())
 
     def __getitem__(self, index: Any) -> Any:
         """Indexes the tensor as ``numpy()`` is indexed, which copies from devices other than the CPU.

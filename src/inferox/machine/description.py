@@ -45,8 +45,9 @@ def busy_cores() -> float:
     """
     shares = psutil.cpu_percent(interval=_LOOK_S, percpu=True)
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(shares))
-    busy = sum(share for core, share in enumerate(shares) if core in usable) / 100
-    return min(busy, float(available_cores()))
+    busy: float = sum(share for core, share in enumerate(shares) if core in usable) / 100
+    # Where a container's limit is less than the cores it sees, those that it may not use anyway are busy first.
+    return max(0.0, busy - (len(usable) - available_cores()))
 
 
 def this_machine() -> Machine:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 QUARTILES_FROM = 5
-"""The fewest numbers of which quartiles say more than the range: those of fewer would be made up between them."""
+"""The fewest numbers of which quartiles are given: those of fewer would be mostly interpolated."""
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,31 @@ class Spread:
         median: The median.
         low: The first quartile, or the least of fewer than five numbers.
         high: The third quartile, or the largest of fewer than five numbers.
+        is_middle_half: Whether the ends are quartiles.
     """
 
     median: float
     low: float
     high: float
+    is_middle_half: bool = False
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """Summarises at least one number. Quartiles are interpolated linearly."""
-        ends = (0.25, 0.75) if len(values) >= QUARTILES_FROM else (0.0, 1.0)
+        is_middle_half = len(values) >= QUARTILES_FROM
+        ends = (0.25, 0.75) if is_middle_half else (0.0, 1.0)
         median, low, high = (float(value) for value in np.quantile(np.asarray(values), (0.5, *ends)))
-        return cls(median, low, high)
+        return cls(median, low, high, is_middle_half)
 
     @property
     def range(self) -> float:
         """The distance between the ends."""
         return self.high - self.low
+
+    @property
+    def share(self) -> float:
+        """The distance between the ends, as a share of the median."""
+        return self.range / self.median
 
 
 def time_call(call: Callable[[], object]) -> float:

@@ -125,6 +125,7 @@ def _facts(comparison: Comparison) -> Markup:
         for item in comparison.listed
         if item.runtime_version
     ]
+    busy = comparison.other_busy_cores
     facts = {
         "Package": f"{comparison.name}, version {comparison.version}, digest {comparison.digest[:12]}",
         "Task": comparison.task,
@@ -133,9 +134,7 @@ def _facts(comparison: Comparison) -> Markup:
         f"{machine.system}",
         "Versions": ", ".join((f"inferox {machine.inferox}", f"Python {machine.python}", *sorted(set(versions)))),
         "Price": None if comparison.price_per_hour is None else f"{comparison.price_per_hour:g} for an hour",
-        "Other programs": None
-        if comparison.other_load is None
-        else f"kept {comparison.other_load:.1f} of {counted(machine.cores, 'core')} busy when it began",
+        "Other programs": None if busy is None else f"kept {busy:.1f} cores busy when the comparison began",
         "Measured": f"{date_text(comparison.started_at)}, in {seconds_text(comparison.duration_s)}",
     }
     listed = [join((element("dt", name), element("dd", text))) for name, text in facts.items() if text]

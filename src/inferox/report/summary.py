@@ -12,10 +12,10 @@ from inferox.parity import ParityClass
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
 
 NOISY = 0.15
-"""What the rounds span, as a share of their median, above which a measurement is called noisy."""
+"""The spread of the rounds, as a share of their median, above which a measurement is called noisy."""
 
 _BUSY = 0.2
-"""The share of the cores from which other programs are said to have kept them busy."""
+"""The share of the cores that other programs must keep busy for a warning."""
 
 _MOST_NAMES = 2
 """The most artifacts that a card names as equally good."""
@@ -88,17 +88,23 @@ def answer(comparison: Comparison) -> str:
 
 def further_answers(comparison: Comparison) -> list[str]:
     """Names the artifacts that are as fast within the noise, and the one with the least latency of a single row."""
-    close = _ties(comparison, agreeing(comparison)[0], _rates)
-    verb = "is" if len(close) == 1 else "are"
-    ties = [f"Within the noise of the measurement, {_listed(close)} {verb} as fast."] if close else []
-    return [*ties, _name_quickest(comparison)]
-
-
-def _name_quickest(comparison: Comparison) -> str:
     quick = min(agreeing(comparison), key=_median_latency)
+    return [
+        *_say_ties(_ties(comparison, agreeing(comparison)[0], _rates), "fast"),
+        _describe_quickest(comparison, quick),
+        *_say_ties(_ties(comparison, quick, _latencies), "quick"),
+    ]
+
+
+def _say_ties(names: Sequence[str], how: str) -> list[str]:
+    verb = "is" if len(names) == 1 else "are"
+    return [f"Within the noise of the measurement, {_listed(names)} {verb} as {how}."] if names else []
+
+
+def _describe_quickest(comparison: Comparison, quick: ArtifactMeasurement) -> str:
     pytorch = min((item for item in comparison.artifacts if _is_pytorch(item)), key=_median_latency, default=quick)
     peer, length = comparison.peer, quick.one_row.length
-    against = [(pytorch, "PyTorch")] if pytorch is not quick else []
+    against = [(pytorch, "this package on PyTorch in fp32")] if pytorch is not quick else []
     if peer is not None and peer.one_row.length == length:
         against.append((peer, peer.artifact))
     gains = [
@@ -107,9 +113,9 @@ def _name_quickest(comparison: Comparison) -> str:
         )
         for other, name in against
     ]
-    row = f"A single row of {counted(length, 'token')}" if length else "A single row"
-    took = f"{row} took {quick.artifact} {seconds_text(_median_latency(quick))}"
-    return f"{took}: {_listed(gains)}." if gains else f"{took}."
+    row = f"a single row of {counted(length, 'token')}" if length else "a single row"
+    found = f"{quick.artifact} is the quickest with {row}, at {seconds_text(_median_latency(quick))}"
+    return f"{found}: {_listed(gains)}." if gains else f"{found}."
 
 
 def _gain(gain: float, rounds: int, other_rounds: int, name: str) -> str:
@@ -160,17 +166,17 @@ def recommend(comparison: Comparison) -> list[Recommendation]:
 def warnings(comparison: Comparison) -> list[str]:
     """Returns warnings about the reliability of the figures, with advice; empty if there are none."""
     found = [f"{name} {why}. It is not recommended." for name, why in comparison.failures.items()]
-    load, cores = comparison.other_load, comparison.machine.cores
+    load, cores = comparison.other_busy_cores, comparison.machine.cores
     if load is not None and load > _BUSY * cores:
-        found.append(
-            f"Other programs kept {load:.1f} of {counted(cores, 'core')} busy when it began. Close them first."
-        )
+        busy = f"{load:.1f} of {counted(cores, 'core')} busy"
+        found.append(f"Other programs kept {busy} when the comparison began. Close them, and measure again.")
     for figure, read in (("Rows/s are", _rates), ("The latency is", _latencies)):
-        share, name = max((read(item).range / read(item).median, item.artifact) for item in comparison.artifacts)
-        if share > NOISY:
-            found.append(
-                f"{figure} noisy: the rounds span up to {100 * share:.0f}% of the median ({name}). {NOISE_HINT}"
-            )
+        noisiest = max(comparison.artifacts, key=lambda item: read(item).share)
+        spread = read(noisiest)
+        if spread.share > NOISY:
+            spans = "the middle half of the rounds spans" if spread.is_middle_half else "the rounds span"
+            up_to = f"up to {100 * spread.share:.0f}% of the median ({noisiest.artifact})"
+            found.append(f"{figure} noisy: {spans} {up_to}. {NOISE_HINT}")
     if comparison.rounds == 1:
         found.append("The rates come from a single round, so their noise is unknown: allow more --seconds.")
     peer = comparison.peer
@@ -190,8 +196,8 @@ def how_far(comparison: Comparison) -> list[str]:
         return []
     is_stopped = comparison.ending == "interrupted"
     why, hint = ("Stopped", "") if is_stopped else ("Time ran out", ": --seconds allows more time")
-    # Only the first round reaches what is measured once, and rows of every length.
-    place = "in the first" if comparison.unreached else f"after {comparison.rounds}"
+    is_in_first = comparison.unreached and comparison.rounds == 1
+    place = "in the first" if is_in_first else f"after {comparison.rounds}"
     planned = max(comparison.plan.rounds, comparison.rounds)
     said = [f"{why} {place} of {counted(planned, 'round')}{hint}."]
     groups: dict[tuple[str, ...], list[str]] = {}
@@ -221,7 +227,7 @@ def short_names(comparison: Comparison) -> dict[str, str]:
 
 
 def spread_text(found: Spread, write: Callable[[float], str]) -> str:
-    """Formats what the rounds span, such as ``3.1 – 3.4 ms``; empty if all are the same.
+    """Formats the ends of a spread, such as ``3.1 – 3.4 ms``; empty if both are the same.
 
     Args:
         found: The spread.

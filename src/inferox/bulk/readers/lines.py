@@ -51,7 +51,8 @@ class LineReader(TextFileReader):
         for line in self._lines(count):
             try:
                 values = self._read(line.decode("utf-8").rstrip("\r\n"))
-                errors.append(None)
+                fault = self._find_fault(values)
+                errors.append(None if fault is None else f"{self._where()} {fault}")
             except UnicodeDecodeError as error:
                 values = {}
                 errors.append(f"{self._where()} is not UTF-8: byte {error.start} is {line[error.start]:#04x}")
@@ -69,6 +70,10 @@ class LineReader(TextFileReader):
     @abstractmethod
     def _read(self, line: str) -> dict[str, Any]:
         """Parses a line to its values by column."""
+
+    def _find_fault(self, values: dict[str, Any]) -> str | None:  # noqa: ARG002 - a text has no columns
+        """Says what is wrong with a row that can be read; ``None`` if nothing is."""
+        return None
 
     def _where(self) -> str:
         return f"line {self._number} of {self._path.name}"
@@ -120,6 +125,14 @@ class JsonReader(LineReader):
 
     def names(self) -> tuple[str, ...]:
         """Returns the keys of the first rows, in order of appearance; see ``Reader``."""
+        return tuple(self._head_keys()) or (TEXT,)
+
+    def select(self, names: Sequence[str], *, is_all: bool) -> None:
+        """Selects the columns to read; see ``Reader``."""
+        self.check_no_others(self._path, self._head_keys() if is_all else (), names)
+        super().select(names, is_all=is_all)
+
+    def _head_keys(self) -> dict[str, None]:
         found: dict[str, None] = {}
         with JsonReader(self._path) as head:
             for line in head._lines(HEAD_ROWS):
@@ -127,20 +140,21 @@ class JsonReader(LineReader):
                     found |= dict.fromkeys(_parse(line.decode("utf-8", errors="replace")))
                 except RowError:
                     continue  # reported when the row is read
-        return tuple(found) or (TEXT,)
+        return found
 
     def _is_row(self, line: bytes) -> bool:
         """Returns whether a line has more than white space."""
         return not line.isspace()
 
     def _read(self, line: str) -> dict[str, Any]:
-        values = _parse(line)
-        if self._is_all and not values.keys() <= set(self._names):
-            other = next(name for name in values if name not in self._names)
-            raise RowError(
-                f"has the key {other!r}, which the first {HEAD_ROWS:,} rows do not have: --keep chooses the columns"
-            )
-        return values
+        return _parse(line)
+
+    def _find_fault(self, values: dict[str, Any]) -> str | None:
+        if not self._is_all or values.keys() <= set(self._names):
+            return None
+        other = next(name for name in values if name not in self._names)
+        first = f"the first {HEAD_ROWS:,} rows of the first file"
+        return f"has the key {other!r}, which {first} do not have; choose the columns with --keep"
 
 
 def _parse(line: str) -> dict[str, Any]:

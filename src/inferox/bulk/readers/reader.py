@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from inferox.bulk.rows import Rows
@@ -51,8 +51,22 @@ class Reader(Closing):
                 has = f"{own.count(name)} columns {name!r}" if name in own else f"no column {name!r}"
                 why = "; without --keep, all columns of the first file are kept" if is_all else ""
                 raise RequestError(f"{path} has {has}", hint=f"it has {', '.join(own)}{why}")
+        self.check_no_others(path, own if is_all else (), names)
+
+    @staticmethod
+    def check_no_others(path: Path, own: Iterable[str], names: Sequence[str]) -> None:
+        """Checks that a file has no columns besides those of the first file.
+
+        Args:
+            path: The file, for errors.
+            own: Its columns.
+            names: The columns of the first file.
+
+        Raises:
+            RequestError: If it has.
+        """
         other = next((name for name in own if name not in names), None)
-        if is_all and other is not None:
+        if other is not None:
             raise RequestError(
                 f"{path} has the column {other!r}, which the first file does not have",
                 hint="choose the columns to keep with --keep",

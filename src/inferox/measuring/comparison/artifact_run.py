@@ -136,19 +136,24 @@ class ArtifactRun:
 
         Args:
             shared: The number of artifacts that read each file.
-            calibrated: Whether to take throughput from the first answer alone, because no round reached all artifacts.
+            calibrated: Whether to take throughput from the first answer alone, because no round reached all artifacts;
+                otherwise the latency of the first answer does not count either.
         """
         artifact = self.artifact
         files = set() if artifact is None else {artifact.path(role) for role in artifact.files}
         parity = self.parity or {"evidence": None}
-        measured = sorted(self.latency)
+        measured, typical = sorted(self.latency), self.facts["typical"]
+        rounds = dict(self.latency)
+        if not calibrated:
+            # The first answer is of no round, but may be all that there is.
+            rounds[typical] = rounds[typical][1:] or rounds[typical]
         return ArtifactMeasurement(
             artifact=self.name,
             device=self.device,
             runtime_version=self.runtime_version,
             starts=tuple(self.starts),
-            latency=tuple(Latency(self.facts["lengths"][index], tuple(self.latency[index])) for index in measured),
-            typical=measured.index(self.facts["typical"]),
+            latency=tuple(Latency(self.facts["lengths"][index], tuple(rounds[index])) for index in measured),
+            typical=measured.index(typical),
             throughput=_throughput([self.calibration] if calibrated else self.throughput),
             peak_memory_bytes=self.peak_memory_bytes,
             size_bytes=sum(path.stat().st_size for path in files),

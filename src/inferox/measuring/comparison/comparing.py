@@ -68,7 +68,7 @@ def compare(
     load = {"package": str(path), "device": device, "threads": budget, "trust_code": trust_code}
     taking_part = order_starts(runs, peer)
     schedule = Schedule(taking_part, load, plan, time_budget, progress)
-    other_load = busy_cores()
+    other_busy_cores = busy_cores()
     try:
         ending = schedule.run()
     finally:
@@ -113,7 +113,7 @@ def compare(
         no_peer=None if peer is None or beside else peer.reason or unreached,
         proof=None if package.parity is None else package.parity.from_input,
         ending=ending,
-        other_load=other_load,
+        other_busy_cores=other_busy_cores,
         failures={item.name: item.failure for item in answered if item.failure is not None},
         unreached={name: phrases for name, phrases in lacks.items() if phrases},
     )

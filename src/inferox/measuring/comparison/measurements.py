@@ -157,7 +157,7 @@ class Comparison:
         price_per_hour: The price of an hour of this machine, in any currency; ``None`` if that is not known.
         proof: The extent to which the package is proven from text or image; ``None`` if that was not recorded.
         ending: Whether everything planned was measured.
-        other_load: The cores that other programs kept busy when it began; ``None`` if that is not known.
+        other_busy_cores: The cores that other programs kept busy when it began; ``None`` if that was not measured.
         failures: The failure of each artifact that was measured, but failed when it was measured or started again.
         unreached: For each artifact that was measured in part, what was not reached, as phrases.
     """
@@ -178,7 +178,7 @@ class Comparison:
     price_per_hour: float | None = None
     proof: InputProof | None = None
     ending: Ending = Ending.COMPLETE
-    other_load: float | None = None
+    other_busy_cores: float | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
     unreached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -229,7 +229,7 @@ class Comparison:
             "million_rows_price": {item.artifact: self.million_rows_price(item) for item in self.artifacts},
             "failures": dict(self.failures),
             "ending": self.ending,
-            "other_load": self.other_load,
+            "other_busy_cores": self.other_busy_cores,
             "rounds": self.rounds,
             "unreached": {name: list(phrases) for name, phrases in self.unreached.items()},
         }

@@ -9,8 +9,11 @@ _MOST_ROUNDS = 20
 ENOUGH_ROUNDS = 3
 """The rounds from which the noise is known: if time is short, these come before more items in each."""
 
-_FEWER_ROUNDS = 2
-"""The rounds of all items that come before these, as an artifact's speed may depend on how many items there are."""
+_ROUNDS_OF_ALL = 2
+"""The rounds from which all items in each are better than three rounds of fewer items: an artifact's speed depends on
+how many items there are."""
+
+_ROUNDING = 1 + 1e-9
 
 LEAST_LATENCY_S = 0.02
 """The least time for which a row is repeated: with less, a figure says more about the moment than the artifact."""
@@ -31,7 +34,7 @@ class Plan:
             artifacts compute the same rows.
         timeout_s: The time limit of one step of an artifact, its start or one measurement, in seconds.
         repeats_lengths: Whether each round measures rows of every length; otherwise those that are not typical come
-            once, after all rounds.
+            after all rounds, once and then as often as time is left.
     """
 
     starts: int
@@ -73,9 +76,11 @@ class Plan:
             return min(self.throughput_s, max(shared_s, (own_s - singles * self.latency_s) / (1 + rounds)))
 
         chosen_s = max(fitting_s(ENOUGH_ROUNDS), min(enough_s, fitting_s(1)))
-        if fitting_s(_FEWER_ROUNDS) == self.throughput_s:
+        if fitting_s(_ROUNDS_OF_ALL) == self.throughput_s:
             chosen_s = self.throughput_s
-        rounds = max((count for count in range(2, self.rounds + 1) if needed_s(count, chosen_s) <= own_s), default=1)
+        rounds = max(
+            (count for count in range(2, self.rounds + 1) if needed_s(count, chosen_s) <= own_s * _ROUNDING), default=1
+        )
         return replace(
             self,
             rounds=rounds,

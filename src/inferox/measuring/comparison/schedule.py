@@ -49,7 +49,8 @@ class Schedule:
     The first round measures the same for longer, then memory and parity, then rows of the other lengths, so that a
     comparison that is cut short has answers, and lacks only details. As many rounds follow as the time allows, up to
     the plan's, and at the end more starts. If time is short, the other lengths come after the rounds; what is left of
-    it then is for a round that did not fit into the plan, and for the other lengths as often as there were rounds.
+    it then is for rounds that did not fit into the plan, up to three in all, and for the other lengths as often as
+    there were rounds.
 
     Args:
         runs: The artifacts that take part.
@@ -75,7 +76,7 @@ class Schedule:
         self._taken_s: dict[tuple[str, str], float] = {}
         self._lengths = self._typical = self._items = 0
         self._enough_rounds = min(plan.rounds, ENOUGH_ROUNDS)
-        self._again, self._round_s = "", 0.0
+        self._repetition: str | None = None
 
     def run(self) -> Ending:
         """Measures until everything is measured, the time is over, or the user stops it.
@@ -137,7 +138,7 @@ class Schedule:
         self._items = _items_for(self.plan.throughput_s, item_s)
 
     def _round(self, number: int) -> None:
-        began_s, text = monotonic(), f"round {number + 1} of {max(self.plan.rounds, number + 1)}"
+        text = f"round {number + 1} of {max(self.plan.rounds, number + 1)}"
         self._each(f"{text}: rows of mixed lengths", lambda run: run.measure_throughput(self._items), number)
         self._latency(number, self._typical, text)
         if number == 0:
@@ -145,7 +146,6 @@ class Schedule:
             self._each(f"{text}: parity", lambda run: run.measure_parity())
         if self.plan.repeats_lengths:
             self._other_lengths(number, text)
-        self._round_s = monotonic() - began_s
 
     def _other_lengths(self, number: int, text: str) -> None:
         for index in range(self._lengths):
@@ -157,19 +157,20 @@ class Schedule:
         self._each(what, lambda run: run.measure_latency(index, self.plan.latency_s), number)
 
     def _repeat(self) -> None:
-        """Measures the other lengths again, and starts all again, as often as planned, if the time allows it.
+        """Measures further rounds and the other lengths again, and starts all again, if the time allows it.
 
         One that fails keeps its figures, and the failure is reported beside them.
         """
         try:
-            self._again = "measured again"
+            self._repetition = "measured again"
             rounds = self.plan.rounds
-            while rounds < self._enough_rounds and self._budget.fits(self._round_s):
+            while rounds < self._enough_rounds and self._budget.fits(self._expected_round_s()):
                 self._round(rounds)
                 rounds += 1
-            for number in range(1, 1 if self.plan.repeats_lengths else rounds):
-                self._other_lengths(number, "other lengths")
-            self._again = "started again"
+            if not self.plan.repeats_lengths:
+                for number in range(1, rounds):
+                    self._other_lengths(number, "other lengths")
+            self._repetition = "started again"
             for number in range(1, self.plan.starts):
                 if not self._budget.fits(sum(self._taken_s[run.name, "starting"] for run in self._running())):
                     return
@@ -177,14 +178,18 @@ class Schedule:
         except _TimeOverError:
             return
 
+    def _expected_round_s(self) -> float:
+        """Returns the seconds that another round takes: the first one also computed untimed, and measured memory."""
+        return math.fsum(run.throughput[-1]["seconds"] + self.plan.latency_s for run in self._running())
+
     def _running(self) -> list[ArtifactRun]:
         return [run for run in self._runs if run.reason is None and run.failure is None]
 
     def _drop(self, run: ArtifactRun, why: str) -> None:
         # An artifact that was measured to the end keeps its figures, and the failure is reported beside them.
         run.leave()
-        if self._again:
-            run.failure = f"failed when it was {self._again}: {why}"
+        if self._repetition:
+            run.failure = f"failed when it was {self._repetition}: {why}"
         else:
             run.reason = f"failed after its first answer: {why}" if run.has_answer else why
 
