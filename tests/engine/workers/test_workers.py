@@ -401,6 +401,18 @@ def test_a_worker_that_ends_while_it_loads_is_started_less_and_less_often(
         assert engine.infer("once", [[1]]).results == [2]
 
 
+def test_requests_wait_for_a_worker_again_once_one_has_loaded_a_model(caplog: pytest.LogCaptureFixture) -> None:
+    with Engine(EngineConfig(isolation="process", threads=1)) as engine:
+        for times in (1, 2, 3):
+            wait_until(lambda: pids(engine))
+            os.kill(next(iter(pids(engine))), signal.SIGKILL)
+            wait_until(lambda times=times: f"({times} in a row)" in caplog.text)  # type: ignore[misc]
+        wait_until(lambda: pids(engine))
+        engine.load(DANGEROUS, name="model", trust_code=True)
+        os.kill(next(iter(pids(engine))), signal.SIGKILL)
+        assert engine.infer("model", [[1]]).results == [2]
+
+
 def test_closing_leaves_nothing_behind() -> None:
     def count() -> tuple[int, int, int]:
         files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the descriptors, not the files

@@ -233,6 +233,7 @@ class WorkerPool(ModelHost):
         with self._condition:
             first.loads[model.key] = loaded
             self._models[model.key] = model
+            self._broken = {}
             links = list(self._links)
         for link in links:
             self._load_in(link, model)
