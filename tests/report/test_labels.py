@@ -27,16 +27,14 @@ names = st.one_of(
 
 @st.composite
 def anchors(draw: st.DrawFn, plot: Box) -> list[Anchor]:
-    """Draws marks anywhere in a plot, in clusters of any tightness, with or without a bar and a name."""
+    """Draws marks anywhere in a plot, in clusters of any tightness, with or without a name."""
     x, y, spread = draw(clusters)
     found = []
     for number in range(1, draw(st.integers(1, 16)) + 1):
         across = min(max(x + spread * (draw(shares) - x), 0), 1) * (plot.right - plot.left) + plot.left
         down = min(max(y + spread * (draw(shares) - y), 0), 1) * (plot.bottom - plot.top) + plot.top
-        low, high = draw(st.floats(0, 60)), draw(st.floats(0, 60))
-        bar = draw(st.sampled_from([None, Box(across - 2.5, down - high, across + 2.5, down + low)]))
         texts = (draw(names), str(number)) if draw(st.booleans()) else (str(number),)
-        found.append(Anchor(across, down, texts, bar))
+        found.append(Anchor(across, down, texts))
     return found
 
 

@@ -18,7 +18,7 @@ from inferox.report.axes import Axis
 from inferox.report.charts import Caption, Point, Series, line_chart
 from inferox.report.elements import element
 from inferox.report.marks import colour_class, is_hollow, mark
-from inferox.report.quantities import axis_text, bytes_text, date_text, seconds_text, three_digits
+from inferox.report.quantities import axis_text, bytes_text, date_text, factor_text, seconds_text, three_digits
 from inferox.report.scales import LinearScale
 from inferox.report.summary import how_far, warnings
 from tests.report.comparisons import LENGTHS, make_comparison, make_measurement, without_lengths
@@ -79,15 +79,31 @@ def test_the_fastest_comes_first_in_the_order_that_is_given() -> None:
 
 def test_the_page_opens_with_the_answer_and_bars_are_as_long_as_artifacts_are_fast() -> None:
     page = render_report(make_comparison())
-    assert page.index("is the fastest here: 1.40 times as fast as this package on PyTorch in fp32") < page.index(
+    assert page.index("is the fastest here: 1.4 times as fast as this package on PyTorch in fp32") < page.index(
         "<figure"
     )
     assert [float(width) for width in re.findall(r'<rect x="0" y="0" width="([\d.]+)"', page)] == pytest.approx(
-        [100, 100 / 1.4, 100 / 3.1], rel=1e-3
+        [100 / 1.05, 100 / 1.05 / 1.4, 100 / 1.05 / 3.1], rel=1e-3
     )
-    assert re.findall(r'class="factor">([^<]+)<', page) == ["1.40×", "baseline", "0.452×"]
+    ends = re.findall(r'<line x1="([\d.]+)" x2="([\d.]+)" y1="0.5" y2="0.5"', page)
+    assert [float(end) for pair in ends for end in pair] == pytest.approx(
+        [share / factor for factor in (1, 1.4, 3.1) for share in (100 / 1.3, 100)], rel=1e-3
+    )
+    assert re.findall(r'class="factor">([^<]+)<', page) == ["1.4×", "baseline", "0.45×"]
     assert re.findall(r'<details class="badge (\w+)">', page) == ["exact", "exact", "fail"] * 2
     assert page.count('<li class="best">') == 1
+
+
+def test_bars_of_those_that_are_as_fast_look_alike() -> None:
+    found = make_comparison()
+    first, second, third = found.artifacts
+    near = make_measurement(second.artifact, 1.02)
+    page = render_report(replace(found, artifacts=(first, near, third)))
+    assert page.count('<li class="best">') == 2
+    assert "is the fastest here, with 1 other that is as fast within the noise: 1.0 times as fast as this" in page
+    once = tuple(replace(item, throughput=replace(item.throughput, rounds=(0.2,))) for item in found.artifacts)
+    assert "Lines span the rounds" in page
+    assert "Lines span the rounds" not in render_report(replace(found, artifacts=once))
 
 
 def test_no_mark_covers_that_of_the_fastest() -> None:
@@ -257,6 +273,10 @@ def test_elements_escape() -> None:
         (three_digits(0.01234), "0.0123"),
         (three_digits(0), "0.00"),
         (axis_text(1000), "1,000"),
+        (factor_text(0.9449), "0.94"),
+        (factor_text(1.0), "1.0"),
+        (factor_text(9.96), "10"),
+        (factor_text(3449), "3,400"),
         (axis_text(2e-6), "2e-6"),
         (axis_text(0.5), "0.5"),
     ],

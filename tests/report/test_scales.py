@@ -29,6 +29,7 @@ def test_log_ticks_are_round_and_within(low: float, ratio: float, most: int) -> 
 
 def test_ticks_that_people_expect() -> None:
     assert linear_scale_from_zero([42, 97], 6)[1] == [0, 20, 40, 60, 80, 100]
+    assert linear_scale_from_zero([1040], 6)[1] == [0, 250, 500, 750, 1000, 1250]
     assert log_ticks(8, 130, 6) == [10, 20, 50, 100]
     assert log_ticks(1e-9, 1, 4) == pytest.approx([1e-9, 1e-6, 1e-3, 1])
 
@@ -42,7 +43,7 @@ def test_a_scale_from_zero_holds_all(values: list[float], most: int) -> None:
     assert all(-1e-9 <= scale.place(value) <= 1 + 1e-9 for value in values)
     for step in (after - before for before, after in pairwise(ticks)):
         leading = step / 10 ** math.floor(math.log10(step) + 1e-6)
-        assert min(abs(leading - wanted) for wanted in (1, 2, 5, 10)) < 1e-2
+        assert min(abs(leading - wanted) for wanted in (1, 2, 2.5, 5, 10)) < 1e-2
 
 
 @given(st.lists(positive, max_size=20), most)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from inferox.measuring.comparison import ArtifactMeasurement, Comparison
 from inferox.report.badge import parity_badge
 from inferox.report.elements import Markup, element
-from inferox.report.quantities import three_digits
-from inferox.report.summary import agreeing, find_pytorch, is_fair, ratio
+from inferox.report.quantities import factor_text, three_digits
+from inferox.report.summary import agreeing, find_pytorch, find_ties, is_fair, ratio
 
 _WIDTH = 100
 """The width of the widest bar, in units of its view box."""
@@ -19,9 +19,12 @@ def throughput_bars(comparison: Comparison) -> Markup:
         comparison: The measurements.
     """
     best, pytorch = agreeing(comparison)[0], find_pytorch(comparison.artifacts)
-    most = comparison.listed[0].throughput.rows_per_s.median
-    rows = [_row(comparison, item, pytorch, most, best is item) for item in comparison.listed]
+    most = max(item.throughput.rows_per_s.high for item in comparison.listed)
+    fastest = {best.artifact, *find_ties(comparison)}
+    rows = [_row(comparison, item, pytorch, most, item.artifact in fastest) for item in comparison.listed]
     factor = "" if pytorch is None else " The factor is against the package on PyTorch in fp32."
+    if any(item.throughput.rows_per_s.range for item in comparison.listed):
+        factor += " Lines span the rounds, or the middle half of five and more."
     heading = element(
         "figcaption",
         element("strong", "Throughput"),
@@ -33,10 +36,13 @@ def throughput_bars(comparison: Comparison) -> Markup:
 def _row(
     comparison: Comparison, item: ArtifactMeasurement, pytorch: ArtifactMeasurement | None, most: float, is_best: bool
 ) -> Markup:
-    rate = item.throughput.rows_per_s.median
+    spread, scale = item.throughput.rows_per_s, _WIDTH / most
+    rate = spread.median
+    low, high = scale * spread.low, scale * spread.high
     bar = element(
         "svg",
-        element("rect", x=0, y=0, width=_WIDTH * rate / most, height=1),
+        element("rect", x=0, y=0, width=scale * rate, height=1),
+        *([element("line", x1=low, x2=high, y1=0.5, y2=0.5)] if spread.range else []),
         viewBox=f"0 0 {_WIDTH} 1",
         preserveAspectRatio="none",
         aria_hidden="true",
@@ -44,7 +50,7 @@ def _row(
     is_peer = item is comparison.peer
     factor = ""
     if pytorch is not None and (not is_peer or is_fair(item)):
-        factor = "baseline" if item is pytorch else f"{three_digits(ratio(item, pytorch))}×"
+        factor = "baseline" if item is pytorch else f"{factor_text(ratio(item, pytorch))}×"
     price = comparison.million_rows_price(item)
     return element(
         "li",

@@ -12,7 +12,6 @@ from inferox.report.labels import FONT_SIZE, LINE_HEIGHT, MARK_SIZE, Anchor, Lab
 from inferox.report.marks import colour_class, is_hollow, mark, swatch
 from inferox.report.text_width import text_width
 
-_BAR_WIDTH = 5.0
 _LEADER_WIDTH = 20.0
 """The room between the plot and the labels beside it."""
 
@@ -108,19 +107,18 @@ def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> 
 
 
 def scatter_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> Markup:
-    """Draws each series as a mark with its spread, labelled beside it.
+    """Draws each series as a mark, labelled beside it.
 
     Takes the same arguments as ``line_chart``, with one point for each series.
     """
 
     def draw(form: _Form) -> tuple[Frame, list[Markup]]:
         frame = Frame.for_labels(len(series), form.width, x, y)
-        anchors = []
-        for item in series:
-            (point,) = item.points
-            across, low, high = frame.across(point.x), frame.up(point.low), frame.up(point.high)
-            bar = Box(across - _BAR_WIDTH / 2, high, across + _BAR_WIDTH / 2, low)
-            anchors.append(Anchor(across, frame.up(point.y), _texts(item, form), bar))
+        anchors = [
+            Anchor(frame.across(point.x), frame.up(point.y), _texts(item, form))
+            for item in series
+            for point in item.points
+        ]
         return frame, [*_draw_lines(series, frame), _labels(series, place_labels(anchors, frame.plot))]
 
     return _figure(caption, series, draw)

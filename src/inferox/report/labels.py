@@ -39,7 +39,7 @@ _DIRECTIONS = 24
 _GRID = 4.0
 
 _LEADER_COST, _DISTANCE_COST = 10.0, 0.6
-_BAR_COST, _AMBIGUOUS_COST = 8.0, 14.0
+_AMBIGUOUS_COST = 14.0
 _LEADERS_CROSS_COST, _LEADER_OVER_MARK_COST, _LEADER_OVER_TEXT_COST = 25.0, 40.0, 200.0
 _SHORTER_TEXT_COST, _MISSING_COST = 70.0, 1000.0
 _MOST_MOVES = 6
@@ -54,13 +54,11 @@ class Anchor:
         x: The x coordinate of its centre.
         y: The y coordinate of its centre.
         texts: Texts for its label, the best first. The last is short.
-        bar: The bar through the mark, over which a label is placed only for want of room; ``None`` if there is none.
     """
 
     x: float
     y: float
     texts: Sequence[str]
-    bar: Box | None = None
 
     @property
     def box(self) -> Box:
@@ -97,7 +95,7 @@ def place_labels(anchors: Sequence[Anchor], plot: Box) -> list[Label | None]:
     """Finds a place for the label of each mark.
 
     Each label lies within the plot, and over no mark and no other label. A place costs more the farther it is from its
-    mark, with a shorter text, over a bar, and where a leader crosses something. In several orders, labels take the
+    mark, with a shorter text, and where a leader crosses something. In several orders, labels take the
     cheapest places that are left, and then move as long as that costs less; the cheapest result is returned.
 
     Args:
@@ -268,13 +266,11 @@ def _leader(anchor: Anchor, box: Box) -> Segment | None:
 
 
 def _flaws(label: Label, anchors: Sequence[Anchor], index: int) -> float:
-    """Returns the cost of the bars below a label, the marks below its leader, and marks that it might belong to."""
+    """Returns the cost of the marks below a label's leader, and of marks that it might belong to."""
     own = anchors[index]
     distance = math.dist((own.x, own.y), label.box.nearest(own.x, own.y))
     cost = 0.0
     for place, other in enumerate(anchors):
-        if other.bar is not None and label.box.overlaps(other.bar):
-            cost += _BAR_COST
         if place == index:
             continue
         if label.leader is not None:

@@ -93,11 +93,13 @@ def _answer(comparison: Comparison) -> Markup:
     where = f"{comparison.machine.processor}, {counted(comparison.threads, 'thread')}, {began}"
     return element(
         "header",
+        element("p", "Runtimes compared by Inferox", class_="kicker"),
         head,
         element("p", element("small", where)),
         sentence,
         further,
         *proof,
+        element("p", _LEAD, class_="proof"),
         element("ul", *cards, class_="cards"),
         _cautions([*warnings(comparison), *how_far(comparison)]),
     )
@@ -243,18 +245,23 @@ def _method(comparison: Comparison) -> Markup:
     return element("section", element("h2", "How it was measured"), element("ul", *notes, class_="notes"))
 
 
+_LEAD = (
+    "An artifact is the model for one runtime, in one precision and layout: runtime/format/precision/layout. Packed "
+    "artifacts compute no padding; padded ones fill the rows of a batch up to the longest."
+)
+
 _METHOD = """
 Each artifact ran in a process of its own, with a budget of {threads}. Only one computed at a time, and every \
 measurement went round all artifacts before the next began, in {rounds}.
 Load and first result were timed in fresh processes, {starts} for each artifact. Load includes importing the runtime; \
 first result counts from the start of the process.
-Packed artifacts compute no padding; padded ones fill the rows of a batch up to the longest.
 Rows/s is measured on {rows}, of mixed lengths, from the items to the answers.
 Peak memory is the most resident memory of the process while speed was measured; the interpreter, and pages shared \
 with other processes, are part of it. A file on disk that several artifacts read counts towards each of them, and is \
 listed as shared.
 Parity compares with what the model itself computed in fp32 when it was packed, measured again here on \
 the package's samples.
+This comparison changes nothing: inferox tune measures what is loaded from then on, and inferox explain names it.
 """
 
 _PEER_METHOD = """

@@ -88,14 +88,14 @@ def memory_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | N
             continue
         rate = item.throughput.rows_per_s
         title = f"{three_digits(rate.median)} rows/s with {bytes_text(item.peak_memory_bytes)}"
-        point = Point(item.peak_memory_bytes / 1e6, rate.median, title, rate.low, rate.high)
+        point = Point(item.peak_memory_bytes / 1e6, rate.median, title, rate.median, rate.median)
         series.append(looks[item.artifact].series(item.artifact, [point]))
     if len(series) < 2:  # noqa: PLR2004 - one point compares nothing
         return None
     x, x_ticks = linear_scale_from_zero([point.x for item in series for point in item.points], _MOST_TICKS)
-    y, y_ticks = linear_scale_from_zero([point.high for item in series for point in item.points], _MOST_TICKS)
+    y, y_ticks = linear_scale_from_zero([point.y for item in series for point in item.points], _MOST_TICKS)
     return scatter_chart(
-        Caption("memory", "Speed against memory", f"The best are at the top left. {_explain_bars(series)}".strip()),
+        Caption("memory", "Speed against memory", "Medians of the rounds. The best are at the top left."),
         Axis.of("peak memory, MB", x, x_ticks),
         Axis.of("throughput, rows/s", y, y_ticks),
         series,

@@ -38,6 +38,12 @@ def three_digits(value: float) -> str:
     return f"{value:#.3g}" if size >= 1e-3 or value == 0 else f"{value:.1e}"  # noqa: PLR2004 - fewer zeros than digits
 
 
+def factor_text(value: float) -> str:
+    """Formats a ratio of two measurements with two digits, as noise seldom leaves more: ``0.94``, ``3,400``."""
+    is_large = value >= 9.95  # noqa: PLR2004 - rounded, it has two digits before the point
+    return f"{float(f'{value:.2g}'):,.0f}" if is_large else f"{value:#.2g}"
+
+
 def date_text(moment: str) -> str:
     """Formats a moment for people, such as ``1 March 2026, 14:05 UTC``.
 

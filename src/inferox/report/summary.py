@@ -9,7 +9,7 @@ from inferox.core import counted
 from inferox.measuring.comparison import FAIR_ITEMS, ArtifactMeasurement, Comparison, Spread
 from inferox.measuring.timing import QUARTILES_FROM
 from inferox.parity import ParityClass
-from inferox.report.quantities import bytes_text, seconds_text, three_digits
+from inferox.report.quantities import bytes_text, factor_text, seconds_text, three_digits
 
 NOISY = 0.15
 """The spread of the rounds, as a share of their median, above which a measurement is called noisy."""
@@ -82,7 +82,10 @@ def answer(comparison: Comparison) -> str:
     ]
     missing = " (PyTorch in fp32 was not measured)" if pytorch is None else ""
     rate = f" with {three_digits(best.throughput.rows_per_s.median)} rows/s"
-    parts = [f"{best.artifact} is the fastest here", f": {_listed(gains)}" if gains else rate, missing]
+    ties = len(find_ties(comparison))
+    beside = f", with {counted(ties, 'other')} that {'is' if ties == 1 else 'are'} as fast within the noise"
+    fastest = f"{best.artifact} is the fastest here{beside if ties else ''}"
+    parts = [fastest, f": {_listed(gains)}" if gains else rate, missing]
     return f"{''.join(parts)}; {exactness(best)}."
 
 
@@ -90,15 +93,14 @@ def further_answers(comparison: Comparison) -> list[str]:
     """Names the artifacts that are as fast within the noise, and the one with the least latency of a single row."""
     quick = min(agreeing(comparison), key=_median_latency)
     return [
-        *_say_ties(_ties(comparison, agreeing(comparison)[0], _rates), "fast"),
+        *_say_ties(find_ties(comparison), "fast"),
         _describe_quickest(comparison, quick),
         *_say_ties(_ties(comparison, quick, _latencies), "quick"),
     ]
 
 
 def _say_ties(names: Sequence[str], how: str) -> list[str]:
-    verb = "is" if len(names) == 1 else "are"
-    return [f"Within the noise of the measurement, {_listed(names)} {verb} as {how}."] if names else []
+    return [f"As {how} within the noise: {_listed(names)}."] if names else []
 
 
 def _describe_quickest(comparison: Comparison, quick: ArtifactMeasurement) -> str:
@@ -119,9 +121,8 @@ def _describe_quickest(comparison: Comparison, quick: ArtifactMeasurement) -> st
 
 
 def _gain(gain: float, rounds: int, other_rounds: int, name: str) -> str:
-    """Formats a ratio with three digits; with two, and as an estimate, if a figure is of a single round."""
-    text = f"about {float(f'{gain:.2g}'):,g}" if 1 in {rounds, other_rounds} else three_digits(gain)
-    return f"{text} times as fast as {name}"
+    """Formats a ratio; as an estimate if a figure is of a single round."""
+    return f"{'about ' if 1 in {rounds, other_rounds} else ''}{factor_text(gain)} times as fast as {name}"
 
 
 def exactness(item: ArtifactMeasurement) -> str:
@@ -136,13 +137,18 @@ def exactness(item: ArtifactMeasurement) -> str:
     return f"its outputs are {name.value} ({figures})"
 
 
+def find_ties(comparison: Comparison) -> tuple[str, ...]:
+    """Returns the names of those artifacts that are as fast as the fastest within the noise of the measurement."""
+    return _ties(comparison, agreeing(comparison)[0], _rates)
+
+
 def recommend(comparison: Comparison) -> list[Recommendation]:
     """Recommends an artifact each for latency, throughput, cost if an hour has a price, and memory."""
     items = agreeing(comparison)
     quick, most = min(items, key=_median_latency), items[0]
     length = quick.one_row.length
     row = f"a row of {counted(length, 'token')}" if length else "one row"
-    as_many = _ties(comparison, most, _rates)
+    as_many = find_ties(comparison)
     found = [
         Recommendation(
             "latency",
@@ -170,13 +176,16 @@ def warnings(comparison: Comparison) -> list[str]:
     if load is not None and load > _BUSY * cores:
         busy = f"{load:.1f} of {counted(cores, 'core')} busy"
         found.append(f"Other programs kept {busy} when the comparison began. Close them, and measure again.")
+    noisy = []
     for figure, read in (("Rows/s are", _rates), ("The latency is", _latencies)):
         noisiest = max(comparison.artifacts, key=lambda item: read(item).share)
         spread = read(noisiest)
         if spread.share > NOISY:
             spans = "the middle half of the rounds spans" if spread.is_middle_half else "the rounds span"
             up_to = f"up to {100 * spread.share:.0f}% of the median ({noisiest.artifact})"
-            found.append(f"{figure} noisy: {spans} {up_to}. {NOISE_HINT}")
+            noisy.append(f"{figure} noisy: {spans} {up_to}.")
+    if noisy:
+        found.append(" ".join((*noisy, NOISE_HINT)))
     if comparison.rounds == 1:
         found.append("The rates come from a single round, so their noise is unknown: allow more --seconds.")
     peer = comparison.peer
