@@ -27,7 +27,9 @@ def test_a_run_says_how_far_it_is_and_what_it_has_written(run: Run, tiny_package
     answer = json.loads(done.out)
     assert (answer["rows"], answer["failed"], answer["parts"]) == (41, 1, 1)
     assert "41 rows in" in done.err
-    assert "1 of 41 rows without an answer" in done.err
+    said = "line 41 of in.jsonl must be a JSON object or string, but is null"
+    assert answer["first_error"] == said
+    assert f"1 of 41 rows without an answer; the column error says why, first: {said}\n" in done.err
     assert str(pq.read_schema(tmp_path / "out" / "part-000000.parquet").field("embedding").type).startswith(
         "fixed_size_list<element: int8"
     )

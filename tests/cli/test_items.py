@@ -34,6 +34,18 @@ def png(edge: int = 20) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize("name", ["texts.txt", "rows.parquet", "lines.jsonl", "table.csv.gz"])
+def test_a_file_given_as_a_text_is_refused(run: Run, packages: Packages, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    assert run("run", packages["embed"], str(path)).code == 0  # a text, as there is no such file
+    path.write_text("a text\n")
+    done = run("run", packages["embed"], "another", str(path))
+    assert done.code == 4
+    assert f"{str(path)!r} is a file, and as an argument it would be a text itself" in done.err
+    assert f"--input {path}" in done.err
+    assert run("run", packages["embed"], "-", stdin=f"{path}\n".encode()).code == 0
+
+
 def test_pairs_are_the_same_in_every_form_of_input(run: Run, packages: Packages, tmp_path: Path) -> None:
     package = packages["classify"]
     (tmp_path / "pairs.tsv").write_text(f"{PREMISE}\t{HYPOTHESIS}\n")

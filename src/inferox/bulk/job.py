@@ -37,6 +37,7 @@ class BulkResult:
         computed: The number of rows computed by this run; the others were there already.
         parts: The number of parts.
         seconds: The time that this run took, without loading the model.
+        first_error: The error of the first row that failed in this run; ``None`` if none did.
     """
 
     rows: int
@@ -45,6 +46,7 @@ class BulkResult:
     computed: int
     parts: int
     seconds: float
+    first_error: str | None = None
 
 
 def run_bulk(
@@ -107,7 +109,11 @@ def run_bulk(
             _run(answerer, kept, source, out, watcher)
         out.finish()
         return BulkResult(
-            **out.totals(), computed=watcher.computed, parts=len(out.finished), seconds=monotonic() - began_s
+            **out.totals(),
+            computed=watcher.computed,
+            parts=len(out.finished),
+            seconds=monotonic() - began_s,
+            first_error=out.first_error,
         )
 
 

@@ -51,6 +51,9 @@ class Output(Closing):
         resume: Whether to continue an existing output.
         force: Whether to replace an existing output.
 
+    Attributes:
+        first_error: The error of the first row written that failed; ``None`` if none did.
+
     Raises:
         ConfigError: If the output exists and neither is set, another run writes to it, or its suffix is that of no
             format.
@@ -80,6 +83,7 @@ class Output(Closing):
         self._schema: Schema | None = None
         self._writer: Writer | None = None
         self._rows = self._failed = self._cut = 0
+        self.first_error: str | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -137,7 +141,9 @@ class Output(Closing):
                 self._writer = open_writer(temporary, self._form, self._schema)
             self._writer.write(answered.columns, answered.errors)
             self._rows += len(answered.errors)
-            self._failed += sum(error is not None for error in answered.errors)
+            failed = [error for error in answered.errors if error is not None]
+            self._failed += len(failed)
+            self.first_error = next(iter(failed), None) if self.first_error is None else self.first_error
             self._cut += answered.cut
             if answered.is_last:
                 self._writer.close()

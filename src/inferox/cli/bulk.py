@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_ROW_FILES = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".npy", ".gz")
+ROW_FILES = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".npy", ".gz")
 """The suffixes of files that have rows with columns."""
 
 _COLUMNS_OF_LINES = (".csv", ".tsv")
@@ -105,11 +105,11 @@ class BulkArguments:
         """
         if any(value is not None for value in vars(self).values()) or len(inputs) > 1:
             return True
-        row_files = set(_ROW_FILES) - set(_COLUMNS_OF_LINES if are_pairs else ())
+        row_files = set(ROW_FILES) - set(_COLUMNS_OF_LINES if are_pairs else ())
         of_rows = any(Path(name).suffix in row_files or Path(name).is_dir() for name in inputs)
         is_pattern = any(glob.has_magic(name) and not Path(name).exists() for name in inputs)
         is_folder = output is not None and (not Path(output).suffix or Path(output).is_dir())
-        into_rows = output is not None and Path(output).suffix in _ROW_FILES
+        into_rows = output is not None and Path(output).suffix in ROW_FILES
         return of_rows or is_pattern or ((is_folder or into_rows) and bool(inputs))
 
     def to_options(self, output: str | None, *, query: str | None, prompt: str | None, truncate: str) -> BulkOptions:
@@ -202,7 +202,8 @@ def run_in_bulk(
     if result.rows and result.failed == result.rows:
         # A script must not take this for success.
         raise RequestError(
-            "no row has an answer; the column error says why", hint=f"--column {options.column} must hold texts"
+            f"no row has an answer; the column error says why{_say_first(result)}",
+            hint=f"--column {options.column} must hold texts",
         )
 
 
@@ -215,11 +216,17 @@ def _say_end(result: BulkResult, output: str, options: BulkOptions) -> None:
     say(f"inferox: {counted(result.rows, 'row')} in {output}{earlier}{rate}", err=True)
     if 0 < result.failed < result.rows:
         say(
-            f"inferox: {result.failed:,} of {counted(result.rows, 'row')} without an answer; the column error says why",
+            f"inferox: {result.failed:,} of {counted(result.rows, 'row')} without an answer; the column error says why"
+            f"{_say_first(result)}",
             err=True,
         )
     if result.cut and options.truncate == "warn":
         say(f"inferox: {result.cut:,} of {counted(result.rows, 'text')} longer than the model takes, and cut", err=True)
+
+
+def _say_first(result: BulkResult) -> str:
+    # Those of rows that an earlier run wrote are in their parts alone.
+    return f", first: {result.first_error}" if result.first_error else ""
 
 
 def _parse_shard(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:

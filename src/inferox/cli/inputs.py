@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from inferox.cli.bulk import ROW_FILES
 from inferox.cli.items import PairOptions, items_of
 from inferox.core import ConfigError, InferoxError, RequestError, parse_json
 from inferox.tasks import ImageFile, read_tensors
@@ -20,6 +21,11 @@ STDIN = "-"
 
 JSON_LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 """Suffixes of files whose lines are JSON. The lines of other files are texts, even if they look like JSON."""
+
+_TASKS_OF_FILES = ("image-classify", "raw")
+"""The tasks whose arguments are paths."""
+
+_FILES_OF_TEXTS = (*ROW_FILES, *JSON_LINES_SUFFIXES, ".txt")
 
 _IMAGE_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 
@@ -61,6 +67,8 @@ def read_items(
     if source is None:
         if json_lines:
             raise ConfigError("--jsonl is for the lines of an input, but the items are on the command line")
+        if task not in _TASKS_OF_FILES:
+            _refuse_files(arguments)
         records: Iterator[Any] = _read_arguments(arguments, pairs)
     elif task == "raw" and source != STDIN and not _is_json(source, json_lines=json_lines):
         yield read_tensors(Path(source))
@@ -72,6 +80,17 @@ def read_items(
         where = f"item {number}" if source is None else f"line {number}"
         # An image file is the whole of standard input.
         yield from [record] if isinstance(record, ImageFile) else items_of(task, record, pairs, where)
+
+
+def _refuse_files(texts: Sequence[str]) -> None:
+    for text in texts:
+        path = Path(text)
+        # Only these suffixes: a file or folder may well be called like a word.
+        if path.suffix in _FILES_OF_TEXTS and path.is_file():
+            raise RequestError(
+                f"{text!r} is a file, and as an argument it would be a text itself",
+                hint=f"read the file with --input {text}; its name as a text may come from standard input",
+            )
 
 
 def _is_json(source: str, *, json_lines: bool) -> bool:

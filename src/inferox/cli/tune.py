@@ -93,7 +93,7 @@ def _print(found: Tuning) -> None:
 
 def _answer(found: Tuning) -> str:
     """Says which artifact is fastest over all shapes, how much faster than PyTorch in fp32, and how exact."""
-    from inferox.report.quantities import three_digits
+    from inferox.report.quantities import factor_text
 
     profile = found.profile
     shapes = sorted({(cell.rows, cell.length) for cells in profile.cells.values() for cell in cells})
@@ -112,7 +112,7 @@ def _answer(found: Tuning) -> str:
     gains = [theirs / mine for theirs, mine in zip(best, times[fastest], strict=True) if math.isfinite(theirs / mine)]
     if fastest in torch or not gains:
         return f"{answer}; {exact}."
-    gain = three_digits(statistics.geometric_mean(gains))
+    gain = factor_text(statistics.geometric_mean(gains))
     return f"{answer}: {gain} times as fast as PyTorch in fp32; {exact}."
 
 

@@ -141,8 +141,9 @@ def _proof_lines(found: Verification) -> list[str]:
 
 
 def _report_misses(found: Verification) -> None:
+    hint = "" if found.ending == "interrupted" else ": allow more time with --seconds"
     for artifact in found.unreached:
-        say(f"inferox: {artifact} was not reached: allow more time with --seconds", err=True)
+        say(f"inferox: {artifact} was not reached{hint}", err=True)
     for artifact, reason in found.failed.items():
         say(f"inferox: {artifact} fails: {reason}", err=True)
     for artifact, repeated in found.repeated.items():

@@ -355,6 +355,6 @@ class TaskModel(Closing):
         if not isinstance(self._task, kind):
             raise RequestError(
                 f"{self.name!r} is packed for the task {self._task.name}, but {kind.name} was requested",
-                hint=f"load it with task={kind.name!r} if its outputs mean that",
+                hint=f"its own items go to run(); load it with task={kind.name!r} if its outputs mean that",
             )
         return self._task

@@ -406,7 +406,7 @@ def test_requests_wait_for_a_worker_again_once_one_has_loaded_a_model(caplog: py
         for times in (1, 2, 3):
             wait_until(lambda: pids(engine))
             os.kill(next(iter(pids(engine))), signal.SIGKILL)
-            wait_until(lambda times=times: f"({times} in a row)" in caplog.text)  # type: ignore[misc]
+            wait_until(lambda times=times: f"({times} in a row)" in caplog.text)
         wait_until(lambda: pids(engine))
         engine.load(DANGEROUS, name="model", trust_code=True)
         os.kill(next(iter(pids(engine))), signal.SIGKILL)
