@@ -85,6 +85,6 @@ def test_the_middle_half() -> None:
 def test_fewer_than_five_span_all() -> None:
     spread = Spread.of([5.0, 1.0, 2.0, 3.0])
     assert (spread.low, spread.median, spread.high, spread.range) == (1.0, 2.5, 5.0, 4.0)
-    assert Spread.of([2.0]) == Spread(2.0, 2.0, 2.0)
+    assert Spread.of([2.0]) == Spread(2.0, 2.0, 2.0, 1)
     assert (spread.is_middle_half, Spread.of([1.0] * 5).is_middle_half) == (False, True)
     assert spread.share == 1.6

@@ -79,7 +79,7 @@ def test_the_fastest_comes_first_in_the_order_that_is_given() -> None:
 
 def test_the_page_opens_with_the_answer_and_bars_are_as_long_as_artifacts_are_fast() -> None:
     page = render_report(make_comparison())
-    assert page.index("is the fastest here: 1.4 times as fast as this package on PyTorch in fp32") < page.index(
+    assert page.index("is the fastest here: about 1.4 times as fast as this package on PyTorch in fp32") < page.index(
         "<figure"
     )
     assert [float(width) for width in re.findall(r'<rect x="0" y="0" width="([\d.]+)"', page)] == pytest.approx(
@@ -100,7 +100,7 @@ def test_bars_of_those_that_are_as_fast_look_alike() -> None:
     near = make_measurement(second.artifact, 1.02)
     page = render_report(replace(found, artifacts=(first, near, third)))
     assert page.count('<li class="best">') == 2
-    assert "is the fastest here, with 1 other that is as fast within the noise: 1.0 times as fast as this" in page
+    assert "is the fastest here, with 1 other that is as fast within the noise: about 1.0 times as fast as" in page
     once = tuple(replace(item, throughput=replace(item.throughput, rounds=(0.2,))) for item in found.artifacts)
     assert "Lines span the rounds" in page
     assert "Lines span the rounds" not in render_report(replace(found, artifacts=once))

@@ -11,7 +11,16 @@ from inferox.measuring import Ending
 from inferox.measuring.comparison import ArtifactMeasurement, Latency, Throughput
 from inferox.parity import InputProof, ParityClass, ProofStatus
 from inferox.report import render_report
-from inferox.report.summary import answer, further_answers, how_far, medians_text, recommend, short_names, warnings
+from inferox.report.summary import (
+    answer,
+    find_ties,
+    further_answers,
+    how_far,
+    medians_text,
+    recommend,
+    short_names,
+    warnings,
+)
 from tests.report.comparisons import make_comparison, make_measurement, without_lengths
 
 
@@ -26,15 +35,14 @@ def steady(item: ArtifactMeasurement, seconds: float, rounds: int = 3) -> Artifa
 
 def test_the_winner_how_much_it_gains_and_how_exact_it_is() -> None:
     assert answer(make_comparison()) == (
-        "onnxruntime/onnx/fp32/padded is the fastest here: 1.4 times as fast as this package on PyTorch in fp32; its "
-        "outputs are exact (min cosine 1.000000, largest difference 5.0e-07 of the largest value)."
+        "onnxruntime/onnx/fp32/padded is the fastest here: about 1.4 times as fast as this package on PyTorch in fp32; "
+        "its outputs are exact (min cosine 1.000000, largest difference 5.0e-07 of the largest value)."
     )
-    quickest, ties = further_answers(make_comparison())
+    (quickest,) = further_answers(make_comparison())
     assert quickest == (
-        "onnxruntime/onnx/fp32/padded is the quickest with a single row of 18 tokens, at 5.54 ms: 1.2 times as fast "
-        "as this package on PyTorch in fp32."
+        "onnxruntime/onnx/fp32/padded is the quickest with a single row of 18 tokens, at 5.54 ms: about 1.2 times as "
+        "fast as this package on PyTorch in fp32."
     )
-    assert ties == "As quick within the noise: torch/safetensors/fp32/padded."
 
 
 def test_the_quickest_with_a_single_row_may_be_another() -> None:
@@ -103,6 +111,23 @@ def test_what_is_as_fast_within_the_noise_is_named() -> None:
     assert recommend(many)[0].ties_text == "3 others are as good within the noise"
 
 
+def test_one_whose_median_is_no_worse_than_that_of_a_tie_is_a_tie() -> None:
+    first, second, third = make_comparison().artifacts
+
+    def timed(item: ArtifactMeasurement, *seconds: float) -> ArtifactMeasurement:
+        return replace(item, throughput=Throughput(60, 1800, seconds))
+
+    found = replace(
+        make_comparison(),
+        artifacts=(timed(first, 1.0, 0.9, 1.1), timed(second, 1.2, 1.19, 1.21), timed(third, 1.3, 0.95, 1.4)),
+    )
+    agreed = replace(found, artifacts=tuple(replace(item, evidence=first.evidence) for item in found.artifacts))
+    assert find_ties(agreed) == (second.artifact, third.artifact)
+    # Ranges that touch are not enough.
+    apart = replace(agreed, artifacts=(agreed.artifacts[0], timed(agreed.artifacts[1], 1.2, 1.05, 1.3)))
+    assert find_ties(apart) == ()
+
+
 def test_each_purpose_has_its_own_best() -> None:
     first, second, third = (
         make_measurement(name) for name in ("a/a/fp32/padded", "b/b/fp32/padded", "c/c/fp32/padded")
@@ -127,6 +152,8 @@ def test_noise_is_named_with_what_to_do() -> None:
     calm = replace(found, artifacts=tuple(steady(item, 0.1) for item in found.artifacts))
     assert warnings(calm) == []
     noisy = replace(calm.artifacts[0], throughput=Throughput(60, 1800, (0.1, 0.1, 0.3, 0.3)))
+    quiet = replace(calm, other_busy_cores=0.02, artifacts=(noisy, *calm.artifacts[1:]))
+    assert warnings(quiet)[0].endswith("Smaller differences say little: allow more --seconds.")
     (said,) = warnings(replace(calm, artifacts=(noisy, *calm.artifacts[1:])))
     assert said == (
         "Rows/s are noisy: the rounds span up to 100% of the median "
@@ -212,8 +239,8 @@ def test_it_is_compared_with_sentence_transformers_where_that_was_measured() -> 
     )
     peer = replace(few, throughput=times)
     assert (
-        "is the fastest here: 1.4 times as fast as this package on PyTorch in fp32 and 2.9 times as fast as "
-        "sentence-transformers in calls of 256 texts; "
+        "is the fastest here: about 1.4 times as fast as this package on PyTorch in fp32 and about 2.9 times as fast "
+        "as sentence-transformers in calls of 256 texts; "
     ) in answer(replace(found, peer=peer))
     assert "sentence-transformers" not in answer(replace(found, peer=few))
     assert any("in calls of only 57 texts, where it pads more" in said for said in warnings(replace(found, peer=few)))
@@ -224,7 +251,9 @@ def test_it_is_compared_with_sentence_transformers_where_that_was_measured() -> 
     ]
     assert factors == [0, 1]
     torch = replace(found, artifacts=found.artifacts[1:], peer=peer)
-    assert "is the fastest here: 2.1 times as fast as sentence-transformers in calls of 256 texts; " in answer(torch)
+    assert "is the fastest here: about 2.1 times as fast as sentence-transformers in calls of 256 texts; " in answer(
+        torch
+    )
     page = render_report(replace(found, peer=peer))
     assert '<li class="peer">' in page
     row = page[page.index("<table") :].partition("sentence-transformers</span>")[2].partition("</tr>")[0]

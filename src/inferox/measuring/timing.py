@@ -26,21 +26,25 @@ class Spread:
         median: The median.
         low: The first quartile, or the least of fewer than five numbers.
         high: The third quartile, or the largest of fewer than five numbers.
-        is_middle_half: Whether the ends are quartiles.
+        count: How many numbers there are.
     """
 
     median: float
     low: float
     high: float
-    is_middle_half: bool = False
+    count: int
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """Summarises at least one number. Quartiles are interpolated linearly."""
-        is_middle_half = len(values) >= QUARTILES_FROM
-        ends = (0.25, 0.75) if is_middle_half else (0.0, 1.0)
+        ends = (0.25, 0.75) if len(values) >= QUARTILES_FROM else (0.0, 1.0)
         median, low, high = (float(value) for value in np.quantile(np.asarray(values), (0.5, *ends)))
-        return cls(median, low, high, is_middle_half)
+        return cls(median, low, high, len(values))
+
+    @property
+    def is_middle_half(self) -> bool:
+        """Whether the ends are quartiles."""
+        return self.count >= QUARTILES_FROM
 
     @property
     def range(self) -> float:

@@ -25,6 +25,8 @@ def throughput_bars(comparison: Comparison) -> Markup:
     factor = "" if pytorch is None else " The factor is against the package on PyTorch in fp32."
     if any(item.throughput.rows_per_s.range for item in comparison.listed):
         factor += " Lines span the rounds, or the middle half of five and more."
+    if comparison.peer is not None:
+        factor += f" {comparison.peer.artifact} pads batches of 32 rows: the more texts a call has, the less it loses."
     heading = element(
         "figcaption",
         element("strong", "Throughput"),

@@ -18,7 +18,7 @@ from inferox.report.quantities import bytes_text, date_text, seconds_text, three
 from inferox.report.summary import (
     agreeing,
     answer,
-    further_answers,
+    describe_quickest,
     how_far,
     medians_text,
     recommend,
@@ -75,7 +75,7 @@ def _looks(comparison: Comparison) -> dict[str, Look]:
 def _answer(comparison: Comparison) -> Markup:
     best = agreeing(comparison)[0].artifact
     sentence = element("p", element("strong", best), answer(comparison).removeprefix(best), class_="answer")
-    further = element("p", " ".join(further_answers(comparison)), class_="further")
+    quickest = element("p", describe_quickest(comparison), class_="further")
     cards = [
         element(
             "li",
@@ -97,10 +97,11 @@ def _answer(comparison: Comparison) -> Markup:
         head,
         element("p", element("small", where)),
         sentence,
-        further,
-        *proof,
+        quickest,
         element("p", _LEAD, class_="proof"),
+        *proof,
         element("ul", *cards, class_="cards"),
+        element("p", _NEXT, class_="next"),
         _cautions([*warnings(comparison), *how_far(comparison)]),
     )
 
@@ -250,6 +251,11 @@ _LEAD = (
     "artifacts compute no padding; padded ones fill the rows of a batch up to the longest."
 )
 
+_NEXT = (
+    "A comparison changes nothing. inferox tune finds the artifact that is loaded here from then on; inferox explain "
+    "names it."
+)
+
 _METHOD = """
 Each artifact ran in a process of its own, with a budget of {threads}. Only one computed at a time, and every \
 measurement went round all artifacts before the next began, in {rounds}.
@@ -261,7 +267,6 @@ with other processes, are part of it. A file on disk that several artifacts read
 listed as shared.
 Parity compares with what the model itself computed in fp32 when it was packed, measured again here on \
 the package's samples.
-This comparison changes nothing: inferox tune measures what is loaded from then on, and inferox explain names it.
 """
 
 _PEER_METHOD = """

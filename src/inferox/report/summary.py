@@ -22,6 +22,12 @@ _MOST_NAMES = 2
 
 NOISE_HINT = "Smaller differences say little: close other programs, or allow more --seconds."
 
+_QUIET_HINT = "Smaller differences say little: allow more --seconds."
+"""The hint where other programs did next to nothing when the comparison began."""
+
+_QUIET = 0.05
+"""The share of the cores up to which other programs do next to nothing."""
+
 
 @dataclass(frozen=True)
 class Recommendation:
@@ -76,10 +82,7 @@ def answer(comparison: Comparison) -> str:
     against = [(pytorch, "this package on PyTorch in fp32")] if pytorch is not None and pytorch is not best else []
     if peer is not None and is_fair(peer):
         against.append((peer, f"{peer.artifact} in calls of {counted(peer.throughput.rows, 'text')}"))
-    gains = [
-        _gain(ratio(best, other), len(best.throughput.rounds), len(other.throughput.rounds), name)
-        for other, name in against
-    ]
+    gains = [_gain(ratio(best, other), _rates(best), _rates(other), name) for other, name in against]
     missing = " (PyTorch in fp32 was not measured)" if pytorch is None else ""
     rate = f" with {three_digits(best.throughput.rows_per_s.median)} rows/s"
     ties = len(find_ties(comparison))
@@ -94,7 +97,7 @@ def further_answers(comparison: Comparison) -> list[str]:
     quick = min(agreeing(comparison), key=_median_latency)
     return [
         *_say_ties(find_ties(comparison), "fast"),
-        _describe_quickest(comparison, quick),
+        describe_quickest(comparison),
         *_say_ties(_ties(comparison, quick, _latencies), "quick"),
     ]
 
@@ -103,16 +106,16 @@ def _say_ties(names: Sequence[str], how: str) -> list[str]:
     return [f"As {how} within the noise: {_listed(names)}."] if names else []
 
 
-def _describe_quickest(comparison: Comparison, quick: ArtifactMeasurement) -> str:
+def describe_quickest(comparison: Comparison) -> str:
+    """Names the artifact with the least latency of a single row, and its gain over those of ``answer``."""
+    quick = min(agreeing(comparison), key=_median_latency)
     pytorch = min((item for item in comparison.artifacts if _is_pytorch(item)), key=_median_latency, default=quick)
     peer, length = comparison.peer, quick.one_row.length
     against = [(pytorch, "this package on PyTorch in fp32")] if pytorch is not quick else []
     if peer is not None and peer.one_row.length == length:
         against.append((peer, peer.artifact))
     gains = [
-        _gain(
-            _median_latency(other) / _median_latency(quick), len(quick.one_row.rounds), len(other.one_row.rounds), name
-        )
+        _gain(_median_latency(other) / _median_latency(quick), _latencies(quick), _latencies(other), name)
         for other, name in against
     ]
     row = f"a single row of {counted(length, 'token')}" if length else "a single row"
@@ -120,9 +123,10 @@ def _describe_quickest(comparison: Comparison, quick: ArtifactMeasurement) -> st
     return f"{found}: {_listed(gains)}." if gains else f"{found}."
 
 
-def _gain(gain: float, rounds: int, other_rounds: int, name: str) -> str:
-    """Formats a ratio; as an estimate if a figure is of a single round."""
-    return f"{'about ' if 1 in {rounds, other_rounds} else ''}{factor_text(gain)} times as fast as {name}"
+def _gain(gain: float, spread: Spread, other: Spread, name: str) -> str:
+    """Formats a ratio; as an estimate if a figure is noisy, or of a single round, whose noise is unknown."""
+    is_estimate = any(item.count == 1 or item.share > NOISY for item in (spread, other))
+    return f"{'about ' if is_estimate else ''}{factor_text(gain)} times as fast as {name}"
 
 
 def exactness(item: ArtifactMeasurement) -> str:
@@ -185,7 +189,8 @@ def warnings(comparison: Comparison) -> list[str]:
             up_to = f"up to {100 * spread.share:.0f}% of the median ({noisiest.artifact})"
             noisy.append(f"{figure} noisy: {spans} {up_to}.")
     if noisy:
-        found.append(" ".join((*noisy, NOISE_HINT)))
+        is_quiet = load is not None and load <= _QUIET * cores
+        found.append(" ".join((*noisy, _QUIET_HINT if is_quiet else NOISE_HINT)))
     if comparison.rounds == 1:
         found.append("The rates come from a single round, so their noise is unknown: allow more --seconds.")
     peer = comparison.peer
@@ -285,13 +290,16 @@ def _median_latency(item: ArtifactMeasurement) -> float:
 def _ties(
     comparison: Comparison, best: ArtifactMeasurement, read: Callable[[ArtifactMeasurement], Spread]
 ) -> tuple[str, ...]:
-    """Returns the names of those whose spread overlaps with that of the best."""
+    """Returns the names of those that may be as good as the best, and of those whose median is no worse than theirs."""
     others = [item for item in agreeing(comparison) if item is not best]
-    return tuple(item.artifact for item in others if _overlap(read(item), read(best)))
+    distances = {item.artifact: abs(read(item).median - read(best).median) for item in others}
+    farthest = max((distances[item.artifact] for item in others if _may_be_equal(read(item), read(best))), default=-1.0)
+    return tuple(name for name, distance in distances.items() if distance <= farthest)
 
 
-def _overlap(one: Spread, other: Spread) -> bool:
-    return one.low <= other.high and other.low <= one.high
+def _may_be_equal(one: Spread, other: Spread) -> bool:
+    """Returns whether the median of one lies within the spread of the other."""
+    return one.low <= other.median <= one.high or other.low <= one.median <= other.high
 
 
 def _listed(names: Sequence[str]) -> str:
