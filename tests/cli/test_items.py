@@ -46,6 +46,10 @@ def test_a_file_given_as_a_text_is_refused(run: Run, packages: Packages, tmp_pat
     assert run("run", packages["embed"], "-", stdin=f"{path}\n".encode()).code == 0
 
 
+def test_a_long_text_that_ends_like_a_file_is_a_text(run: Run, packages: Packages) -> None:
+    assert run("run", packages["embed"], "read " * 1000 + "notes.txt", "a\0b.txt").code == 0
+
+
 def test_pairs_are_the_same_in_every_form_of_input(run: Run, packages: Packages, tmp_path: Path) -> None:
     package = packages["classify"]
     (tmp_path / "pairs.tsv").write_text(f"{PREMISE}\t{HYPOTHESIS}\n")

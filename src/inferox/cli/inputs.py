@@ -84,13 +84,19 @@ def read_items(
 
 def _refuse_files(texts: Sequence[str]) -> None:
     for text in texts:
-        path = Path(text)
         # Only these suffixes: a file or folder may well be called like a word.
-        if path.suffix in _FILES_OF_TEXTS and path.is_file():
+        if text.endswith(_FILES_OF_TEXTS) and _is_file(text):
             raise RequestError(
                 f"{text!r} is a file, and as an argument it would be a text itself",
                 hint=f"read the file with --input {text}; its name as a text may come from standard input",
             )
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # it is longer than any name
+        return False
 
 
 def _is_json(source: str, *, json_lines: bool) -> bool:
