@@ -67,7 +67,7 @@ def find_pytorch(artifacts: Sequence[ArtifactMeasurement]) -> ArtifactMeasuremen
 
 def ratio(item: ArtifactMeasurement, other: ArtifactMeasurement) -> float:
     """Returns the throughput of an artifact on rows of mixed lengths, relative to another."""
-    return item.throughput.rows_per_s.median / other.throughput.rows_per_s.median
+    return _rates(item).median / _rates(other).median
 
 
 def is_fair(peer: ArtifactMeasurement) -> bool:
@@ -84,7 +84,7 @@ def answer(comparison: Comparison) -> str:
         against.append((peer, f"{peer.artifact} in calls of {counted(peer.throughput.rows, 'text')}"))
     gains = [_gain(ratio(best, other), _rates(best), _rates(other), name) for other, name in against]
     missing = " (PyTorch in fp32 was not measured)" if pytorch is None else ""
-    rate = f" with {three_digits(best.throughput.rows_per_s.median)} rows/s"
+    rate = f" with {three_digits(_rates(best).median)} rows/s"
     ties = len(find_ties(comparison))
     beside = f", with {counted(ties, 'other')} that {'is' if ties == 1 else 'are'} as fast within the noise"
     fastest = f"{best.artifact} is the fastest here{beside if ties else ''}"
@@ -94,11 +94,10 @@ def answer(comparison: Comparison) -> str:
 
 def further_answers(comparison: Comparison) -> list[str]:
     """Names the artifacts that are as fast within the noise, and the one with the least latency of a single row."""
-    quick = min(agreeing(comparison), key=_median_latency)
     return [
         *_say_ties(find_ties(comparison), "fast"),
         describe_quickest(comparison),
-        *_say_ties(_ties(comparison, quick, _latencies), "quick"),
+        *_say_ties(_ties(comparison, _find_quickest(comparison), _latencies), "quick"),
     ]
 
 
@@ -108,7 +107,7 @@ def _say_ties(names: Sequence[str], how: str) -> list[str]:
 
 def describe_quickest(comparison: Comparison) -> str:
     """Names the artifact with the least latency of a single row, and its gain over those of ``answer``."""
-    quick = min(agreeing(comparison), key=_median_latency)
+    quick = _find_quickest(comparison)
     pytorch = min((item for item in comparison.artifacts if _is_pytorch(item)), key=_median_latency, default=quick)
     peer, length = comparison.peer, quick.one_row.length
     against = [(pytorch, "this package on PyTorch in fp32")] if pytorch is not quick else []
@@ -149,7 +148,7 @@ def find_ties(comparison: Comparison) -> tuple[str, ...]:
 def recommend(comparison: Comparison) -> list[Recommendation]:
     """Recommends an artifact each for latency, throughput, cost if an hour has a price, and memory."""
     items = agreeing(comparison)
-    quick, most = min(items, key=_median_latency), items[0]
+    quick, most = _find_quickest(comparison), items[0]
     length = quick.one_row.length
     row = f"a row of {counted(length, 'token')}" if length else "one row"
     as_many = find_ties(comparison)
@@ -285,6 +284,10 @@ def _latencies(item: ArtifactMeasurement) -> Spread:
 
 def _median_latency(item: ArtifactMeasurement) -> float:
     return _latencies(item).median
+
+
+def _find_quickest(comparison: Comparison) -> ArtifactMeasurement:
+    return min(agreeing(comparison), key=_median_latency)
 
 
 def _ties(
