@@ -143,7 +143,8 @@ class Output(Closing):
             self._rows += len(answered.errors)
             failed = [error for error in answered.errors if error is not None]
             self._failed += len(failed)
-            self.first_error = next(iter(failed), None) if self.first_error is None else self.first_error
+            if failed and self.first_error is None:
+                self.first_error = failed[0]
             self._cut += answered.cut
             if answered.is_last:
                 self._writer.close()
