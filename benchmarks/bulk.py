@@ -38,6 +38,7 @@ _GROUP_ROWS = 50_000
 _ONE_CALL_TEXTS = 4000
 _EVERY_S = 0.5
 _WATCHED_EVERY_S = 0.02
+_BEGUN, _TENTH = 0.05, 0.1
 _MEBIBYTE = 2**20
 
 
@@ -48,19 +49,24 @@ class Run:
     Attributes:
         seconds: The duration, loading included.
         rows_per_second: The rate from its first finished part on.
-        memory_bytes: The memory of its processes, read twice a second.
+        memory: The memory of its processes in bytes, read twice a second; each after what was done until then, in
+            seconds or in files.
     """
 
     seconds: float
     rows_per_second: float
-    memory_bytes: list[int]
+    memory: list[tuple[float, int]]
+
+    def peak_bytes(self) -> int:
+        """Returns the most memory that was held."""
+        return max(held for _, held in self.memory)
 
     def growth_bytes(self) -> int:
         """Returns how much more memory was held in the last tenth than in the tenth after the first twentieth."""
-        samples = self.memory_bytes
-        tenth, begin = max(1, len(samples) // 10), len(samples) // 20
-        last, first = statistics.median(samples[-tenth:]), statistics.median(samples[begin : begin + tenth])
-        return int(last - first)
+        end = self.memory[-1][0]
+        first = [held for done, held in self.memory if _BEGUN <= done / end < _BEGUN + _TENTH]
+        last = [held for done, held in self.memory if done / end >= 1 - _TENTH]
+        return int(statistics.median(last) - statistics.median(first)) if first else 0
 
 
 def main() -> None:
@@ -115,7 +121,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "rows_per_second": run.rows_per_second,
         "one_call_per_second": one_call,
         "share_of_one_call": run.rows_per_second / statistics.median(one_call),
-        "peak_bytes": max(run.memory_bytes),
+        "peak_bytes": run.peak_bytes(),
         "growth_bytes": run.growth_bytes(),
         "kills_at_parts": kills,
         "same_bytes": once == killed,
@@ -135,14 +141,14 @@ def write_texts(path: Path, rows: int) -> None:
 
 def run_once(command: list[str], output: Path, options: argparse.Namespace) -> Run:
     """Runs without interruption, and reads the memory."""
-    begin, first_part, memory = time.perf_counter(), None, []
+    begin, first_part, memory = time.perf_counter(), None, list[tuple[float, int]]()
     process = psutil.Popen(command, stdout=subprocess.DEVNULL)
     while process.poll() is None:
         now = time.perf_counter()
         if first_part is None and count_parts(output):
             first_part = now
         if now - begin >= len(memory) * _EVERY_S:
-            memory.append(sum(_read_memory(process)))
+            memory.append((now - begin, sum(_read_memory(process))))
         time.sleep(_WATCHED_EVERY_S)
     end = time.perf_counter()
     if process.returncode:
@@ -197,8 +203,7 @@ def count_parts(output: Path) -> int:
 
 def read_digests(output: Path) -> dict[str, str]:
     """Returns the SHA-256 of each file of an output."""
-    files = (path for path in sorted(output.iterdir()) if not path.name.endswith(".lock"))
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(output.iterdir())}
 
 
 def _read_memory(process: psutil.Process) -> Iterator[int]:

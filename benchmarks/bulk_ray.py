@@ -42,7 +42,6 @@ from inferox.integrations.ray import RowActor, answer_rows
 
 _EVERY_S = 0.5
 _WATCHED_EVERY_S = 0.05
-_BEGUN, _TENTH = 0.05, 0.1
 _DELAY_S = 3
 """An actor is killed within this time after as many files were written as was drawn."""
 
@@ -77,8 +76,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": str(Path(sys.modules["inferox"].__path__[0]).parent)}},
     )
-    once, _, growth = run_watched(options, folder / "texts", folder / "once", kills=0)
-    _, kills, _ = run_watched(options, folder / "texts", folder / "killed", kills=options.kills)
+    once, _ = run_watched(options, folder / "texts", folder / "once", kills=0)
+    _, kills = run_watched(options, folder / "texts", folder / "killed", kills=options.kills)
     ray.shutdown()
     one_call.append(ask_one_call(options))
     program = Path(sys.executable).with_name("inferox")
@@ -94,19 +93,19 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "one_call_per_second": one_call,
         "share_of_one_call": once.rows_per_second / statistics.median(one_call),
         "actors": options.actors,
-        "peak_bytes": max(once.memory_bytes),
-        "growth_bytes": growth,
+        "peak_bytes": once.peak_bytes(),
+        "growth_bytes": once.growth_bytes(),
         "kills": kills,
         "once": compare(read_vectors(folder / "once", options.rows), expected),
         "killed": compare(read_vectors(folder / "killed", options.rows), expected),
     }
 
 
-def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: int) -> tuple[Run, int, int]:
+def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: int) -> tuple[Run, int]:
     """Answers all texts, and reads the actors' memory, or kills one at random moments.
 
     Returns:
-        The run, how often an actor was killed, and the bytes by which the memory grew.
+        The run, with the memory after each number of files, and how often an actor was killed.
     """
     answered = answer_rows(
         ray.data.read_parquet(str(texts)),
@@ -120,7 +119,7 @@ def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: i
     total = -(-options.rows // WINDOW_ROWS)
     places = sorted((draw.randrange(total), draw.uniform(0, _DELAY_S)) for _ in range(kills))
     begin = due = time.perf_counter()
-    memory, progress, killed = list[int](), list[int](), 0
+    memory, killed = list[tuple[float, int]](), 0
     first: tuple[float, list[Path]] | None = None
     writing = threading.Thread(target=answered.write_parquet, args=(str(output),))
     writing.start()
@@ -132,8 +131,7 @@ def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: i
             due = now + _EVERY_S
             # Before the first actor, and while a killed one is replaced, there is none to be read.
             held = sum(map(read_private_memory, find_actors()))
-            memory += [held] if held else []
-            progress += [len(files)] if held else []
+            memory += [(len(files), held)] if held else []
         if places and len(files) >= places[0][0] and kill_actor(draw, places[0][1]):
             places.pop(0)
             killed += 1
@@ -142,11 +140,7 @@ def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: i
     if first is None:
         raise SystemExit("the run was over too soon to be measured: give more rows")
     before = sum(pq.read_metadata(file).num_rows for file in first[1])
-    shares = [count / len(list(output.glob("*.parquet"))) for count in progress]
-    steady = [held for held, share in zip(memory, shares, strict=True) if _BEGUN <= share < _BEGUN + _TENTH]
-    last = [held for held, share in zip(memory, shares, strict=True) if share >= 1 - _TENTH]
-    growth = int(statistics.median(last) - statistics.median(steady)) if steady and last else 0
-    return Run(end - begin, (options.rows - before) / (end - first[0]), memory), killed, growth
+    return Run(end - begin, (options.rows - before) / (end - first[0]), memory), killed
 
 
 def kill_actor(draw: random.Random, delay_s: float) -> bool:

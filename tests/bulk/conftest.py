@@ -69,7 +69,7 @@ def bulk(tiny: TaskModel) -> Bulk:
 
 def read_bytes(folder: Path) -> dict[str, bytes]:
     """The files of an output that are for its readers."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.endswith(".lock")}
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 class StoppingWatcher(Watcher):

@@ -68,6 +68,30 @@ def test_a_pattern_and_files_that_the_shell_has_found(run: Run, tiny_package: Pa
     assert (done.code, "lies within the input" in done.err) == (2, True)
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_lines_with_columns_become_lines_with_columns(run: Run, tiny_package: Path, tmp_path: Path, mark: str) -> None:
+    source, output = tmp_path / "in.ndjson", tmp_path / "out.jsonl"
+    source.write_text(f'{mark}{{"id": 7, "text": "a fox", "title": "t"}}\n{{"id": 8, "text": null, "title": "u"}}\n')
+    done = run("run", tiny_package, "--input", source, "--output", output)
+    assert done.code == 0, done.err
+    first, second = map(json.loads, output.read_text().splitlines())
+    assert list(first) == ["id", "text", "title", "embedding", "truncated", "error"]
+    assert (first["id"], first["error"], second["id"]) == (7, None, 8)
+    assert second["error"] == "'text' must be a text, but is null"
+    refused = run("run", tiny_package, "--input", source)  # to standard output
+    assert (refused.code, "unknown keys id, title" in refused.err) == (4, True)
+
+
+@pytest.mark.parametrize("line", ['"a fox"', '{"text": "a fox"}', '{"text": "a fox", "text_pair": "b"}', "{", "[]", ""])
+def test_other_lines_are_items_of_the_task(run: Run, packages: dict[str, Path], tmp_path: Path, line: str) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text(f"{line}\n")
+    command = ("run", packages["classify"], "--input", source)
+    plain, written = run(*command), run(*command, "--output", output)
+    assert (written.code, written.err) == (plain.code, plain.err)
+    assert (output.read_text() if output.exists() else "") == plain.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

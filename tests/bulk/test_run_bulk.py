@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ from inferox.bulk import Watcher
 from inferox.bulk.shards import manifest_name
 from inferox.core import ConfigError, RequestError
 from inferox.loading import TaskModel
+from inferox.package import file_lock
 from inferox.package.file_lock import FileLock
 from tests.bulk.conftest import Bulk, StoppingWatcher, make_texts, read_bytes, write_json
 
@@ -53,7 +55,6 @@ def test_the_manifest_says_what_there_is(bulk: Bulk, tmp_path: Path) -> None:
         content = (tmp_path / "out" / part["file"]).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (part["size_bytes"], part["sha256"])
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "._manifest.json.lock",
         "_manifest.json",
         "part-000000.parquet",
         "part-000001.parquet",
@@ -250,9 +251,23 @@ def test_parts_of_another_sharding_are_named_with_their_run(
     assert lock is not None
     with lock, pytest.raises(ConfigError, match=r"another run writes to .*, as _manifest.*\.json says"):
         bulk(source, out, shard=asked, part_rows=10, force=True)
+    lock.remove()
     assert read_bytes(out) == before
     assert bulk(source, out, shard=asked, part_rows=10, force=True).rows > 0
     assert [path.name for path in out.glob("_manifest*.json")] == [manifest_name(asked)]
+
+
+def test_a_disk_without_locks_is_written_to(bulk: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lock(_descriptor: int, *, shared: bool, wait: bool) -> None:
+        raise OSError(errno.ENOLCK, f"no locks: {shared}, {wait}")
+
+    source, out = write_json(tmp_path / "in.jsonl", make_texts(20)), tmp_path / "out"
+    bulk(source, tmp_path / "locked", part_rows=10)
+    monkeypatch.setattr(file_lock, "_lock", lock)
+    bulk(source, out, part_rows=10)
+    assert read_bytes(out) == read_bytes(tmp_path / "locked")
+    assert bulk(source, out, shard=(0, 2), part_rows=10, force=True).rows == 10
+    assert [path.name for path in out.glob("_manifest*.json")] == [manifest_name((0, 2))]
 
 
 def test_columns_keep_their_types(bulk: Bulk, tmp_path: Path) -> None:

@@ -495,6 +495,7 @@ def test_locks_are_shared_or_held_alone(tmp_path: Path) -> None:
     alone = FileLock.exclude(path)
     assert alone is not None
     assert FileLock.exclude(path) is None
+    assert FileLock.exclude(path, must_exclude=False) is None
     with running(WAIT, path) as process:
         assert process.stdout is not None
         time.sleep(0.1)

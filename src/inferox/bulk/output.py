@@ -189,9 +189,8 @@ class Output(Closing):
             for folder in reversed(missing):
                 folder.mkdir(exist_ok=True)
                 self._made.insert(0, folder)
-            path = _lock_path(self._manifest_path)
-            self._has_made_lock = not path.exists()
-            lock = FileLock.exclude(path)
+            # Without locks, as on some network disks, two runs of one shard are not stopped.
+            lock = FileLock.exclude(_lock_path(self._manifest_path), must_exclude=False)
         except OSError as error:
             raise ConfigError(f"{self._target} cannot be written: {error.strerror or error}") from error
         if lock is None:
@@ -200,12 +199,9 @@ class Output(Closing):
 
     def _release(self) -> None:
         """Releases the lock. Removes the folders that were created, if nothing was begun."""
+        self._lock.remove()
         if self._has_begun:
-            self._lock.close()
             return
-        if self._has_made_lock:
-            self._lock.remove()
-        self._lock.close()
         with suppress(OSError):  # somebody else has put something there
             for folder in self._made:
                 folder.rmdir()
@@ -236,10 +232,10 @@ class Output(Closing):
             )
         others = find_replaced_manifests(self._folder, found, self._shard)
         for manifest in others:
-            lock = FileLock.exclude(_lock_path(manifest))
+            lock = FileLock.exclude(_lock_path(manifest), must_exclude=False)
             if lock is None:
                 raise ConfigError(f"another run writes to {self._target}, as {manifest.name} says", hint=_WAIT)
-            lock.close()
+            lock.remove()
         return [*found, *others]
 
     def _note(self, number: int, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import json
 from collections.abc import Callable
@@ -24,8 +25,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 ROW_FILES = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".npy", ".gz")
 """The suffixes of files that have rows with columns."""
 
+JSON_LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
+"""Suffixes of files whose lines are JSON. The lines of other files are texts, even if they look like JSON."""
+
 _COLUMNS_OF_LINES = (".csv", ".tsv")
-"""Those of them that ``--pairs`` reads as lines of two columns."""
+"""Those of the files of rows that ``--pairs`` reads as lines of two columns."""
+
+_SECOND_TEXTS = frozenset({"text_pair", "query", "document", "documents"})
+"""Keys of JSON lines that are not columns, but make pairs with the text."""
 
 
 def bulk_options(command: Command) -> Command:
@@ -110,7 +117,8 @@ class BulkArguments:
         is_pattern = any(glob.has_magic(name) and not Path(name).exists() for name in inputs)
         is_folder = output is not None and (not Path(output).suffix or Path(output).is_dir())
         into_rows = output is not None and Path(output).suffix in ROW_FILES
-        return of_rows or is_pattern or ((is_folder or into_rows) and bool(inputs))
+        of_columns = output is not None and Path(output).suffix == ".jsonl" and any(map(_has_columns, inputs))
+        return of_rows or is_pattern or of_columns or ((is_folder or into_rows) and bool(inputs))
 
     def to_options(self, output: str | None, *, query: str | None, prompt: str | None, truncate: str) -> BulkOptions:
         """Makes the options of the bulk run.
@@ -138,6 +146,20 @@ class BulkArguments:
             truncate=truncate,
             **{name: value for name, value in given.items() if value is not None},
         )
+
+
+def _has_columns(name: str) -> bool:
+    """Returns True if the first line of a file of JSON lines has a text and other columns."""
+    if Path(name).suffix not in JSON_LINES_SUFFIXES:
+        return False
+    try:
+        with Path(name).open("rb") as stream:
+            record = json.loads(stream.readline().removeprefix(codecs.BOM_UTF8))
+    except (OSError, ValueError, RecursionError):  # refused by whoever reads the whole file
+        return False
+    # The values of raw inputs are tensors.
+    has_text = isinstance(record, dict) and isinstance(record.get("text"), str)
+    return has_text and len(record) > 1 and not record.keys() & _SECOND_TEXTS
 
 
 def run_in_bulk(

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from inferox.cli.bulk import ROW_FILES
+from inferox.cli.bulk import JSON_LINES_SUFFIXES, ROW_FILES
 from inferox.cli.items import PairOptions, items_of
 from inferox.core import ConfigError, InferoxError, RequestError, parse_json
 from inferox.tasks import ImageFile, read_tensors
@@ -18,9 +18,6 @@ from inferox.tasks.image_file import MAX_FILE_BYTES
 
 STDIN = "-"
 """The name of standard input on the command line."""
-
-JSON_LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
-"""Suffixes of files whose lines are JSON. The lines of other files are texts, even if they look like JSON."""
 
 _TASKS_OF_FILES = ("image-classify", "raw")
 """The tasks whose arguments are paths."""

@@ -120,8 +120,9 @@ def run(
     transparency; of several frames the first is taken.
 
     Bulk: files of many rows, with columns, go into a folder of parts, or one file. A run is one if it has an option
-    that says Bulk, if its input or output is a folder, if its input is a pattern or several files, or if one of them
-    ends in .parquet, .arrow, .feather, .csv, .tsv, .npy or .gz. docs/bulk.md has the details.
+    that says Bulk, if its input or output is a folder, if its input is a pattern or several files, if one of them ends
+    in .parquet, .arrow, .feather, .csv, .tsv, .npy or .gz, or if it reads a text and other columns from one .jsonl file
+    into another. docs/bulk.md has the details.
     """
     from inferox.cli.inputs import read_items
     from inferox.cli.items import PairOptions

@@ -16,6 +16,9 @@ from inferox.core import Closing
 READ_ONLY = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """The system's errors for a file that may be read, but neither written nor created."""
 
+_HELD = (BlockingIOError, PermissionError)
+"""The system's errors for a lock that another process holds; Windows' is the second."""
+
 _OWNER_ONLY = 0o600
 _POLL_S = 0.01
 
@@ -56,15 +59,17 @@ class FileLock(Closing):
             os.close(descriptor)  # an exclusive holder has removed it: others would lock another file
 
     @classmethod
-    def exclude(cls, path: Path, *, wait: bool = False) -> FileLock | None:
+    def exclude(cls, path: Path, *, wait: bool = False, must_exclude: bool = True) -> FileLock | None:
         """Takes an exclusive lock. The file is created if it does not exist.
 
         Args:
             path: The file, in a folder that exists.
             wait: Whether to wait until nobody else holds it.
+            must_exclude: Whether a file system without locks gives none, rather than one that excludes nobody.
 
         Returns:
-            The lock; ``None`` if it is held, the file was removed in the meantime, or the file system has no locks.
+            The lock; ``None`` if it is held, the file was removed in the meantime, or the file system has no locks and
+            the lock must exclude others.
 
         Raises:
             OSError: If it cannot be opened.
@@ -72,7 +77,9 @@ class FileLock(Closing):
         descriptor = _open(path)
         try:
             _lock(descriptor, shared=False, wait=wait)
-        except OSError:
+        except OSError as error:
+            if not must_exclude and not isinstance(error, _HELD):
+                return cls(path, descriptor)
             os.close(descriptor)
             return None
         except BaseException:
