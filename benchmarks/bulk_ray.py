@@ -144,13 +144,16 @@ def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: i
 
 
 def kill_actor(draw: random.Random, delay_s: float) -> bool:
-    """Kills one of the actors after a delay; returns False if there is none, since the last one is being replaced."""
+    """Kills one of the actors after a delay; returns False if there is none, before, between or after them."""
     actors = list(find_actors())
     if not actors:
         return False
     time.sleep(delay_s)
     actor = draw.choice(actors)
-    actor.kill()
+    try:
+        actor.kill()
+    except psutil.NoSuchProcess:  # the run was over before
+        return False
     actor.wait()
     return True
 
