@@ -44,7 +44,7 @@ def test_every_command_shows_an_example(run: Run, command: str) -> None:
         ("compare", "--timeout", "nan"),
         ("compare", "--timeout", "inf"),
         ("verify", "--seconds", "nan"),
-        ("verify", "--memory-limit", "nan"),
+        ("verify", "--time-limit", "nan"),
         ("tune", "--seconds", "nan"),
         ("bench", "--seconds", "inf"),
         ("serve", "--timeout", "nan"),

@@ -86,10 +86,13 @@ def test_time_and_memory_are_limited(run: Run, package: Path) -> None:
     late = run("verify", package, "--isolated", "--time-limit", "0.01")
     assert late.code == 3
     assert "took longer than 0.01 s" in late.err
-    for limit_gib in ("0.005", "0.02", "0.06"):
-        small = run("verify", package, "--isolated", f"--memory-limit={limit_gib}")
+    for limit in ("5MB", "0.02 GiB", "60MiB"):
+        small = run("verify", package, "--isolated", f"--memory-limit={limit}")
         assert (small.code, small.out) == (3, "")
         assert "memory" in small.err
+    for limit in ("much", "nan", "-1GiB"):
+        wrong = run("verify", package, "--isolated", "--memory-limit", limit)
+        assert (wrong.code, f"--memory-limit must be a size, but is '{limit}'" in wrong.err) == (2, True), wrong.err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from inferox.cli.tables import evidence_table
+from inferox.cli.tables import evidence_table, profile_table, result_table
+from inferox.loading.cell import Cell
+from inferox.loading.profile import Profile
 from inferox.parity import TOLERANCES, Agreement, ArtifactEvidence, BatchInvariance, ParityClass
+from inferox.tasks import Span
 
 NAMES = ("onnxruntime/onnx/fp32/padded", "torch/torch-export/fp32/padded", "openvino/openvino-ir/int8/padded")
 
@@ -18,11 +21,13 @@ def table_of(*agreements: Agreement) -> str:
         ArtifactEvidence(name, agreement, TOLERANCES[ParityClass.QUANTIZED], ParityClass.QUANTIZED, {}, "a machine")
         for name, agreement in zip(NAMES, agreements, strict=False)
     ]
-    console = Console(file=io.StringIO(), width=80)
-    console.print(evidence_table(items))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert isinstance(text, str)
-    return text
+    return printed(evidence_table(items))
+
+
+def printed(table: RenderableType) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(table)
+    return stream.getvalue()
 
 
 def test_the_evidence_fits_80_columns_with_every_figure_that_decides() -> None:
@@ -74,3 +79,20 @@ def test_the_evidence_says_what_a_batch_does_to_its_rows(
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert all(part in text for part in said)
     assert not any(part in text for part in unsaid)
+
+
+def test_a_profile_names_the_artifacts_that_are_in_it() -> None:
+    cells = {name: (Cell(1, 8, seconds),) for name, seconds in (("a", 0.2), ("b", 0.1), ("c", 0.3))}
+    text = printed(profile_table(Profile("digest", "machine", 2, "default", {}, "2026", cells)))
+    assert [line.split() for line in text.splitlines()[-3:]] == [
+        ["1", "8", "(2)", "100", "(1)", "200"],
+        ["(1)", "a"],
+        ["(2)", "b"],
+    ]
+
+
+def test_a_text_without_spans_is_in_the_table() -> None:
+    text = printed(result_table("token-classify", ["Ada codes", "nobody"], [[Span("PER", 0.9, 0, 3, "Ada")], []]))
+    first, second = (line.split() for line in text.splitlines() if line.strip("┃│ ")[:1] in {"1", "2"})
+    assert first == ["│", "1", "│", "0–3", "│", "Ada", "│", "PER", "│", "0.900", "│"]
+    assert second == ["│", "2", "│", "–", "│", "nobody", "│", "no", "span", "│", "│"]

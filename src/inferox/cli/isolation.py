@@ -44,9 +44,8 @@ class IsolatableCommand(click.Command):
             ),
             click.Option(
                 ["--memory-limit"],
-                type=POSITIVE,
-                metavar="GIB",
-                help="With --isolated: the most memory it may use. By default 80% of what is free.",
+                metavar="SIZE",
+                help="With --isolated: the most memory it may use, such as 4GiB. By default 80% of what is free.",
             ),
             click.Option(
                 ["--time-limit"],
@@ -66,16 +65,19 @@ class IsolatableCommand(click.Command):
 
         Raises:
             click.UsageError: If limits are given without ``--isolated``.
+            ConfigError: If the limit of memory is not a size.
             LoadError: If the child process crashes or takes too long.
         """
-        isolated, memory_gib, time_s = (ctx.params.pop(name) for name in ("isolated", "memory_limit", "time_limit"))
+        isolated, memory, time_s = (ctx.params.pop(name) for name in ("isolated", "memory_limit", "time_limit"))
+        from inferox.package.store_limit import parse_size
+
         if not isolated:
-            if memory_gib is not None or time_s is not None:
+            if memory is not None or time_s is not None:
                 raise click.UsageError("--memory-limit and --time-limit are for --isolated", ctx)
             return super().invoke(ctx)
         form = {True: ["--json"], False: ["--table"]}.get(ctx.params.get("as_json"), [])  # type: ignore[arg-type]
         words = [ctx.info_name or "", *form, *_without_isolation(ctx.meta[__name__])]
-        memory_bytes = int(memory_gib * _GIB) if memory_gib is not None else _default_memory_bytes()
+        memory_bytes = _default_memory_bytes() if memory is None else parse_size(memory, "--memory-limit")
         code = _run_child(words, memory_bytes, time_s or _LIMIT_S, needs_network=self.needs_network)
         if code:
             sys.exit(code)

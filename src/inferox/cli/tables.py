@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -97,25 +97,14 @@ def profile_table(profile: Profile) -> RenderableType:
     for heading in ("rows", "length", "fastest", "", "second", ""):
         table.add_column(heading, justify="right", no_wrap=True)
     shapes = sorted({(cell.length, cell.rows) for cells in profile.cells.values() for cell in cells})
+    named = set[str]()
     for length, rows in shapes:
         times = sorted((profile.seconds(name, rows, length), name) for name in profile.cells)
-        best = [
-            part
-            for seconds, name in times[:2]
-            if seconds < float("inf")
-            for part in (f"({numbers[name]})", three_digits(1000 * seconds))
-        ]
-        table.add_row(str(rows), str(length), *best)
-    return Group(title, table, legend(numbers))
-
-
-def legend(numbers: Mapping[str, str]) -> Text:
-    """Returns the artifact that each number stands for.
-
-    Args:
-        numbers: The number of each artifact, by its name.
-    """
-    return Text("\n".join(f"({number}) {name}" for name, number in numbers.items()))
+        best = [(name, seconds) for seconds, name in times[:2] if seconds < float("inf")]
+        cells = [text for name, seconds in best for text in (f"({numbers[name]})", three_digits(1000 * seconds))]
+        table.add_row(str(rows), str(length), *cells)
+        named.update(name for name, _ in best)
+    return Group(title, table, Text("\n".join(f"({numbers[name]}) {name}" for name in numbers if name in named)))
 
 
 def result_table(task: str, items: Sequence[Any], results: Sequence[Any]) -> RenderableType:
@@ -192,6 +181,8 @@ def _label_table(items: Sequence[Any], results: Sequence[Sequence[LabelScore]]) 
 def _span_table(texts: Sequence[str], results: Sequence[Sequence[Span]]) -> Table:
     table = Table("", "characters", "text", "label", "score")
     for index, spans in enumerate(results):
+        if not spans:
+            table.add_row(str(index + 1), "–", shorten(texts[index], 48), Text("no span", style="dim"), "")
         for span in spans:
             part = texts[index][span.start : span.end]
             row = (f"{span.start}–{span.end}", shorten(part, 48), Text(span.label), f"{span.score:.3f}")
