@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
@@ -60,7 +61,7 @@ class Anchor:
     y: float
     texts: Sequence[str]
 
-    @property
+    @cached_property
     def box(self) -> Box:
         """The square that holds the mark."""
         return Box.around(self.x, self.y, MARK_SIZE, MARK_SIZE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from inferox.machine.description import Machine
@@ -38,7 +39,7 @@ class Latency:
     length: int | None
     rounds: tuple[tuple[float, ...], ...]
 
-    @property
+    @cached_property
     def seconds(self) -> Spread:
         """The spread of the rounds' medians."""
         return Spread.of([Spread.of(calls).median for calls in self.rounds])
@@ -58,12 +59,12 @@ class Throughput:
     tokens: int | None
     rounds: tuple[float, ...]
 
-    @property
+    @cached_property
     def rows_per_s(self) -> Spread:
         """The spread over the rounds."""
         return Spread.of([self.rows / seconds for seconds in self.rounds])
 
-    @property
+    @cached_property
     def tokens_per_s(self) -> Spread | None:
         """The spread over the rounds; ``None`` if rows have no length."""
         return None if self.tokens is None else Spread.of([self.tokens / seconds for seconds in self.rounds])
@@ -103,12 +104,12 @@ class ArtifactMeasurement:
     evidence: ArtifactEvidence | None
     packed_class: ParityClass | None = None
 
-    @property
+    @cached_property
     def load_s(self) -> Spread:
         """The spread of the loading times over the starts."""
         return Spread.of([start.load_s for start in self.starts])
 
-    @property
+    @cached_property
     def first_result_s(self) -> Spread:
         """The spread of the times to the first result over the starts."""
         return Spread.of([start.first_result_s for start in self.starts])
