@@ -11,18 +11,22 @@ from typing import Any
 
 import pytest
 import torch
+from rich.text import Text
 
 from inferox.cli import main as main_module
 from inferox.cli.exit_codes import exit_code_of
-from inferox.cli.inspect import _settings_table
+from inferox.cli.inspect import _settings_table, _signature_table
 from inferox.core import (
     ConfigError,
+    DataType,
     ExecutionError,
     InferoxError,
     IntegrityError,
     LoadError,
     NoUsableBackendError,
     RequestError,
+    Signature,
+    TensorSpec,
 )
 from inferox.package import open_package
 from inferox.parity import TOLERANCES, ParityClass
@@ -266,6 +270,15 @@ def test_inspect_shows_settings_of_any_kind(prompts: object) -> None:
     (cell,) = _settings_table({"prompts": prompts}).columns[1].cells
     empty = " and document, which is empty" if isinstance(prompts, dict) else ""
     assert str(cell) == f"{prompts!r}{empty}"
+
+
+def test_inspect_shows_limits_with_their_dims() -> None:
+    signature = Signature(
+        (TensorSpec("ids", DataType.I64, ("batch", "time", 3)),),
+        (TensorSpec("output", DataType.F32, ("batch", 64)),),
+        {"time": 64},
+    )
+    assert list(_signature_table(signature).columns[3].cells) == [Text("[batch, time ≤ 64, 3]"), Text("[batch, 64]")]
 
 
 def test_inspect_runs_no_code(run: Run, packages: dict[str, Path]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from inferox.core import Signature
+    from inferox.core import Signature, TensorSpec
     from inferox.package import Package
 
 
@@ -153,8 +153,14 @@ def _signature_table(signature: Signature) -> Table:
         table.add_column(heading)
     for side, specs in (("in", signature.inputs), ("out", signature.outputs)):
         for spec in specs:
-            table.add_row(side, Text(spec.name), str(spec.dtype), Text(spec.shape_text))
+            table.add_row(side, Text(spec.name), str(spec.dtype), Text(_dims_text(spec, signature.limits)))
     return table
+
+
+def _dims_text(spec: TensorSpec, limits: Mapping[str, int]) -> str:
+    """Formats dims with their limits, such as ``[batch, time ≤ 64]``."""
+    dims = (f"{dim} ≤ {limits[dim]}" if isinstance(dim, str) and dim in limits else str(dim) for dim in spec.dims)
+    return f"[{', '.join(dims)}]"
 
 
 def _trust_text(package: Package) -> str:
