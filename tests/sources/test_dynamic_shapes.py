@@ -98,6 +98,26 @@ def test_what_a_package_cannot_state_is_refused_by_name(shapes: Any, message: st
         _inputs(shapes)
 
 
+@pytest.mark.parametrize(
+    ("shapes", "hint"),
+    [
+        ("batch", r"\{'steps': \{0: torch\.export\.Dim\('batch'\)\}, 'weights': None\}, as torch\.export\.export"),
+        (
+            ({0: BATCH},),
+            r"\{'steps': \{0: torch\.export\.Dim\('batch'\)\}, 'weights': None\}, as torch\.export\.export",
+        ),
+        ({"steps": "batch", "weights": None}, r"\{0: torch\.export\.Dim\('batch'\)\}"),
+        ({"steps": None, "weights": "batch"}, "None"),
+        ({"steps": ("batch", "time", None), "weights": None}, r"torch\.export\.Dim\('batch'\)"),
+        ({"steps": {1: "time of day"}, "weights": None}, r"torch\.export\.Dim\('steps_1'\)"),
+        ({"steps": {1: 2.0}, "weights": None}, r"torch\.export\.Dim\('steps_1'\)"),
+    ],
+)
+def test_hints_name_the_inputs_of_the_module(shapes: Any, hint: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\(write {hint}"):
+        _inputs(shapes, examples={"steps": STEPS, "weights": torch.tensor(1.0)})
+
+
 def test_what_has_no_dynamic_shapes() -> None:
     with pytest.raises(ConfigError, match="dims and dynamic_shapes say the same thing"):
         open_source(Mean(), example_inputs=STEPS, dims={"steps": ["batch", 6, 3]}, dynamic_shapes={"steps": None})

@@ -17,7 +17,7 @@ _LEAST = 2
 _UNLIMITED = 2**31 - 1
 """The largest extent that counts as a limit: ``torch.export`` has a symbol for no limit."""
 
-_FORM = "write {'input': {0: torch.export.Dim('batch')}}, as torch.export.export takes them"
+_BY_AXIS = "{0: torch.export.Dim('batch')}"
 
 
 @dataclass
@@ -70,7 +70,7 @@ def read_dynamic_shapes(
         ConfigError: If it has another form, or states something that a package cannot; it names the input and the axis.
     """
     stated = StatedShapes()
-    for name, shape in _by_input(shapes, list(examples), list(examples) if order is None else order).items():
+    for name, shape in _by_input(shapes, examples, list(examples) if order is None else order).items():
         extents = tuple(examples[name].shape)
         axes = _by_axis(shape, name, len(extents))
         stated.dims[name] = tuple(
@@ -81,7 +81,8 @@ def read_dynamic_shapes(
     return stated
 
 
-def _by_input(shapes: Any, names: Sequence[str], order: Sequence[str]) -> dict[str, Any]:
+def _by_input(shapes: Any, examples: Mapping[str, torch.Tensor], order: Sequence[str]) -> dict[str, Any]:
+    names = list(examples)
     if isinstance(shapes, Mapping):
         given = dict(shapes)
     elif isinstance(shapes, tuple | list):
@@ -89,11 +90,13 @@ def _by_input(shapes: Any, names: Sequence[str], order: Sequence[str]) -> dict[s
             raise ConfigError(
                 f"dynamic_shapes has {counted(len(shapes), 'entry', 'entries')}, "
                 f"but the module is given {', '.join(order)}",
-                hint=_FORM,
+                hint=_form(examples),
             )
         given = dict(zip(order, shapes, strict=True))
     else:
-        raise ConfigError(f"dynamic_shapes must be a dict or a tuple, but is a {type(shapes).__name__}", hint=_FORM)
+        raise ConfigError(
+            f"dynamic_shapes must be a dict or a tuple, but is a {type(shapes).__name__}", hint=_form(examples)
+        )
     given = {name: shape for name, shape in given.items() if name in names or shape is not None}
     unknown, missing = [name for name in given if name not in names], [name for name in names if name not in given]
     if unknown:
@@ -103,6 +106,12 @@ def _by_input(shapes: Any, names: Sequence[str], order: Sequence[str]) -> dict[s
             f"dynamic_shapes does not mention {missing[0]!r}", hint=f"write {missing[0]!r}: None if its shape is fixed"
         )
     return given
+
+
+def _form(examples: Mapping[str, torch.Tensor]) -> str:
+    """Returns a hint with the form of ``dynamic_shapes`` for these inputs."""
+    inputs = ", ".join(f"{name!r}: {_BY_AXIS if example.ndim else None}" for name, example in examples.items())
+    return f"write {{{inputs}}}, as torch.export.export takes them"
 
 
 def _by_axis(shape: Any, name: str, rank: int) -> dict[int, Any]:
@@ -121,7 +130,7 @@ def _by_axis(shape: Any, name: str, rank: int) -> dict[int, Any]:
     else:
         raise ConfigError(
             f"dynamic_shapes of {name!r} must be a dict by axis or a sequence, but is a {type(shape).__name__}",
-            hint=_FORM,
+            hint=f"write {_BY_AXIS if rank else None}",
         )
     wrong = next((axis for axis in axes if type(axis) is not int or not 0 <= axis < rank), None)
     if wrong is not None:
@@ -157,11 +166,14 @@ def _read_dim(stated: Any, where: tuple[str, int], extent: int, shapes: StatedSh
         shapes.hinted.add(own_name)
         return own_name
     if type(stated) is not TorchDim:
-        derived = isinstance(stated, TorchDim)
+        if isinstance(stated, TorchDim):
+            raise ConfigError(
+                f"{place} is {stated.__name__}, which depends on another dim: a package has no such dims",
+                hint="give it a name of its own, or fix both",
+            )
+        own_name = stated if isinstance(stated, str) and stated.isidentifier() else f"{name}_{axis}"
         raise ConfigError(
-            f"{place} is {getattr(stated, '__name__', repr(stated))}, which "
-            + ("depends on another dim: a package has no such dims" if derived else "is not a torch.export.Dim"),
-            hint="give it a name of its own, or fix both" if derived else _FORM,
+            f"{place} is {stated!r}, which is not a torch.export.Dim", hint=f"write torch.export.Dim({own_name!r})"
         )
     _note_range(stated, place, extent, shapes)
     return stated.__name__
