@@ -38,6 +38,30 @@ def test_a_run_says_how_far_it_is_and_what_it_has_written(run: Run, tiny_package
     assert json.loads(again.out)["computed"] == 0
 
 
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [
+        ({"id": 1, "text": None}, "row 2 of b.jsonl: 'text' must be a text, but is null"),
+        ({"id": 1, "text": "fox " * 600}, "row 2 of b.jsonl: the text "),
+        ({"id": "one", "text": "a fox"}, "row 2 of b.jsonl: 'id' is 'one', but the column has the type int64"),
+        ({"id": 1, "text": "\ud800"}, "line 2 of b.jsonl has a lone surrogate"),
+    ],
+)
+def test_the_first_error_names_its_row(run: Run, tiny_package: Path, tmp_path: Path, row: object, error: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_json(folder / "a.jsonl", [{"id": 1, "text": "a fox"}] * 3)
+    write_json(folder / "b.jsonl", [{"id": 1, "text": "a fox"}, row, {"id": 1, "text": None}])
+    out = tmp_path / "out"
+    done = run("run", tiny_package, "--input", folder, "--output", out, "--truncate", "error")
+    assert done.code == 0, done.err
+    first = json.loads(done.out)["first_error"]
+    assert first.startswith(error)
+    assert f"; the column error says why, first: {first}\n" in done.err
+    (_, _, _, _, said, _) = pq.read_table(out).column("error").to_pylist()
+    assert first in {said, f"row 2 of b.jsonl: {said}"}
+
+
 def test_a_run_whose_rows_all_fail_is_not_a_success(run: Run, tiny_package: Path, tmp_path: Path) -> None:
     source = write_json(tmp_path / "in.jsonl", [{"text": 1}, {"text": 2}])
     done = run("run", tiny_package, "--input", source, "--output", tmp_path / "out")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inferox.bulk.answers import Answered, answer_names, compute_window
 from inferox.bulk.options import BulkOptions
@@ -110,7 +110,7 @@ class Answerer:
             window: The rows.
             keep: The columns that are copied to the output.
             advance: Called with the number of rows done since the last call, batch by batch.
-            name_row: Names a row of the window, by its index, for the error.
+            name_row: Names a row of the window, by its index, for the first error.
 
         Raises:
             RequestError: If a row fails and ``on_error`` is ``fail``.
@@ -127,17 +127,18 @@ class Answerer:
             batch_tokens=options.batch_tokens,
             advance=advance,
         )
-        self._check(answered.errors, window.rows, name_row)
-        return answered
+        return replace(answered, first_error=self._check(answered.errors, window.rows, name_row))
 
-    def _check(self, errors: Sequence[str | None], rows: Rows, name_row: Callable[[int], str]) -> None:
+    def _check(self, errors: Sequence[str | None], rows: Rows, name_row: Callable[[int], str]) -> str | None:
+        """Returns the first error, with the name of its row; raises it if ``on_error`` is ``fail``."""
+        place = next((place for place, error in enumerate(errors) if error is not None), None)
+        if place is None:
+            return None
+        # The error of a row that cannot be read names the line and the file already.
+        said = rows.errors[place] or f"{name_row(place)}: {errors[place]}"
         if self.options.on_error != "fail":
-            return
+            return said
         hint = "--on-error keep continues, and writes the reason beside each such row"
         if not self.can_keep_errors:
             hint = "correct the row, or write another format, such as .parquet, where --on-error keep continues"
-        for place, error in enumerate(errors):
-            if error is not None:
-                # That a row cannot be read is said with the line and the file already.
-                said = error if rows.errors[place] is not None else f"{name_row(place)}: {error}"
-                raise RequestError(said, hint=hint)
+        raise RequestError(said, hint=hint)

@@ -29,6 +29,7 @@ class Answered:
             which are zeros for rows with an error.
         errors: For each row the reason why it has no answer; ``None`` if it has one.
         cut: The number of texts that were cut.
+        first_error: The first of the errors, with the name of its row.
     """
 
     part: int
@@ -36,6 +37,7 @@ class Answered:
     columns: dict[str, Column]
     errors: list[str | None]
     cut: int
+    first_error: str | None = None
 
 
 def answer_names(task: Task) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class BulkResult:
         computed: The number of rows computed by this run; the others were there already.
         parts: The number of parts.
         seconds: The time that this run took, without loading the model.
-        first_error: The error of the first row that failed in this run; ``None`` if none did.
+        first_error: The error of the first row that failed in this run, with the name of the row; ``None`` if none did.
     """
 
     rows: int

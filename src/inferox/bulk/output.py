@@ -52,7 +52,7 @@ class Output(Closing):
         force: Whether to replace an existing output.
 
     Attributes:
-        first_error: The error of the first row written that failed; ``None`` if none did.
+        first_error: The error of the first row written that failed, with the name of the row; ``None`` if none did.
 
     Raises:
         ConfigError: If the output exists and neither is set, another run writes to it, or its suffix is that of no
@@ -141,10 +141,8 @@ class Output(Closing):
                 self._writer = open_writer(temporary, self._form, self._schema)
             self._writer.write(answered.columns, answered.errors)
             self._rows += len(answered.errors)
-            failed = [error for error in answered.errors if error is not None]
-            self._failed += len(failed)
-            if failed and self.first_error is None:
-                self.first_error = failed[0]
+            self._failed += sum(error is not None for error in answered.errors)
+            self.first_error = self.first_error or answered.first_error
             self._cut += answered.cut
             if answered.is_last:
                 self._writer.close()
