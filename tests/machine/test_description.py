@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from inferox.machine import description
+from inferox.machine import description, processor
 from inferox.machine.description import busy_cores
 
 
@@ -41,3 +41,19 @@ def test_only_cores_that_the_process_may_use_count(
     monkeypatch.setattr("os.sched_getaffinity", lambda _: usable, raising=False)
     monkeypatch.setattr(description, "available_cores", lambda: allowed)
     assert busy_cores() == pytest.approx(busy)
+
+
+@pytest.mark.parametrize(
+    ("stated", "named"),
+    [
+        ("fpu avx2 fma", ("AVX2",)),
+        ("avx2 avx512f avx512_vnni avx512_bf16", ("AVX2", "AVX-512", "VNNI", "bf16")),
+        ("avx2 avx_vnni", ("AVX2", "VNNI")),
+        ("avx2 avx512f avx512_vnni amx_tile amx_bf16", ("AVX2", "AVX-512", "VNNI", "AMX", "bf16")),
+        ("asimd sve i8mm bf16", ("SVE", "I8MM", "bf16")),
+        (None, ()),
+    ],
+)
+def test_instruction_sets_are_named(monkeypatch: pytest.MonkeyPatch, stated: str | None, named: tuple[str]) -> None:
+    monkeypatch.setattr(processor, "processor_flags", lambda: None if stated is None else frozenset(stated.split()))
+    assert processor.processor_instructions() == named

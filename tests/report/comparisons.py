@@ -8,7 +8,7 @@ from inferox.machine.description import Machine
 from inferox.measuring.comparison import FULL, ArtifactMeasurement, Comparison, Latency, Start, Throughput
 from inferox.parity import TOLERANCES, Agreement, ArtifactEvidence, ParityClass
 
-MACHINE = Machine("Linux x86_64", "A Processor", 2, 16_000_000_000, "3.11.7", "0.1.0")
+MACHINE = Machine("Linux x86_64", "A Processor", ("AVX2", "VNNI"), 2, 16_000_000_000, "3.11.7", "0.1.0")
 
 LENGTHS = (3, 6, 18, 37, 76, 143, 256)
 

@@ -103,6 +103,20 @@ def test_a_name_that_has_no_room_is_its_number() -> None:
     assert label.text == "7"
 
 
+def test_a_label_beside_two_marks_on_one_spot_is_taken_for_no_other_mark() -> None:
+    places = [(237, 14), (128, 16), (130, 17), (199, 31), (293, 53), (286, 85), (453, 165)]
+    names = ["openvino packed", "onnxruntime padded", "onnxruntime packed", "openvino padded"]
+    names += ["torch packed", "torch padded", "sentence-transformers"]
+    marks = [Anchor(x, y, (name, str(index))) for index, ((x, y), name) in enumerate(zip(places, names, strict=True))]
+    found = [label for label in place_labels(marks, Box(52, 14, 466, 252)) if label is not None]
+    assert len(found) == len(marks)
+    for own, label in zip(marks, found, strict=True):
+        for other in marks:
+            if label.leader is not None and not other.box.overlaps(own.box):
+                assert not other.box.meets(label.leader)
+                assert math.dist((other.x, other.y), label.box.nearest(other.x, other.y)) > MARK_SIZE
+
+
 def test_without_any_room_there_is_no_label() -> None:
     assert place_labels([Anchor(5, 5, ("7",))], Box(0, 0, 10, 10)) == [None]
     assert place_labels([], PLOT) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import cache
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -57,7 +58,7 @@ class Reader(HTMLParser):
 
 def test_everything_that_was_measured_is_there() -> None:
     page = Reader(render_report(make_comparison()))
-    for text in ("A Processor", "inferox 0.1.0", "2 for each runtime", "90.9 MB shared", "exact", "fail"):
+    for text in ("A Processor with AVX2, VNNI, 2 cores", "inferox 0.1.0", "2 for each runtime", "all shared", "exact"):
         assert text in page.text
     assert "openvino is not installed; pip install 'inferox[openvino]'" in page.text
     assert page.tags.count("figure") == 3
@@ -100,7 +101,12 @@ def test_bars_of_those_that_are_as_fast_look_alike() -> None:
     near = make_measurement(second.artifact, 1.02)
     page = render_report(replace(found, artifacts=(first, near, third)))
     assert page.count('<li class="best">') == 2
-    assert "is the fastest here, with 1 other that is as fast within the noise: about 1.0 times as fast as" in page
+    said = unescape(re.sub("<[^>]*>", "", page))
+    both = f"{first.artifact} and 1 other are the fastest here, alike within the noise"
+    assert f"{both}: about 1.0 times as fast as this package on PyTorch in fp32; " in said
+    assert "; the first one's outputs are exact (min cosine" in said
+    assert "Blue: the fastest and those that are as fast within the noise." in said
+    assert "Blue: the fastest. The factor" in render_report(found)
     once = tuple(replace(item, throughput=replace(item.throughput, rounds=(0.2,))) for item in found.artifacts)
     assert "Lines span the rounds" in page
     assert "Lines span the rounds" not in render_report(replace(found, artifacts=once))
@@ -206,6 +212,14 @@ def test_any_number_of_artifacts_is_labelled_in_both_charts(count: int, factors:
         assert all(0 < float(x) < float(width) and 0 < float(y) < float(height) for x, y in texts)
 
 
+def test_a_legend_is_for_plots_that_do_not_name_everything() -> None:
+    found = make_comparison()
+    assert render_report(found).count('class="legend named"') == 2
+    unnamed = make_measurement(f"{'w' * 40}/onnx/fp32/padded")
+    page = render_report(replace(found, artifacts=(*found.artifacts, unnamed)))
+    assert page.count('class="legend"') == 2
+
+
 def test_no_element_of_a_list_is_empty() -> None:
     whole = replace(make_comparison(), peer=make_measurement("sentence-transformers", 2.9))
     page = render_report(whole)
@@ -228,7 +242,7 @@ def test_everything_that_limits_the_figures_is_one_list() -> None:
     expected = [*warnings(little), *how_far(little)]
     assert len(expected) > 4
     assert [re.sub(r"<[^>]*>", "", item) for item in re.findall(r"<li>(.*?)</li>", listed)] == expected
-    assert '<span class="option">--seconds</span>' in listed
+    assert "<code>--seconds</code>" in listed
     calm = replace(
         found, artifacts=tuple(replace(item, throughput=Throughput(1, 1, (1.0,) * 2)) for item in found.artifacts)
     )

@@ -64,6 +64,22 @@ def test_the_quickest_with_a_single_row_may_be_another() -> None:
     assert f"{second.artifact} is the quickest with a single row, at " in without
 
 
+def test_a_gain_over_something_very_noisy_is_a_range() -> None:
+    found = make_comparison()
+    first = steady(found.artifacts[0], 0.01, 4)
+    wild = replace(
+        steady(make_measurement("sentence-transformers"), 1.0),
+        latency=tuple(Latency(row.length, ((0.03,), (0.09,))) for row in first.latency),
+        throughput=Throughput(256, 6000, (2.0, 8.0)),
+    )
+    beside = replace(found, artifacts=(replace(first, throughput=Throughput(256, 6000, (1.0, 1.0))),), peer=wild)
+    assert "is the fastest here: 2.0 to 8.0 times as fast as sentence-transformers in calls of" in answer(beside)
+    assert further_answers(beside)[-1].endswith(", at 10.0 ms: 3.0 to 9.0 times as fast as sentence-transformers.")
+    assert "The latency is noisy: the rounds span up to 100% of the median (sentence-transformers)." in " ".join(
+        warnings(beside)
+    )
+
+
 def test_what_is_known_from_packing_is_said_where_parity_was_not_reached() -> None:
     found = make_comparison()
     unknown = replace(found.artifacts[0], evidence=None)

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import psutil
 
-from inferox.machine.processor import processor_name
+from inferox.machine.processor import processor_instructions, processor_name
 from inferox.machine.threads import available_cores
 
 
@@ -20,6 +20,7 @@ class Machine:
     Attributes:
         system: The operating system and the architecture.
         processor: The processor's name.
+        instructions: Its instruction sets that decide how fast matrices are multiplied, as far as they are stated.
         cores: The number of cores that the process may use.
         memory_bytes: The machine's total memory.
         python: The version of Python.
@@ -28,6 +29,7 @@ class Machine:
 
     system: str
     processor: str
+    instructions: tuple[str, ...]
     cores: int
     memory_bytes: int
     python: str
@@ -55,6 +57,7 @@ def this_machine() -> Machine:
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
         processor=processor_name(),
+        instructions=processor_instructions(),
         cores=available_cores(),
         memory_bytes=psutil.virtual_memory().total,
         python=platform.python_version(),

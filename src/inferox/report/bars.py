@@ -22,7 +22,10 @@ def throughput_bars(comparison: Comparison) -> Markup:
     most = max(item.throughput.rows_per_s.high for item in comparison.listed)
     fastest = {best.artifact, *find_ties(comparison)}
     rows = [_row(comparison, item, pytorch, most, item.artifact in fastest) for item in comparison.listed]
-    factor = "" if pytorch is None else " The factor is against the package on PyTorch in fp32."
+    alike = " and those that are as fast within the noise" if len(fastest) > 1 else ""
+    factor = f" Blue: the fastest{alike}."
+    if pytorch is not None:
+        factor += " The factor is against the package on PyTorch in fp32."
     if any(item.throughput.rows_per_s.range for item in comparison.listed):
         factor += " Lines span the rounds, or the middle half of five and more."
     if comparison.peer is not None:

@@ -97,11 +97,11 @@ def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> 
         series: The lines.
     """
 
-    def draw(form: _Form) -> tuple[Frame, list[Markup]]:
+    def draw(form: _Form) -> tuple[Frame, Sequence[Label | None]]:
         texts = [_texts(item, form)[0] for item in series]
         margin = _LEADER_WIDTH + max(text_width(text, FONT_SIZE) for text in texts)
         frame = Frame.for_labels(len(series), form.width, x, y, margin)
-        return frame, [*_draw_lines(series, frame), _labels(series, _beside(series, texts, frame))]
+        return frame, _beside(series, texts, frame)
 
     return _figure(caption, series, draw)
 
@@ -112,46 +112,56 @@ def scatter_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) 
     Takes the same arguments as ``line_chart``, with one point for each series.
     """
 
-    def draw(form: _Form) -> tuple[Frame, list[Markup]]:
+    def draw(form: _Form) -> tuple[Frame, Sequence[Label | None]]:
         frame = Frame.for_labels(len(series), form.width, x, y)
         anchors = [
             Anchor(frame.across(point.x), frame.up(point.y), _texts(item, form))
             for item in series
             for point in item.points
         ]
-        return frame, [*_draw_lines(series, frame), _labels(series, place_labels(anchors, frame.plot))]
+        return frame, place_labels(anchors, frame.plot)
 
     return _figure(caption, series, draw)
 
 
-def legend(series: Sequence[Series]) -> Markup:
-    """Lists the names of series beside their marks."""
+def legend(series: Sequence[Series], *, is_named: bool) -> Markup:
+    """Lists the names of series beside their marks.
+
+    Args:
+        series: The series.
+        is_named: Whether the wide drawing names all of them, so that beside it no legend is needed.
+    """
     items = [
         element("li", swatch(item.look), element("b", str(item.number)), element("span", *breakable(item.name)))
         for item in series
     ]
-    return element("ul", *items, class_="legend")
+    return element("ul", *items, class_="legend named" if is_named else "legend")
 
 
-def _figure(caption: Caption, series: Sequence[Series], draw: Callable[[_Form], tuple[Frame, list[Markup]]]) -> Markup:
+def _figure(
+    caption: Caption, series: Sequence[Series], draw: Callable[[_Form], tuple[Frame, Sequence[Label | None]]]
+) -> Markup:
     heading = element("figcaption", element("strong", caption.title), element("span", caption.description))
-    pictures = []
+    pictures, is_named = [], False
     for form in _FORMS:
-        frame, drawn = draw(form)
+        frame, labels = draw(form)
+        names = [item.label for item in series]
+        is_named = is_named or [label and label.text for label in labels] == names
         title, description = f"{caption.key}-{form.name}-title", f"{caption.key}-{form.name}-desc"
         picture = element(
             "svg",
             element("title", caption.title, id=title),
             element("desc", caption.description, id=description),
             frame.draw(),
-            *drawn,
+            *_draw_lines(series, frame),
+            _labels(series, labels),
             viewBox=f"0 0 {frame.width:g} {frame.height:g}",
             role="img",
             aria_labelledby=f"{title} {description}",
             class_=f"chart {form.name}",
         )
         pictures.append(picture)
-    return element("figure", heading, *pictures, legend(series), id=caption.key)
+    return element("figure", heading, *pictures, legend(series, is_named=is_named), id=caption.key)
 
 
 def _draw_lines(series: Sequence[Series], frame: Frame) -> list[Markup]:
@@ -172,7 +182,8 @@ def _draw_line(series: Series, frame: Frame) -> Markup:
         if point.low != point.high
     ]
     drawn += [mark(series.look, x, y, element("title", f"{series.name}: {point.title}")) for point, x, y in places]
-    return element("g", *drawn, class_=f"series {colour_class(series.look)}")
+    kind = "series" if len(places) > 1 else "series alone"
+    return element("g", *drawn, class_=f"{kind} {colour_class(series.look)}")
 
 
 def _texts(series: Series, form: _Form) -> list[str]:

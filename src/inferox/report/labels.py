@@ -40,8 +40,8 @@ _DIRECTIONS = 24
 _GRID = 4.0
 
 _LEADER_COST, _DISTANCE_COST = 10.0, 0.6
-_AMBIGUOUS_COST = 14.0
-_LEADERS_CROSS_COST, _LEADER_OVER_MARK_COST, _LEADER_OVER_TEXT_COST = 25.0, 40.0, 200.0
+_AMBIGUOUS_COST, _BESIDE_ANOTHER_COST = 14.0, 90.0
+_LEADERS_CROSS_COST, _LEADER_OVER_MARK_COST, _LEADER_OVER_TEXT_COST = 25.0, 90.0, 200.0
 _SHORTER_TEXT_COST, _MISSING_COST = 120.0, 1000.0
 _MOST_MOVES = 6
 """How often each label may move."""
@@ -274,10 +274,12 @@ def _flaws(label: Label, anchors: Sequence[Anchor], index: int) -> float:
     for place, other in enumerate(anchors):
         if place == index:
             continue
-        if label.leader is not None:
-            # Marks on the same spot are below every leader of each other.
-            cost += _LEADER_OVER_MARK_COST * (other.box.meets(label.leader) and not other.box.overlaps(own.box))
-        elif math.dist((other.x, other.y), label.box.nearest(other.x, other.y)) <= distance + 2 * _GAP:
+        apart = math.dist((other.x, other.y), label.box.nearest(other.x, other.y))
+        # Marks on the same spot are below every leader of each other, and beside every label.
+        if label.leader is not None and not other.box.overlaps(own.box):
+            cost += _LEADER_OVER_MARK_COST * other.box.meets(label.leader)
+            cost += _BESIDE_ANOTHER_COST * (apart <= MARK_SIZE)
+        elif label.leader is None and apart <= distance + 2 * _GAP:
             cost += _AMBIGUOUS_COST
     return cost
 

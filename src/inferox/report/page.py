@@ -101,7 +101,7 @@ def _answer(comparison: Comparison) -> Markup:
         element("p", _LEAD, class_="proof"),
         *proof,
         element("ul", *cards, class_="cards"),
-        element("p", _NEXT, class_="next"),
+        element("p", *_with_code(_NEXT), class_="next"),
         _cautions([*warnings(comparison), *how_far(comparison)]),
     )
 
@@ -110,14 +110,14 @@ def _cautions(texts: Sequence[str]) -> Markup:
     """Makes one block of all that limits the figures; empty if nothing does."""
     if not texts:
         return Markup("")
-    return element("ul", *(element("li", *_with_options(text)) for text in texts), class_="cautions")
+    return element("ul", *(element("li", *_with_code(text)) for text in texts), class_="cautions")
 
 
-def _with_options(text: str) -> list[str]:
-    """Splits a sentence so that an option of the command line, such as ``--seconds``, is never broken in two."""
+def _with_code(text: str) -> list[str]:
+    """Marks options and commands in a sentence, such as ``--seconds`` and ``inferox tune``, as code."""
     return [
-        element("span", part, class_="option") if index % 2 else part
-        for index, part in enumerate(re.split(r"((?<!\S)--[a-z][a-z-]*)", text))
+        element("code", part) if index % 2 else part
+        for index, part in enumerate(re.split(r"((?<!\S)(?:--[a-z][a-z-]*|inferox [a-z]+))", text))
     ]
 
 
@@ -129,19 +129,24 @@ def _facts(comparison: Comparison) -> Markup:
         if item.runtime_version
     ]
     busy = comparison.other_busy_cores
+    processor = machine.processor + (f" with {', '.join(machine.instructions)}" if machine.instructions else "")
     facts = {
         "Package": f"{comparison.name}, version {comparison.version}, digest {comparison.digest[:12]}",
         "Task": comparison.task,
         "Threads": f"{comparison.threads} for each runtime",
-        "Machine": f"{machine.processor}, {counted(machine.cores, 'core')}, {bytes_text(machine.memory_bytes)}, "
+        "Machine": f"{processor}, {counted(machine.cores, 'core')}, {bytes_text(machine.memory_bytes)}, "
         f"{machine.system}",
         "Versions": ", ".join((f"inferox {machine.inferox}", f"Python {machine.python}", *sorted(set(versions)))),
         "Price": None if comparison.price_per_hour is None else f"{comparison.price_per_hour:g} for an hour",
-        "Other programs": None if busy is None else f"kept {busy:.1f} cores busy when the comparison began",
+        "Other programs": None if busy is None else f"kept {_cores_text(busy)} busy when the comparison began",
         "Measured": f"{date_text(comparison.started_at)}, in {seconds_text(comparison.duration_s)}",
     }
     listed = [join((element("dt", name), element("dd", text))) for name, text in facts.items() if text]
     return element("section", element("h2", "Package and machine"), element("dl", *listed))
+
+
+def _cores_text(busy: float) -> str:
+    return f"{busy:.1f} cores" if busy >= 0.05 else "no core"  # noqa: PLR2004 - rounded, it is not 0.0
 
 
 _COLUMNS = ("Artifact", "Load", "First result", "One row", "Rows/s", "Tokens/s", "Peak memory", "On disk", "Parity")
@@ -182,7 +187,7 @@ def _row(comparison: Comparison, item: ArtifactMeasurement, columns: list[str], 
         "Peak memory": ("–" if item.peak_memory_bytes is None else bytes_text(item.peak_memory_bytes), ""),
         "On disk": (
             "–" if item is comparison.peer else bytes_text(item.size_bytes),
-            f"{bytes_text(item.shared_bytes)} shared" if item.shared_bytes else "",
+            _shared_text(item),
         ),
     }
     name = element(
@@ -206,6 +211,11 @@ def _row(comparison: Comparison, item: ArtifactMeasurement, columns: list[str], 
     ]
     parity = element("td", parity_badge(comparison, item), data_label=columns[-1], role="cell")
     return element("tr", name, *rest, parity, role="row")
+
+
+def _shared_text(item: ArtifactMeasurement) -> str:
+    shared = bytes_text(item.shared_bytes)
+    return f"{'all' if shared == bytes_text(item.size_bytes) else shared} shared" if item.shared_bytes else ""
 
 
 def _seconds(spread: Spread) -> tuple[str, str]:

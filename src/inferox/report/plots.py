@@ -15,6 +15,9 @@ from inferox.report.scales import linear_scale_from_zero, log_scale
 
 _MOST_TICKS = 6
 
+_ROOM = 1.12
+"""The height of the plot of memory, in the greatest throughput: above the fastest there is room for labels."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -93,7 +96,7 @@ def memory_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | N
     if len(series) < 2:  # noqa: PLR2004 - one point compares nothing
         return None
     x, x_ticks = linear_scale_from_zero([point.x for item in series for point in item.points], _MOST_TICKS)
-    y, y_ticks = linear_scale_from_zero([point.y for item in series for point in item.points], _MOST_TICKS)
+    y, y_ticks = linear_scale_from_zero([_ROOM * point.y for item in series for point in item.points], _MOST_TICKS)
     return scatter_chart(
         Caption("memory", "Speed against memory", "Medians of the rounds. The best are at the top left."),
         Axis.of("peak memory, MB", x, x_ticks),

@@ -14,6 +14,9 @@ from inferox.report.quantities import bytes_text, factor_text, seconds_text, thr
 NOISY = 0.15
 """The spread of the rounds, as a share of their median, above which a measurement is called noisy."""
 
+_VERY_NOISY = 0.5
+"""The same share, above which a gain over another is a range."""
+
 _BUSY = 0.2
 """The share of the cores that other programs must keep busy for a warning."""
 
@@ -82,14 +85,15 @@ def answer(comparison: Comparison) -> str:
     against = [(pytorch, "this package on PyTorch in fp32")] if pytorch is not None and pytorch is not best else []
     if peer is not None and is_fair(peer):
         against.append((peer, f"{peer.artifact} in calls of {counted(peer.throughput.rows, 'text')}"))
-    gains = [_gain(ratio(best, other), _rates(best), _rates(other), name) for other, name in against]
+    gains = [_gain(_rates(best), _rates(other), name) for other, name in against]
     missing = " (PyTorch in fp32 was not measured)" if pytorch is None else ""
     rate = f" with {three_digits(_rates(best).median)} rows/s"
     ties = len(find_ties(comparison))
-    beside = f", with {counted(ties, 'other')} that {'is' if ties == 1 else 'are'} as fast within the noise"
-    fastest = f"{best.artifact} is the fastest here{beside if ties else ''}"
+    fastest = f"{best.artifact} is the fastest here"
+    if ties:
+        fastest = f"{best.artifact} and {counted(ties, 'other')} are the fastest here, alike within the noise"
     parts = [fastest, f": {_listed(gains)}" if gains else rate, missing]
-    return f"{''.join(parts)}; {exactness(best)}."
+    return f"{''.join(parts)}; {exactness(best, 'the first one' if ties else 'it')}."
 
 
 def further_answers(comparison: Comparison) -> list[str]:
@@ -113,31 +117,38 @@ def describe_quickest(comparison: Comparison) -> str:
     against = [(pytorch, "this package on PyTorch in fp32")] if pytorch is not quick else []
     if peer is not None and peer.one_row.length == length:
         against.append((peer, peer.artifact))
-    gains = [
-        _gain(_median_latency(other) / _median_latency(quick), _latencies(quick), _latencies(other), name)
-        for other, name in against
-    ]
+    gains = [_gain(_latencies(other), _latencies(quick), name) for other, name in against]
     row = f"a single row of {counted(length, 'token')}" if length else "a single row"
     found = f"{quick.artifact} is the quickest with {row}, at {seconds_text(_median_latency(quick))}"
     return f"{found}: {_listed(gains)}." if gains else f"{found}."
 
 
-def _gain(gain: float, spread: Spread, other: Spread, name: str) -> str:
-    """Formats a ratio; as an estimate if a figure is noisy, or of a single round, whose noise is unknown."""
-    is_estimate = any(item.count == 1 or item.share > NOISY for item in (spread, other))
-    return f"{'about ' if is_estimate else ''}{factor_text(gain)} times as fast as {name}"
+def _gain(above: Spread, below: Spread, name: str) -> str:
+    """Formats a ratio: as a range if a figure is very noisy, as an estimate if one is noisy or of a single round."""
+    noise = max(above.share, below.share)
+    factor = factor_text(above.median / below.median)
+    if noise > _VERY_NOISY:
+        factor = f"{factor_text(above.low / below.high)} to {factor_text(above.high / below.low)}"
+    is_estimate = NOISY < noise <= _VERY_NOISY or 1 in {above.count, below.count}
+    return f"{'about ' if is_estimate else ''}{factor} times as fast as {name}"
 
 
-def exactness(item: ArtifactMeasurement) -> str:
-    """Describes how exact an artifact is, as a clause."""
+def exactness(item: ArtifactMeasurement, subject: str = "it") -> str:
+    """Describes how exact an artifact is, as a clause.
+
+    Args:
+        item: The artifact.
+        subject: What the clause calls it.
+    """
+    whose = "its" if subject == "it" else f"{subject}'s"
     if item.evidence is None:
         known = "" if item.packed_class is None else f"; when it was packed, its outputs were {item.packed_class.value}"
-        return f"its exactness was not measured here{known}"
+        return f"{whose} exactness was not measured here{known}"
     agreement, name = item.evidence.agreement, item.evidence.parity_class
     figures = f"min cosine {agreement.cosine_min:.6f}, largest difference {agreement.max_rel:.1e} of the largest value"
     if name is ParityClass.FAIL:
-        return f"it misses its tolerance ({figures})"
-    return f"its outputs are {name.value} ({figures})"
+        return f"{subject} misses its tolerance ({figures})"
+    return f"{whose} outputs are {name.value} ({figures})"
 
 
 def find_ties(comparison: Comparison) -> tuple[str, ...]:
@@ -181,7 +192,7 @@ def warnings(comparison: Comparison) -> list[str]:
         found.append(f"Other programs kept {busy} when the comparison began. Close them, and measure again.")
     noisy = []
     for figure, read in (("Rows/s are", _rates), ("The latency is", _latencies)):
-        noisiest = max(comparison.artifacts, key=lambda item: read(item).share)
+        noisiest = max(comparison.listed, key=lambda item: read(item).share)
         spread = read(noisiest)
         if spread.share > NOISY:
             spans = "the middle half of the rounds spans" if spread.is_middle_half else "the rounds span"
