@@ -14,7 +14,7 @@ import torch
 from inferox.compat import CrossEncoder
 from inferox.compat.unsupported import UnsupportedError
 from inferox.core import ConfigError, RequestError
-from tests.compat.test_sentence_transformer import assert_same
+from tests.compat.test_sentence_transformer import assert_same, assert_same_features
 
 PAIRS = [("what is it?", "a fox"), ("who?", "the lazy dog that the quick brown fox jumps over " * 6), ("", "nothing")]
 DOCUMENTS = ["a fox", "", "the lazy dog " * 40, "a", "nothing at all", "a fox"]
@@ -78,6 +78,16 @@ def test_rank(ours: CrossEncoder, theirs: Any, options: dict[str, Any]) -> None:
     assert [hit["score"] for hit in found] == pytest.approx([hit["score"] for hit in expected], abs=1e-5)
     assert [hit.get("text") for hit in found] == [hit.get("text") for hit in expected]
     assert ours.rank("q", []) == []
+
+
+def test_tokens_of_pairs(ours: CrossEncoder, theirs: Any, judge: CrossEncoder, their_judge: Any) -> None:
+    for options in ({}, {"prompt": "rank: "}):
+        assert_same_features(ours.preprocess(PAIRS, **options), theirs.preprocess(PAIRS, **options))
+    assert_same_features(judge.tokenize([list(pair) for pair in PAIRS]), their_judge.preprocess(PAIRS))
+    with pytest.raises(UnsupportedError, match="prompts are supported for models with one score"):
+        judge.preprocess(PAIRS, prompt="rank: ")
+    with pytest.raises(RequestError, match="the second text of pair 0 must be a string, but is of the type dict"):
+        ours.preprocess([("a fox", {"image": "a.png"})])
 
 
 def test_the_limit_and_the_activation_of_the_caller(reranker_directory: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sentence_transformers
 import torch
+from PIL import Image
 
 from inferox import compat
 from inferox.compat import SentenceTransformer
@@ -59,6 +60,16 @@ def assert_same(actual: Any, expected: Any) -> None:
         return
     assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype)
     np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), atol=1e-5)
+
+
+def assert_same_features(actual: dict[str, Any], expected: Any) -> None:
+    """Checks for the same inputs of the model, and the same facts about them."""
+    assert actual.keys() == expected.keys()
+    for name, value in actual.items():
+        if isinstance(value, str | int):
+            assert value == expected[name]
+        else:
+            assert_same(value, expected[name])
 
 
 @pytest.mark.parametrize(
@@ -197,12 +208,42 @@ def test_the_warning_about_a_cut_text_points_to_the_callers_line(
     assert (warning.message.cut, warning.message.total) == (1, len(TEXTS))  # type: ignore[union-attr]
 
 
-def test_tokens(ours: SentenceTransformer, theirs: Any) -> None:
-    found, expected = ours.tokenize(TEXTS), theirs.tokenize(TEXTS)
+@pytest.mark.parametrize("options", [{}, {"prompt": "about: "}, {"prompt": ""}, {"task": "query"}], ids=str)
+def test_tokens(ours: SentenceTransformer, theirs: Any, options: dict[str, Any]) -> None:
+    for found in (ours.preprocess(TEXTS, **options), ours.tokenize(TEXTS, **options)):
+        assert_same_features(found, theirs.preprocess(TEXTS, **options))
+    assert ours.preprocess([]) == theirs.preprocess([]) == {}
+    assert ours.modalities == theirs.modalities
+    for kind in ("text", "image", "message", ("image", "text")):
+        assert ours.supports(kind) == theirs.supports(kind)
 
-    assert found.keys() <= expected.keys()
-    for name, value in found.items():
-        assert_same(value, expected[name])
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Image.new("RGB", (2, 2)),
+        np.zeros(8, np.float32),
+        {"image": "a.png"},
+        {"role": "user", "content": "a fox"},
+        [{"role": "user", "content": "a fox"}],
+        ("a fox", Image.new("RGB", (2, 2))),
+        ("a fox", "a dog"),
+        None,
+    ],
+    ids=str,
+)
+def test_only_texts_are_tokenized(ours: SentenceTransformer, item: Any) -> None:
+    with pytest.raises(RequestError, match="text 1 must be a string, but is") as caught:
+        ours.preprocess(["a fox", item])
+    assert caught.value.item == 1
+
+
+def test_options_of_tokenizing_are_refused_by_name(ours: SentenceTransformer) -> None:
+    assert ours.preprocess(["a fox"], processing_kwargs=None).keys() == ours.preprocess(["a fox"]).keys()
+    options: dict[str, Any] = {"processing_kwargs": {"text": {"max_length": 4}}, "max_length": 4, "nope": 1}
+    for name, value in options.items():
+        with pytest.raises(UnsupportedError, match=f"SentenceTransformer does not support the option '{name}'"):
+            ours.preprocess(["a fox"], **{name: value})
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import run_batches
-from inferox.compat.text_model import TextModel, choose_model, read_precision
+from inferox.compat.model_precision import read_precision
+from inferox.compat.text_model import TextModel, choose_model
 from inferox.compat.unsupported import UnsupportedError
 from inferox.core import ConfigError, counted, require_torch, to_torch
 from inferox.loading.progress import watch
@@ -245,11 +246,7 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
         return [{**each, "text": pairs[each["corpus_id"]][1]} for each in found] if return_documents else found
 
     def _logits(self, pairs: list[Any], prompt: str | None, batch_size: int, show_progress: bool) -> Floats:
-        task = self._task
-        if isinstance(task, RerankTask):
-            task = task if prompt is None else task.with_prompt_text(prompt)
-        elif prompt:
-            raise UnsupportedError("prompts are supported for models with one score for each pair", hint="leave it out")
+        task = self._task if prompt is None else self._prompted(prompt)
         read, rows = task.read(pairs, "warn")
         shape = (len(read),) if self.num_labels == 1 else (len(read), self.num_labels)
         logits = np.empty(shape, np.float32)
@@ -260,6 +257,13 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
         for indices, numbers in watch(computed, len(read), "pairs") if show_progress else computed:
             logits[indices] = numbers.reshape(len(indices), *shape[1:])
         return logits
+
+    def _prompted(self, prompt: str | None) -> RerankTask | ClassifyTask:
+        if isinstance(self._task, RerankTask):
+            return self._task.with_prompt_text(prompt or "")
+        if prompt:
+            raise UnsupportedError("prompts are supported for models with one score for each pair", hint="leave it out")
+        return self._task
 
     def _activation(self, function: Callable[[Any], Any] | None) -> Callable[[Floats], Floats]:
         """Returns the activation of logits: a function of tensors as one of arrays, or that in the model's files."""

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from inferox.compat.model_precision import read_precision
 from inferox.compat.similarity import SIMILARITIES, compare_all, compare_pairs, parse_similarity
 from inferox.compat.tensors import to_floats, to_torch_if_installed
-from inferox.compat.text_model import TextModel, choose_model, read_precision
-from inferox.compat.token_outputs import encode_tokens, pad_tokens
+from inferox.compat.text_model import TextModel, choose_model
+from inferox.compat.token_outputs import encode_tokens
 from inferox.compat.vector_precision import quantise, read_vector_precision
 from inferox.core import ConfigError, require_torch, to_torch
 from inferox.loading.progress import watch
@@ -283,20 +284,8 @@ class SentenceTransformer(TextModel[EmbedTask]):
 
     truncate_sentence_embeddings = truncate_embeddings
 
-    def tokenize(self, texts: Iterable[str], **further: Any) -> dict[str, Any]:
-        """Tokenizes texts, padded to the longest.
-
-        Args:
-            texts: The texts.
-            further: ``task``, which has no effect.
-
-        Returns:
-            ``input_ids``, ``attention_mask`` and the model's other inputs: tensors of shape ``[n, longest]``, int64;
-            arrays if PyTorch is not installed.
-        """
-        self._check_call(1, None, None, None, further)
-        padded = pad_tokens(self._task.with_prompt_text(""), texts)
-        return {name: to_torch_if_installed(array) for name, array in padded.items()}
+    def _prompted(self, prompt: str | None) -> EmbedTask:
+        return self._task.with_prompt_text(prompt or "")
 
     def _embed(self, task: EmbedTask, texts: list[Any], max_tokens: int, progress: bool) -> Any:
         read, batch = task.read(texts, "warn")
@@ -304,8 +293,7 @@ class SentenceTransformer(TextModel[EmbedTask]):
         return task.collect(len(read), watch(answers, len(read), "texts") if progress else answers)
 
     def _task_for(self, prompt: str | None, prompt_name: str | None, truncate_dim: int | None) -> EmbedTask:
-        text = self._prompt_text(prompt, prompt_name)
-        task = self._task.with_prompt_text("" if text is None else text)
+        task = self._prompted(self._prompt_text(prompt, prompt_name))
         return task.with_truncate_dim(self.truncate_dim if truncate_dim is None else truncate_dim)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from inferox.batching import MAX_TOKENS
 from inferox.compat.local_package import ModelChoice
+from inferox.compat.tensors import to_torch_if_installed
+from inferox.compat.token_outputs import pad_tokens
 from inferox.compat.unsupported import RefusedOperators, UnsupportedError, refuse_options, unsupported_member
 from inferox.core import (
     Closing,
@@ -16,12 +19,12 @@ from inferox.core import (
     DeviceId,
     Precision,
     RequestError,
-    dtype_name,
     positive_integer,
 )
 from inferox.core.prompt_names import USUAL_PROMPTS, describe_prompts
 from inferox.loading import TaskModel, plan_load
 from inferox.sources.hub_access import HubAccess
+from inferox.tasks.given_items import as_list
 from inferox.tasks.text_task import TextTask
 
 TaskType = TypeVar("TaskType", bound=TextTask)
@@ -29,23 +32,17 @@ TaskType = TypeVar("TaskType", bound=TextTask)
 _BACKENDS = {"auto": None, "torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 """Backends by their names in sentence-transformers."""
 
-_WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
-    "attn_implementation": ("eager", "sdpa"),
-    "low_cpu_mem_usage": (True, False),
-    "use_safetensors": (True,),
-}
-"""Arguments of models, with the values that only choose how the same weights are read or the same numbers computed."""
-
-_FORMATS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
-"""Precisions by the names of data types in PyTorch."""
-
 _HINTS = {
     "modules": "save the model with sentence-transformers, and give its folder",
     "processor_kwargs": "set model.max_seq_length for another limit of tokens",
     "tokenizer_kwargs": "set model.max_seq_length for another limit of tokens",
     "use_auth_token": "use token",
+    "processing_kwargs": "set model.max_seq_length for another limit of tokens",
+    "max_length": "set model.max_seq_length for another limit of tokens",
     "config_kwargs": "change the model's own config.json",
 }
+
+_TEXT = "text"
 
 _logger = logging.getLogger(__name__)
 
@@ -148,6 +145,54 @@ class TextModel(RefusedOperators, Closing, Generic[TaskType]):
         """Returns the name of the backend that computes the model, such as ``openvino``."""
         return self._loaded.metadata.backend
 
+    @property
+    def modalities(self) -> list[str]:
+        """The kinds of input that the model takes: ``["text"]``."""
+        return [_TEXT]
+
+    def supports(self, modality: Any) -> bool:
+        """Returns whether the model takes a kind of input.
+
+        Args:
+            modality: The kind, such as ``text`` or ``image``; or a tuple of kinds.
+        """
+        return modality in self.modalities
+
+    def preprocess(self, inputs: Iterable[Any], prompt: str | None = None, **further: Any) -> dict[str, Any]:
+        """Tokenizes texts, padded to the longest.
+
+        Args:
+            inputs: The texts; for a model that scores pairs, the pairs. Those that are too long for the model are cut.
+            prompt: The text to put before each; ``None`` for nothing.
+            further: ``task``, which has no effect.
+
+        Returns:
+            ``input_ids``, ``attention_mask`` and the model's other inputs: tensors of shape ``[n, longest]``, int64;
+            arrays if PyTorch is not installed. Also ``modality``, which is ``text``, and, with a prompt,
+            ``prompt_length``, the number of its tokens. Empty if there are no texts.
+
+        Raises:
+            UnsupportedError: If an option is not supported; the error names it.
+            RequestError: If an input is not a text, but an image, for instance.
+        """
+        refuse_options(f"inferox.compat.{type(self).__name__}", _HINTS, {**further, "task": None})
+        items = [tuple(item) if isinstance(item, list) else item for item in as_list(inputs)]
+        if not items:
+            return {}
+        task = self._prompted(prompt)
+        padded = pad_tokens(task, items)
+        length = {"prompt_length": task.count_prompt(prompt)} if prompt else {}
+        return {**{name: to_torch_if_installed(array) for name, array in padded.items()}, "modality": _TEXT, **length}
+
+    def tokenize(self, texts: Iterable[Any], **further: Any) -> dict[str, Any]:
+        """Tokenizes texts; the older name of ``preprocess``.
+
+        Args:
+            texts: The texts.
+            further: Other arguments of ``preprocess``.
+        """
+        return self.preprocess(texts, **further)
+
     def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> dict[str, Any]:
         """Returns a value to pass as ``pool``. It starts no processes: the model uses all its threads anyway.
 
@@ -196,6 +241,10 @@ class TextModel(RefusedOperators, Closing, Generic[TaskType]):
     def close(self) -> None:
         """Frees the model. Closing twice does nothing."""
         self._loaded.close()
+
+    @abstractmethod
+    def _prompted(self, prompt: str | None) -> TaskType:
+        """Returns the task with a text before others; ``None`` for nothing."""
 
     def __getattr__(self, name: str) -> Any:
         raise unsupported_member(type(self).__name__, name)
@@ -289,35 +338,3 @@ def choose_model(
         Precision.parse(precision),
         HubAccess(folder, token, local_files_only=local_files_only, revision=revision),
     )
-
-
-def read_precision(owner: str, precision: Any, model_kwargs: Mapping[str, Any] | None) -> Any:
-    """Returns the precision that ``model_kwargs`` requests, or else the given one.
-
-    Args:
-        owner: The class that is given them.
-        precision: The precision to return if ``model_kwargs`` does not request one.
-        model_kwargs: Arguments of the model; ``dtype`` and those without effect are supported.
-
-    Raises:
-        ConfigError: If they are not a mapping.
-        UnsupportedError: If there is another argument, another value of one without effect, or another dtype.
-    """
-    if not isinstance(model_kwargs, Mapping | None):
-        raise ConfigError(f"model_kwargs must map names to values, but is {model_kwargs!r}")
-    given = {name: value for name, value in (model_kwargs or {}).items() if value is not None}
-    subject = f"model_kwargs of inferox.compat.{owner}"
-    for name in given.keys() & _WITHOUT_EFFECT:
-        value = given.pop(name)
-        if not any(value is known or (isinstance(value, str) and value == known) for known in _WITHOUT_EFFECT[name]):
-            raise UnsupportedError(f"{subject} does not support {name}={value!r}", hint=f"leave {name} out")
-    dtypes = [given.pop(name) for name in ("dtype", "torch_dtype") if name in given]
-    refuse_options(subject, {}, given)
-    for dtype in dtypes:
-        named = (dtype_name(dtype) or str(dtype)).removeprefix("torch.")
-        if named != "auto" and named not in _FORMATS:
-            raise UnsupportedError(
-                f"{subject} does not support the dtype {named}", hint=f"use one of {', '.join(_FORMATS)} and auto"
-            )
-        precision = _FORMATS.get(named, precision)
-    return precision

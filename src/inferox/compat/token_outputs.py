@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,17 +51,17 @@ def encode_tokens(model: Model, task: EmbedTask, texts: list[Any], max_tokens: i
     return found
 
 
-def pad_tokens(task: TextTask, texts: Iterable[str]) -> dict[str, npt.NDArray[np.int64]]:
+def pad_tokens(task: TextTask, texts: Sequence[Any]) -> dict[str, npt.NDArray[np.int64]]:
     """Tokenizes texts, padded to the longest.
 
     Args:
         task: The task whose tokenizer to use.
-        texts: The texts.
+        texts: The texts, or pairs of texts.
 
     Returns:
         The inputs of the model by name, with ``attention_mask``; shape ``[n, longest]``, int64.
     """
-    rows = task.encode(list(texts))
+    rows = task.encode(texts)
     lengths, longest = rows.lengths, rows.longest
     mask = np.arange(longest) < lengths[:, None]
     padded = {}

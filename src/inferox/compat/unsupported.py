@@ -17,36 +17,45 @@ class UnsupportedError(ConfigError, AttributeError):
 
 _TRAINING = "train with sentence-transformers, and pack what it saves"
 _MODULE = "a package is not a PyTorch module; load the model with sentence-transformers to change or inspect it"
+_PRECISION = "choose the precision when the model is loaded, with precision='bf16' for instance"
+_ACTIVATION = "activation_fn, where it is None, stands for the activation in the model's own files"
 _SAVING = "the model's own folder is unchanged; the package made of it is at model.package"
 
 _REASONS: Mapping[str, str] = {
-    **dict.fromkeys(("fit", "old_fit", "evaluate", "train", "smart_batching_collate", "zero_grad"), _TRAINING),
+    **dict.fromkeys(
+        ("fit", "old_fit", "train", "smart_batching_collate", "smart_batching_collate_text_only", "zero_grad"),
+        _TRAINING,
+    ),
     **dict.fromkeys(("save", "save_pretrained", "push_to_hub", "save_to_hub"), _SAVING),
     **dict.fromkeys(
         (
-            *("half", "bfloat16", "float", "compile", "dtype", "parameters", "named_parameters", "modules", "children"),
+            *("compile", "parameters", "named_parameters", "modules", "children"),
             *("state_dict", "load_state_dict", "forward", "requires_grad_", "transformers_model", "model", "config"),
             *("add_adapter", "load_adapter", "merge", "set_pooling_include_prompt", "auto_model", "processor"),
-            *("preprocess", "get_sentence_features", "modalities", "supports", "share_memory", "append", "extend"),
-            *("insert", "pop", "buffers", "named_buffers", "named_children", "named_modules", "add_module", "apply"),
+            *("share_memory", "append", "extend", "insert", "pop", "buffers", "named_buffers", "named_children"),
+            *("named_modules", "add_module", "apply"),
             *("get_buffer", "get_parameter", "get_submodule", "set_submodule", "register_buffer", "register_module"),
             *("register_parameter", "register_backward_hook", "register_forward_hook", "register_forward_pre_hook"),
             *("register_full_backward_hook", "register_full_backward_pre_hook", "register_state_dict_post_hook"),
             *("register_state_dict_pre_hook", "register_load_state_dict_post_hook", "get_extra_state"),
             *("register_load_state_dict_pre_hook", "set_extra_state", "extra_repr", "dump_patches"),
-            *("call_super_init", "T_destination", "double", "type", "to_empty", "ipu", "xpu", "mtia", "training"),
+            *("call_super_init", "T_destination", "to_empty", "ipu", "xpu", "mtia", "training"),
             *("active_adapter", "active_adapters", "set_adapter", "delete_adapter", "enable_adapters"),
             *("disable_adapters", "get_adapter_state_dict", "check_peft_compatible_model"),
             *("has_peft_compatible_model", "gradient_checkpointing_enable", "set_keep_in_fp32_modules"),
-            *("is_singular_input", "load", "model_card_data_class", "model_card_data", "model_type"),
+            *("is_singular_input", "model_card_data_class", "model_card_data", "model_type"),
             *("get_model_kwargs", "clear_placement_cache", "default_huggingface_organization"),
-            *("default_activation_function", "get_default_activation_fn", "smart_batching_collate_text_only"),
             *("SUPPORTED_SIMILARITY_FN_NAMES", "_first_module", "_last_module", "_modules", "_target_device"),
         ),
         _MODULE,
     ),
-    "tokenize": "transformers.AutoTokenizer.from_pretrained gives the tokenizer",
-    "tokenizer": "model.tokenize(texts) gives tokens; transformers.AutoTokenizer.from_pretrained gives the tokenizer",
+    **dict.fromkeys(("half", "bfloat16", "float", "double", "type"), _PRECISION),
+    **dict.fromkeys(("default_activation_function", "get_default_activation_fn"), _ACTIVATION),
+    "dtype": "model.loaded.metadata.precision is the precision in which the model computes",
+    "evaluate": "evaluators take models of sentence-transformers; load the model with it to evaluate it",
+    "get_sentence_features": "model.preprocess(texts) gives tokens",
+    "load": "give the path to the class itself",
+    "tokenizer": "model.preprocess(texts) gives tokens; transformers.AutoTokenizer.from_pretrained gives the tokenizer",
 }
 
 

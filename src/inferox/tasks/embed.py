@@ -206,4 +206,4 @@ class EmbedTask(TextTask):
 
     def _use_prompt(self, prompt: str) -> None:
         self._prompt = prompt
-        self._skip = self._tokenizer.count_prompt(prompt) if prompt and not self._vectors.include_prompt else 0
+        self._skip = 0 if self._vectors.include_prompt else self.count_prompt(prompt)

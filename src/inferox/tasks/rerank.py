@@ -92,7 +92,7 @@ class RerankTask(TextTask):
         """
         other = copy(self)
         other._prompt = prompt  # noqa: SLF001 - a copy of this one
-        other._scores = self._scores.skipping(self._count_prompt(prompt))  # noqa: SLF001
+        other._scores = self._scores.skipping(self.count_prompt(prompt))  # noqa: SLF001
         return other
 
     def parity_target(self, signature: Signature) -> ParityTarget:  # noqa: ARG002 - a score is all that is read
@@ -109,7 +109,4 @@ class RerankTask(TextTask):
 
     def _open_head(self, root: Path, options: Mapping[str, Any], signature: Signature) -> PooledScores:
         vectors = PooledVectors(root, options, signature, task=self.name)
-        return PooledScores(vectors, self._count_prompt(self._prompt))
-
-    def _count_prompt(self, prompt: str) -> int:
-        return self._tokenizer.count_prompt(prompt) if prompt else 0
+        return PooledScores(vectors, self.count_prompt(self._prompt))

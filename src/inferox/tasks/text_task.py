@@ -68,6 +68,14 @@ class TextTask(Task):
         """The prompts that can be put before texts, by name."""
         return {}
 
+    def count_prompt(self, prompt: str) -> int:
+        """Counts the tokens that a prompt takes up at the front of a row, including special tokens before it.
+
+        Args:
+            prompt: The text; empty for nothing, which takes up none.
+        """
+        return self._tokenizer.count_prompt(prompt) if prompt else 0
+
     def tokenize(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[Token]]:
         """Splits texts into tokens, with the task's prompt before each; see ``divide_texts``."""
         return divide_texts(self._tokenizer.library, texts, prompt=self._prompt, add_special_tokens=add_special_tokens)
