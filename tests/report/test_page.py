@@ -80,9 +80,9 @@ def test_the_fastest_comes_first_in_the_order_that_is_given() -> None:
 
 def test_the_page_opens_with_the_answer_and_bars_are_as_long_as_artifacts_are_fast() -> None:
     page = render_report(make_comparison())
-    assert page.index("is the fastest here: about 1.4 times as fast as this package on PyTorch in fp32") < page.index(
-        "<figure"
-    )
+    assert page.index(
+        "is the fastest here: about 1.4 times as fast as PyTorch (torch/safetensors/fp32/padded)"
+    ) < page.index("<figure")
     assert [float(width) for width in re.findall(r'<rect x="0" y="0" width="([\d.]+)"', page)] == pytest.approx(
         [100 / 1.05, 100 / 1.05 / 1.4, 100 / 1.05 / 3.1], rel=1e-3
     )
@@ -102,8 +102,8 @@ def test_bars_of_those_that_are_as_fast_look_alike() -> None:
     page = render_report(replace(found, artifacts=(first, near, third)))
     assert page.count('<li class="best">') == 2
     said = unescape(re.sub("<[^>]*>", "", page))
-    both = f"{first.artifact} and 1 other are the fastest here, alike within the noise"
-    assert f"{both}: about 1.0 times as fast as this package on PyTorch in fp32; " in said
+    both = f"{first.artifact} and 1 other, alike within the noise, are the fastest here"
+    assert f"{both}: about 1.0 times as fast as PyTorch ({second.artifact}); " in said
     assert "; the first one's outputs are exact (min cosine" in said
     assert "Blue: the fastest and those that are as fast within the noise." in said
     assert "Blue: the fastest. The factor" in render_report(found)

@@ -13,6 +13,7 @@ from inferox.parity import InputProof, ParityClass, ProofStatus
 from inferox.report import render_report
 from inferox.report.summary import (
     answer,
+    describe_quickest,
     find_ties,
     further_answers,
     how_far,
@@ -35,13 +36,14 @@ def steady(item: ArtifactMeasurement, seconds: float, rounds: int = 3) -> Artifa
 
 def test_the_winner_how_much_it_gains_and_how_exact_it_is() -> None:
     assert answer(make_comparison()) == (
-        "onnxruntime/onnx/fp32/padded is the fastest here: about 1.4 times as fast as this package on PyTorch in fp32; "
-        "its outputs are exact (min cosine 1.000000, largest difference 5.0e-07 of the largest value)."
+        "onnxruntime/onnx/fp32/padded is the fastest here: about 1.4 times as fast as PyTorch "
+        "(torch/safetensors/fp32/padded); its outputs are exact (min cosine 1.000000, largest difference 5.0e-07 of "
+        "the largest value)."
     )
     (quickest,) = further_answers(make_comparison())
     assert quickest == (
         "onnxruntime/onnx/fp32/padded is the quickest with a single row of 18 tokens, at 5.54 ms: about 1.2 times as "
-        "fast as this package on PyTorch in fp32."
+        "fast as PyTorch (torch/safetensors/fp32/padded)."
     )
 
 
@@ -57,7 +59,7 @@ def test_the_quickest_with_a_single_row_may_be_another() -> None:
     assert beside.endswith(", at 10.0 ms: 3.0 times as fast as sentence-transformers.")
     once = replace(steady(first, 0.001), latency=steady(first, 0.002, 1).latency)
     assert (
-        ": about 5.0 times as fast as this package on PyTorch"
+        ": about 5.0 times as fast as PyTorch"
         in further_answers(replace(apart, artifacts=(once, steady(second, 0.01))))[-1]
     )
     without = further_answers(without_lengths(apart))[-1]
@@ -75,8 +77,31 @@ def test_a_gain_over_something_very_noisy_is_a_range() -> None:
     beside = replace(found, artifacts=(replace(first, throughput=Throughput(256, 6000, (1.0, 1.0))),), peer=wild)
     assert "is the fastest here: 2.0 to 8.0 times as fast as sentence-transformers in calls of" in answer(beside)
     assert further_answers(beside)[-1].endswith(", at 10.0 ms: 3.0 to 9.0 times as fast as sentence-transformers.")
-    assert "The latency is noisy: the rounds span up to 100% of the median (sentence-transformers)." in " ".join(
-        warnings(beside)
+    noise = "The latency is noisy: the rounds span up to 100% of the median (sentence-transformers, 3 tokens)."
+    assert noise in " ".join(warnings(beside))
+
+
+def test_the_gain_of_several_that_are_alike_is_a_range() -> None:
+    found = make_comparison()
+    names = ("a/onnx/fp32/packed", "a/onnx/fp32/padded", "torch/safetensors/fp32/packed")
+    rounds = ((0.10, 0.10, 0.13), (0.12, 0.12, 0.12), (0.2, 0.2, 0.2))
+    items = [
+        replace(
+            make_measurement(name),
+            throughput=Throughput(60, 1800, seconds),
+            latency=(Latency(18, tuple((time / 10,) for time in seconds)),),
+            typical=0,
+        )
+        for name, seconds in zip(names, rounds, strict=True)
+    ]
+    alike = replace(found, artifacts=tuple(items))
+    gain = f"about 1.7 to 2.0 times as fast as PyTorch ({names[2]})"
+    assert answer(alike).startswith(
+        f"{names[0]} and 1 other, alike within the noise, are the fastest here: {gain}; the"
+    )
+    assert describe_quickest(alike) == (
+        f"{names[0]} and 1 other, alike within the noise, are the quickest with a single row of 18 tokens, at 10.0 ms: "
+        f"{gain}."
     )
 
 
@@ -210,7 +235,7 @@ def test_gains_of_a_single_round_are_estimates() -> None:
     found = make_comparison()
     fast, slow = (steady(item, seconds, 1) for item, seconds in zip(found.artifacts, (0.1, 0.7233), strict=False))
     slow = replace(slow, artifact="torch/safetensors/fp32/packed")
-    assert "is the fastest here: about 7.2 times as fast as this package on PyTorch in fp32" in answer(
+    assert "is the fastest here: about 7.2 times as fast as PyTorch (torch/safetensors/fp32/packed)" in answer(
         replace(found, artifacts=(fast, slow))
     )
     page = render_report(replace(found, artifacts=(fast, slow)))
@@ -255,8 +280,8 @@ def test_it_is_compared_with_sentence_transformers_where_that_was_measured() -> 
     )
     peer = replace(few, throughput=times)
     assert (
-        "is the fastest here: about 1.4 times as fast as this package on PyTorch in fp32 and about 2.9 times as fast "
-        "as sentence-transformers in calls of 256 texts; "
+        "is the fastest here: about 1.4 times as fast as PyTorch (torch/safetensors/fp32/padded) and about 2.9 "
+        "times as fast as sentence-transformers in calls of 256 texts; "
     ) in answer(replace(found, peer=peer))
     assert "sentence-transformers" not in answer(replace(found, peer=few))
     assert any("in calls of only 57 texts, where it pads more" in said for said in warnings(replace(found, peer=few)))

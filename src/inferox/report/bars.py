@@ -25,7 +25,7 @@ def throughput_bars(comparison: Comparison) -> Markup:
     alike = " and those that are as fast within the noise" if len(fastest) > 1 else ""
     factor = f" Blue: the fastest{alike}."
     if pytorch is not None:
-        factor += " The factor is against the package on PyTorch in fp32."
+        factor += f" The factor is against {pytorch.artifact}."
     if any(item.throughput.rows_per_s.range for item in comparison.listed):
         factor += " Lines span the rounds, or the middle half of five and more."
     if comparison.peer is not None:

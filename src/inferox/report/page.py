@@ -9,6 +9,7 @@ from importlib.resources import files
 from inferox.core import counted
 from inferox.machine import threads_text
 from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
+from inferox.parity import TOLERANCES, ParityClass
 from inferox.report.badge import parity_badge
 from inferox.report.bars import throughput_bars
 from inferox.report.elements import Markup, breakable, element, join
@@ -243,12 +244,16 @@ def _not_run(comparison: Comparison) -> Markup:
 
 def _method(comparison: Comparison) -> Markup:
     throughput = comparison.artifacts[0].throughput
-    rows = counted(throughput.rows, "row") + (f" of {counted(throughput.tokens, 'token')}" if throughput.tokens else "")
+    tokens = throughput.tokens
+    rows = f"{counted(throughput.rows, 'row')} of mixed lengths"
+    rows += f", {counted(tokens, 'token')} in all" if tokens else ""
     text = _METHOD.format(
         threads=threads_text(comparison.threads),
         rounds=counted(comparison.rounds, "round"),
         starts=comparison.starts,
         rows=rows,
+        included=", tokenising included" if tokens else "",
+        exact=TOLERANCES[ParityClass.EXACT].max_rel,
     )
     if comparison.peer is not None:
         text += _PEER_METHOD.format(peer=comparison.peer.artifact)
@@ -271,17 +276,18 @@ Each artifact ran in a process of its own, with a budget of {threads}. Only one 
 measurement went round all artifacts before the next began, in {rounds}.
 Load and first result were timed in fresh processes, {starts} for each artifact. Load includes importing the runtime; \
 first result counts from the start of the process.
-Rows/s is measured on {rows}, of mixed lengths, from the items to the answers.
+Rows/s is measured on one call with {rows}, from the items to the answers{included}. Each artifact divides them into \
+batches of like length by itself, as it does in any call.
 Peak memory is the most resident memory of the process while speed was measured; the interpreter, and pages shared \
 with other processes, are part of it. A file on disk that several artifacts read counts towards each of them, and is \
 listed as shared.
 Parity compares with what the model itself computed in fp32 when it was packed, measured again here on \
-the package's samples.
+the package's samples; it is exact up to {exact:.0e} of the largest value.
 """
 
 _PEER_METHOD = """
 {peer} was given the same model and texts, with PyTorch in fp32 on the CPU and the same threads. It sorted them by \
 length and padded batches of 32, as it does by default: the fewer texts there are in a call, the more of what it \
-computes is padding. With thousands of texts, it gains on the artifacts. Its vectors were checked against those that \
-it gave when the model was packed.
+computes is padding. With thousands of texts, it comes closer to the artifacts. Its vectors matched those that it gave \
+when the model was packed, by which the package is proven.
 """

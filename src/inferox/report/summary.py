@@ -81,18 +81,16 @@ def is_fair(peer: ArtifactMeasurement) -> bool:
 def answer(comparison: Comparison) -> str:
     """Names the fastest artifact, its gain over PyTorch and sentence-transformers, and its exactness."""
     best = agreeing(comparison)[0]
+    ties = find_ties(comparison)
     pytorch, peer = find_pytorch(comparison.artifacts), comparison.peer
-    against = [(pytorch, "this package on PyTorch in fp32")] if pytorch is not None and pytorch is not best else []
+    against = [(pytorch, f"PyTorch ({pytorch.artifact})")] if pytorch is not None and pytorch is not best else []
     if peer is not None and is_fair(peer):
         against.append((peer, f"{peer.artifact} in calls of {counted(peer.throughput.rows, 'text')}"))
-    gains = [_gain(_rates(best), _rates(other), name) for other, name in against]
+    alike = _spreads(comparison, best, ties, _rates)
+    gains = [_gain(alike, [_rates(other)], name) for other, name in against]
     missing = " (PyTorch in fp32 was not measured)" if pytorch is None else ""
     rate = f" with {three_digits(_rates(best).median)} rows/s"
-    ties = len(find_ties(comparison))
-    fastest = f"{best.artifact} is the fastest here"
-    if ties:
-        fastest = f"{best.artifact} and {counted(ties, 'other')} are the fastest here, alike within the noise"
-    parts = [fastest, f": {_listed(gains)}" if gains else rate, missing]
+    parts = [f"{_first(best, ties, 'fastest')} here", f": {_listed(gains)}" if gains else rate, missing]
     return f"{''.join(parts)}; {exactness(best, 'the first one' if ties else 'it')}."
 
 
@@ -112,25 +110,55 @@ def _say_ties(names: Sequence[str], how: str) -> list[str]:
 def describe_quickest(comparison: Comparison) -> str:
     """Names the artifact with the least latency of a single row, and its gain over those of ``answer``."""
     quick = _find_quickest(comparison)
+    ties = _ties(comparison, quick, _latencies)
     pytorch = min((item for item in comparison.artifacts if _is_pytorch(item)), key=_median_latency, default=quick)
     peer, length = comparison.peer, quick.one_row.length
-    against = [(pytorch, "this package on PyTorch in fp32")] if pytorch is not quick else []
+    against = [(pytorch, f"PyTorch ({pytorch.artifact})")] if pytorch is not quick else []
     if peer is not None and peer.one_row.length == length:
         against.append((peer, peer.artifact))
-    gains = [_gain(_latencies(other), _latencies(quick), name) for other, name in against]
+    alike = _spreads(comparison, quick, ties, _latencies)
+    gains = [_gain([_latencies(other)], alike, name) for other, name in against]
     row = f"a single row of {counted(length, 'token')}" if length else "a single row"
-    found = f"{quick.artifact} is the quickest with {row}, at {seconds_text(_median_latency(quick))}"
+    found = f"{_first(quick, ties, 'quickest')} with {row}, at {seconds_text(_median_latency(quick))}"
     return f"{found}: {_listed(gains)}." if gains else f"{found}."
 
 
-def _gain(above: Spread, below: Spread, name: str) -> str:
-    """Formats a ratio: as a range if a figure is very noisy, as an estimate if one is noisy or of a single round."""
-    noise = max(above.share, below.share)
-    factor = factor_text(above.median / below.median)
+def _first(best: ArtifactMeasurement, ties: Sequence[str], what: str) -> str:
+    if not ties:
+        return f"{best.artifact} is the {what}"
+    return f"{best.artifact} and {counted(len(ties), 'other')}, alike within the noise, are the {what}"
+
+
+def _spreads(
+    comparison: Comparison,
+    best: ArtifactMeasurement,
+    ties: Sequence[str],
+    read: Callable[[ArtifactMeasurement], Spread],
+) -> list[Spread]:
+    """Returns a figure of the best and of those that are as good."""
+    return [read(item) for item in comparison.artifacts if item is best or item.artifact in ties]
+
+
+def _gain(above: Sequence[Spread], below: Sequence[Spread], name: str) -> str:
+    """Formats a ratio: as a range if there are several, or one is very noisy; as an estimate if one is noisy.
+
+    Args:
+        above: The numerators.
+        below: The denominators.
+        name: What the gain is over.
+    """
+    figures = [*above, *below]
+    noise = max(figure.share for figure in figures)
     if noise > _VERY_NOISY:
-        factor = f"{factor_text(above.low / below.high)} to {factor_text(above.high / below.low)}"
-    is_estimate = NOISY < noise <= _VERY_NOISY or 1 in {above.count, below.count}
-    return f"{'about ' if is_estimate else ''}{factor} times as fast as {name}"
+        low, high = min(a.low for a in above) / max(b.high for b in below), max(a.high for a in above)
+        high /= min(b.low for b in below)
+    else:
+        ratios = [one.median / other.median for one in above for other in below]
+        low, high = min(ratios), max(ratios)
+    ends = dict.fromkeys((factor_text(low), factor_text(high)))
+    # The noise of a single round is unknown.
+    is_estimate = NOISY < noise <= _VERY_NOISY or any(figure.count == 1 for figure in figures)
+    return f"{'about ' if is_estimate else ''}{' to '.join(ends)} times as fast as {name}"
 
 
 def exactness(item: ArtifactMeasurement, subject: str = "it") -> str:
@@ -190,14 +218,18 @@ def warnings(comparison: Comparison) -> list[str]:
     if load is not None and load > _BUSY * cores:
         busy = f"{load:.1f} of {counted(cores, 'core')} busy"
         found.append(f"Other programs kept {busy} when the comparison began. Close them, and measure again.")
+    rates = [(_rates(item), item.artifact) for item in comparison.listed]
+    latencies = [
+        (row.seconds, item.artifact + (f", {counted(row.length, 'token')}" if row.length else ""))
+        for item in comparison.listed
+        for row in item.latency
+    ]
     noisy = []
-    for figure, read in (("Rows/s are", _rates), ("The latency is", _latencies)):
-        noisiest = max(comparison.listed, key=lambda item: read(item).share)
-        spread = read(noisiest)
+    for figure, spreads in (("Rows/s are", rates), ("The latency is", latencies)):
+        spread, name = max(spreads, key=lambda pair: pair[0].share)
         if spread.share > NOISY:
             spans = "the middle half of the rounds spans" if spread.is_middle_half else "the rounds span"
-            up_to = f"up to {100 * spread.share:.0f}% of the median ({noisiest.artifact})"
-            noisy.append(f"{figure} noisy: {spans} {up_to}.")
+            noisy.append(f"{figure} noisy: {spans} up to {100 * spread.share:.0f}% of the median ({name}).")
     if noisy:
         is_quiet = load is not None and load <= _QUIET * cores
         found.append(" ".join((*noisy, _QUIET_HINT if is_quiet else NOISE_HINT)))
