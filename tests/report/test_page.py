@@ -18,7 +18,7 @@ from inferox.report import render_report
 from inferox.report.axes import Axis
 from inferox.report.charts import Caption, Point, Series, line_chart
 from inferox.report.elements import element
-from inferox.report.marks import colour_class, is_hollow, mark
+from inferox.report.marks import choose_looks, colour_class, is_dashed, is_hollow, mark
 from inferox.report.quantities import axis_text, bytes_text, date_text, factor_text, seconds_text, three_digits
 from inferox.report.scales import LinearScale
 from inferox.report.summary import how_far, warnings
@@ -86,7 +86,7 @@ def test_the_page_opens_with_the_answer_and_bars_are_as_long_as_artifacts_are_fa
     assert [float(width) for width in re.findall(r'<rect x="0" y="0" width="([\d.]+)"', page)] == pytest.approx(
         [100 / 1.05, 100 / 1.05 / 1.4, 100 / 1.05 / 3.1], rel=1e-3
     )
-    ends = re.findall(r'<line x1="([\d.]+)" x2="([\d.]+)" y1="0.5" y2="0.5"', page)
+    ends = re.findall(r'<line x1="([\d.]+)" x2="([\d.]+)" y1="0.5" y2="0.5"></line>', page)
     assert [float(end) for pair in ends for end in pair] == pytest.approx(
         [share / factor for factor in (1, 1.4, 3.1) for share in (100 / 1.3, 100)], rel=1e-3
     )
@@ -105,8 +105,8 @@ def test_bars_of_those_that_are_as_fast_look_alike() -> None:
     both = f"{first.artifact} and 1 other, alike within the noise, are the fastest here"
     assert f"{both}: about 1.0 times as fast as PyTorch ({second.artifact}); " in said
     assert "; the first one's outputs are exact (min cosine" in said
-    assert "Blue: the fastest and those that are as fast within the noise." in said
-    assert "Blue: the fastest. The factor" in render_report(found)
+    assert "Bold: the fastest and those that are as fast within the noise." in said
+    assert "Bold: the fastest. Each runtime" in render_report(found)
     once = tuple(replace(item, throughput=replace(item.throughput, rounds=(0.2,))) for item in found.artifacts)
     assert "Lines span the rounds" in page
     assert "Lines span the rounds" not in render_report(replace(found, artifacts=once))
@@ -252,20 +252,35 @@ def test_everything_that_limits_the_figures_is_one_list() -> None:
     assert '<ul class="cautions">' not in render_report(calm)
 
 
-def test_the_first_sixty_four_artifacts_differ_in_colour_shape_or_filling() -> None:
-    assert len({(colour_class(look), mark(look, 0, 0)) for look in range(64)}) == 64
-    for look in range(8):
-        assert is_hollow(look + 8)
-        assert not is_hollow(look)
-        assert mark(look + 8, 0, 0).replace(' class="hollow"', "") == mark(look, 0, 0)
+def test_the_first_eight_artifacts_of_eight_runtimes_differ_in_colour_shape_or_filling() -> None:
+    looks = choose_looks([f"runtime{place}/onnx/fp32/{index}" for place in range(8) for index in range(8)])
+    assert len({(colour_class(look), mark(look, 0, 0)) for look in looks.values()}) == 64
+    for place in range(8):
+        own = [looks[f"runtime{place}/onnx/fp32/{index}"] for index in range(8)]
+        assert len({colour_class(look) for look in own}) == 1
+        assert [is_hollow(look) for look in own] == [False] * 4 + [True] * 4
+        assert [is_dashed(look) for look in own] == [False, True] * 4
 
 
-def test_a_ninth_artifact_is_told_from_the_first_wherever_it_is_shown() -> None:
-    names = [f"backend{index:02}/onnx/fp32/padded" for index in range(9)]
+def test_a_runtime_has_the_same_colour_in_every_report() -> None:
+    names = [f"{name}/onnx/fp32/packed" for name in ("torch", "onnxruntime", "openvino", "candle")]
+    names.append("sentence-transformers")
+    together = choose_looks(names)
+    assert len(set(together.values())) == len(names)
+    for name in names:
+        assert choose_looks([name]) == {name: together[name]}
+    many = choose_looks([f"runtime{place}" for place in range(20)])
+    assert {colour_class(look) for look in many.values()} == {f"c{place}" for place in range(8)}
+
+
+def test_looks_are_the_same_in_the_table_the_bars_and_the_plots() -> None:
+    names = [f"backend/onnx/fp32/{index}" for index in range(5)]
     found = [make_measurement(name, 1 + index / 10) for index, name in enumerate(names)]
     page = render_report(replace(make_comparison(), artifacts=tuple(found)))
-    in_the_table = page[page.index("<table") :].count('class="hollow"')
-    assert (in_the_table, page.count('class="line dashed"')) == (1, 2)
+    colour = colour_class(choose_looks(names)[names[0]])
+    assert set(re.findall(r'class="[^"]*\b(c\d)\b', page)) == {colour}
+    assert page.count('class="line dashed"') == 2 * 2
+    assert page[page.index("<table") :].count('class="hollow"') == 1
     assert page.count('class="hollow"') == 1 + 2 + 2 * (1 + len(LENGTHS))
 
 

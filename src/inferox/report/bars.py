@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from inferox.measuring.comparison import ArtifactMeasurement, Comparison
+from collections.abc import Mapping
+
+from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
 from inferox.report.badge import parity_badge
 from inferox.report.elements import Markup, element
+from inferox.report.marks import colour_class
+from inferox.report.plots import Look
 from inferox.report.quantities import factor_text, three_digits
 from inferox.report.summary import agreeing, find_pytorch, find_ties, is_fair, ratio
 
@@ -12,18 +16,27 @@ _WIDTH = 100
 """The width of the widest bar, in units of its view box."""
 
 
-def throughput_bars(comparison: Comparison) -> Markup:
+def throughput_bars(comparison: Comparison, looks: Mapping[str, Look]) -> Markup:
     """Draws a bar for each artifact, the fastest first, with its speed relative to PyTorch in fp32.
 
     Args:
         comparison: The measurements.
+        looks: The appearance of each artifact, by its name.
     """
     best, pytorch = agreeing(comparison)[0], find_pytorch(comparison.artifacts)
     most = max(item.throughput.rows_per_s.high for item in comparison.listed)
     fastest = {best.artifact, *find_ties(comparison)}
-    rows = [_row(comparison, item, pytorch, most, item.artifact in fastest) for item in comparison.listed]
+    rows = [
+        element(
+            "li",
+            *_cells(comparison, item, pytorch),
+            _bar(item.throughput.rows_per_s, most, colour_class(looks[item.artifact].index)),
+            class_="best" if item.artifact in fastest else "peer" if item is comparison.peer else None,
+        )
+        for item in comparison.listed
+    ]
     alike = " and those that are as fast within the noise" if len(fastest) > 1 else ""
-    factor = f" Blue: the fastest{alike}."
+    factor = f" Bold: the fastest{alike}. Each runtime has a colour."
     if pytorch is not None:
         factor += f" The factor is against {pytorch.artifact}."
     if any(item.throughput.rows_per_s.range for item in comparison.listed):
@@ -38,36 +51,34 @@ def throughput_bars(comparison: Comparison) -> Markup:
     return element("figure", heading, element("ol", *rows, class_="bars"), id="throughput")
 
 
-def _row(
-    comparison: Comparison, item: ArtifactMeasurement, pytorch: ArtifactMeasurement | None, most: float, is_best: bool
-) -> Markup:
-    spread, scale = item.throughput.rows_per_s, _WIDTH / most
-    rate = spread.median
-    low, high = scale * spread.low, scale * spread.high
-    bar = element(
+def _bar(spread: Spread, most: float, colour: str) -> Markup:
+    scale = _WIDTH / most
+    ends = {"x1": scale * spread.low, "x2": scale * spread.high, "y1": 0.5, "y2": 0.5}
+    # A wider line below that of the range keeps it visible on any colour.
+    lines = [element("line", **ends, class_=kind) for kind in ("halo", None)] if spread.range else []
+    return element(
         "svg",
-        element("rect", x=0, y=0, width=scale * rate, height=1),
-        *([element("line", x1=low, x2=high, y1=0.5, y2=0.5)] if spread.range else []),
+        element("rect", x=0, y=0, width=scale * spread.median, height=1),
+        *lines,
         viewBox=f"0 0 {_WIDTH} 1",
         preserveAspectRatio="none",
         aria_hidden="true",
+        class_=colour,
     )
-    is_peer = item is comparison.peer
+
+
+def _cells(
+    comparison: Comparison, item: ArtifactMeasurement, pytorch: ArtifactMeasurement | None
+) -> tuple[Markup, ...]:
     factor = ""
-    if pytorch is not None and (not is_peer or is_fair(item)):
+    if pytorch is not None and (item is not comparison.peer or is_fair(item)):
         factor = "baseline" if item is pytorch else f"{factor_text(ratio(item, pytorch))}×"
     price = comparison.million_rows_price(item)
-    return element(
-        "li",
+    rate = f"{three_digits(item.throughput.rows_per_s.median)}/s"
+    cost = () if price is None else (element("small", f"{three_digits(price)} per million"),)
+    return (
         element("span", item.artifact, class_="name"),
         parity_badge(comparison, item),
-        element(
-            "span",
-            f"{three_digits(rate)}/s",
-            *(() if price is None else (element("small", f"{three_digits(price)} per million"),)),
-            class_="rate",
-        ),
+        element("span", rate, *cost, class_="rate"),
         element("span", factor, class_="factor"),
-        bar,
-        class_="best" if is_best else "peer" if is_peer else None,
     )

@@ -9,7 +9,7 @@ from inferox.report.axes import Axis, Frame
 from inferox.report.elements import Markup, breakable, element
 from inferox.report.geometry import Box, Segment
 from inferox.report.labels import FONT_SIZE, LINE_HEIGHT, MARK_SIZE, Anchor, Label, place_labels, spread_out
-from inferox.report.marks import colour_class, is_hollow, mark, swatch
+from inferox.report.marks import colour_class, is_dashed, mark, swatch
 from inferox.report.text_width import text_width
 
 _LEADER_WIDTH = 20.0
@@ -174,7 +174,7 @@ def _draw_line(series: Series, frame: Frame) -> Markup:
     drawn = []
     if len(places) > 1:
         corners = " ".join(f"{x:.2f},{y:.2f}" for _, x, y in places)
-        kind = "line dashed" if is_hollow(series.look) else "line"
+        kind = "line dashed" if is_dashed(series.look) else "line"
         drawn.append(element("polyline", points=corners, class_=kind))
     drawn += [
         element("line", x1=x, x2=x, y1=frame.up(point.low), y2=frame.up(point.high), class_="spread")

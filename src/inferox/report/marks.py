@@ -1,13 +1,44 @@
-"""The marks of series, told apart by colour, by shape and by filling."""
+"""The marks of series: a colour for each runtime, and a shape and a filling for each of its artifacts."""
 
 from __future__ import annotations
 
 import math
+import zlib
+from collections.abc import Sequence
 
 from inferox.report.elements import Markup, element
 
 _RADIUS = 3.6
 _COLOURS, _SHAPES = 8, 4
+
+_SPREADING = 9
+"""The remainders of the CRCs of names by this number give today's runtimes different colours."""
+
+
+def choose_looks(names: Sequence[str]) -> dict[str, int]:
+    """Chooses an appearance for each artifact: the colour of its runtime, in the same shapes for every runtime.
+
+    A runtime has the same colour in every report, unless another one with the same has taken it.
+
+    Args:
+        names: The names of the artifacts.
+
+    Returns:
+        The index of each one's appearance: that of the colour, and 8 times that of the shape and the filling.
+    """
+    colours: dict[str, int] = {}
+    looks, variants = dict[str, int](), dict[int, int]()
+    for name in sorted(names):
+        runtime = name.partition("/")[0]
+        if runtime not in colours:
+            wanted = zlib.crc32(runtime.encode("utf-8", "replace")) % _SPREADING
+            free = [wanted + step for step in range(_COLOURS) if (wanted + step) % _COLOURS not in colours.values()]
+            colours[runtime] = next(iter(free), wanted) % _COLOURS
+        # Where there are more runtimes than colours, those of one colour share its shapes.
+        colour = colours[runtime]
+        variants[colour] = variants.get(colour, -1) + 1
+        looks[name] = colour + _COLOURS * variants[colour]
+    return looks
 
 
 def mark(look: int, x: float, y: float, *children: str) -> Markup:
@@ -21,8 +52,7 @@ def mark(look: int, x: float, y: float, *children: str) -> Markup:
     """
     radius = _RADIUS
     kind = "hollow" if is_hollow(look) else None
-    # One further for each sixteen: then colours and fillings repeat.
-    shape = (look + look // (2 * _COLOURS)) % _SHAPES
+    shape = look // _COLOURS % _SHAPES
     if shape == 0:
         return element("circle", *children, cx=x, cy=y, r=radius, class_=kind)
     if shape == 1:
@@ -37,7 +67,12 @@ def mark(look: int, x: float, y: float, *children: str) -> Markup:
 
 
 def is_hollow(look: int) -> bool:
-    """Whether the mark of an appearance is only an outline, and its line dashed: every second turn of the colours."""
+    """Whether the mark of an appearance is only an outline: beyond the four shapes of its colour."""
+    return look // (_COLOURS * _SHAPES) % 2 == 1
+
+
+def is_dashed(look: int) -> bool:
+    """Whether the line of an appearance is dashed: every second one of its colour."""
     return look // _COLOURS % 2 == 1
 
 

@@ -13,7 +13,7 @@ from inferox.parity import TOLERANCES, ParityClass
 from inferox.report.badge import parity_badge
 from inferox.report.bars import throughput_bars
 from inferox.report.elements import Markup, breakable, element, join
-from inferox.report.marks import swatch
+from inferox.report.marks import choose_looks, swatch
 from inferox.report.plots import Look, latency_plot, memory_plot
 from inferox.report.quantities import bytes_text, date_text, seconds_text, three_digits
 from inferox.report.summary import (
@@ -53,7 +53,7 @@ def render_report(comparison: Comparison) -> str:
         element(
             "main",
             _answer(comparison),
-            throughput_bars(comparison),
+            throughput_bars(comparison, looks),
             _plots(comparison, looks),
             _table(comparison, looks),
             _not_run(comparison),
@@ -65,7 +65,7 @@ def render_report(comparison: Comparison) -> str:
 
 
 def _looks(comparison: Comparison) -> dict[str, Look]:
-    indices = {name: index for index, name in enumerate(sorted(item.artifact for item in comparison.listed))}
+    indices = choose_looks([item.artifact for item in comparison.listed])
     labels = short_names(comparison)
     return {
         item.artifact: Look(number, labels[item.artifact], indices[item.artifact])

@@ -26,7 +26,7 @@ class Look:
     Attributes:
         number: Its rank in the comparison, from 1.
         label: Its short name.
-        index: The index of its appearance, by the order of the names.
+        index: The index of its appearance; see ``choose_looks``.
     """
 
     number: int
