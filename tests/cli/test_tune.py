@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import inferox
-from inferox.cli.tune import _answer, _warnings
+from inferox.cli.tune import _answer, _kept, _warnings
 from inferox.loading.cell import Cell
 from inferox.loading.profile import Profile
 from inferox.measuring.time_budget import Ending
@@ -54,6 +54,30 @@ def test_explain_before_and_after(run: Run, package: Path) -> None:
     assert "Fastest for each shape" in run("explain", package, "--table", "--threads", "1").out
 
 
+@pytest.mark.parametrize("form", ["--json", "--table"])
+def test_what_a_run_that_was_ended_early_does_not_replace_is_said(
+    run: Run, package: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run("tune", package, "--json", "--threads", "1")
+    tuned = json.loads(done.out)
+    assert (tuned["stored"], tuned["kept"]) == (True, {})
+    assert "earlier" not in done.err
+    (path,) = (package.parent / "store" / "profiles").rglob("*.json")
+    content = path.read_bytes()
+    monkeypatch.setattr("inferox.measuring.time_budget.TimeBudget.fits", lambda *_: False)
+    done = run("tune", package, form, "--threads", "1", "--seconds", "3600")
+    assert done.code == 0, done.err
+    assert path.read_bytes() == content
+    said = f"inferox: kept the earlier profile {path}: measured in 5 rounds, now only in 0; --seconds allows more time"
+    assert done.err.splitlines()[-1] == said
+    if form == "--json":
+        found = json.loads(done.out)
+        assert (found["stored"], found["kept"]) == (False, dict.fromkeys(tuned["profile"]["cells"], 5))
+    else:
+        assert "is the fastest here" in done.out
+        assert "kept in" not in done.out
+
+
 def test_what_was_measured_with_another_budget_is_named(run: Run, package: Path) -> None:
     assert run("tune", package, "--json", "--threads", "1").code == 0
     reason = "it was measured with 1 thread"
@@ -94,6 +118,14 @@ def test_nothing_that_can_run(run: Run, package: Path) -> None:
     assert run("explain", package, "--quality", "best").code == 2
 
 
+def test_the_artifacts_whose_earlier_times_remain_are_named() -> None:
+    profile = Profile("d", "m", 2, "default", {}, "2026", {})
+    found = Tuning("x", profile, Path("x"), {"a": 3, "b": 5}, True, {}, 2, 5, {}, Ending.INTERRUPTED, ())
+    assert _kept(found).startswith("kept the earlier times of a, b: measured in 3 to 5 rounds, now only in 2;")
+    found = replace(found, kept={"a": 1}, rounds=0)
+    assert _kept(found).startswith("kept the earlier times of a: measured in 1 round, now only in 0;")
+
+
 def test_the_answer_names_what_is_loaded_from_now_on() -> None:
     # The first is faster for most shapes, the second in total.
     times = {"openvino/onnx/bf16/packed": [1.0, 1.0, 9.0], "openvino/onnx/bf16/padded": [1.1, 1.1, 3.0]}
@@ -102,7 +134,7 @@ def test_the_answer_names_what_is_loaded_from_now_on() -> None:
         for name, listed in times.items()
     }
     profile = Profile("d", "m", 2, "default", {}, "2026", cells)
-    found = Tuning("x", profile, Path("x"), {}, 1, 1, {}, Ending.COMPLETE, ())
+    found = Tuning("x", profile, Path("x"), {}, True, {}, 1, 1, {}, Ending.COMPLETE, ())
     assert _warnings(replace(found, noise={"a": 0.1, "b": 0.14})) == []
     (said,) = _warnings(replace(found, noise={"a": 0.1, "b": 0.62}))
     assert said.startswith("The measurement is noisy: the middle half of the times spans 62% of the median (b).")

@@ -115,6 +115,9 @@ def change(**fields: Any) -> Callable[[Path], object]:
         change(placements={"a": ["cpu"]}),
         change(placements={"a": ["cpu", 1]}),
         change(placements={"a": [None, True]}),
+        change(rounds=None),
+        change(rounds={"a": -1}),
+        change(rounds={"a": "5"}),
     ],
 )
 def test_a_file_that_was_damaged_is_ignored_and_named(tmp_path: Path, spoil: Callable[[Path], object]) -> None:

@@ -167,15 +167,62 @@ def test_an_interruption_keeps_what_was_measured(package: Path, store: Store) ->
     assert {len(cells) for cells in found.profile.cells.values()} == {3}
     assert find_profile(found.profile.digest, store, 1).profile == found.profile
 
-    whole = tune(package, threads=1)
-    assert (whole.ending, whole.rounds, whole.unreached) == (Ending.COMPLETE, 5, ())
-    again = tune(package, threads=1, progress=interrupt_at(3))
-    for name, cells in whole.profile.cells.items():
-        new = again.profile.cells[name]
+    later = tune(package, threads=1, progress=interrupt_at(2))  # as many rounds, and newer
+    for name, cells in found.profile.cells.items():
+        new = later.profile.cells[name]
         assert {(cell.rows, cell.length) for cell in new} == {(cell.rows, cell.length) for cell in cells}
-        kept = {cell for cell in cells if (cell.rows, cell.length) in again.unreached}
-        assert len(kept) == len(cells) - 3
-        assert kept <= set(new)
+        assert [cell for cell in cells if cell in new] == [cells[2]]
+    assert find_profile(found.profile.digest, store, 1).profile == later.profile
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 4])
+def test_a_run_that_was_ended_early_does_not_replace_more_rounds(package: Path, tuned: Tuning, rounds: int) -> None:
+    content, artifacts = tuned.path.read_bytes(), set(tuned.profile.cells)
+    assert (tuned.rounds, tuned.kept, tuned.is_stored) == (5, {}, True)
+    assert tuned.profile.rounds == dict.fromkeys(artifacts, 5)
+    shapes = len(next(iter(tuned.profile.cells.values())))
+    found = tune(package, threads=1, progress=interrupt_at(rounds * shapes + 1))
+    assert (found.ending, found.rounds, found.path) == (Ending.INTERRUPTED, rounds, tuned.path)
+    assert (found.kept, found.is_stored) == (dict.fromkeys(artifacts, 5), False)
+    assert found.profile.rounds == dict.fromkeys(artifacts, rounds)
+    assert all(found.profile.cells[name][0] != cells[0] for name, cells in tuned.profile.cells.items())
+    assert tuned.path.read_bytes() == content
+
+
+def test_a_run_that_was_ended_early_replaces_what_rests_on_no_more_rounds(
+    package: Path, tuned: Tuning, store: Store
+) -> None:
+    data = tuned.profile.to_json()
+    data["rounds"] = {name: 1 if name.startswith("openvino") else 5 for name in data["rounds"]}
+    tuned.path.write_text(json.dumps(data))
+    shapes = len(next(iter(tuned.profile.cells.values())))
+    found = tune(package, threads=1, progress=interrupt_at(2 * shapes))
+    better = {name for name in data["rounds"] if name.startswith("onnxruntime")}
+    assert (found.kept, found.is_stored) == (dict.fromkeys(better, 5), True)
+    now = find_profile(found.profile.digest, store, 1).profile
+    assert now is not None
+    assert now.rounds == {name: 5 if name in better else 2 for name in data["rounds"]}
+    for name, cells in now.cells.items():
+        assert cells == (tuned if name in better else found).profile.cells[name]
+        assert (cells == found.profile.cells[name]) is (name not in better)
+    assert now.placements == tuned.profile.placements
+
+
+def test_a_complete_run_replaces_any_number_of_rounds(package: Path, tuned: Tuning) -> None:
+    data = tuned.profile.to_json()
+    tuned.path.write_text(json.dumps({**data, "rounds": dict.fromkeys(data["rounds"], 9)}))
+    found = tune(package, threads=1)
+    assert (found.kept, found.is_stored) == ({}, True)
+    assert explain(package, threads=1).found == FoundProfile(found.profile)
+
+
+def test_what_no_longer_holds_is_replaced_by_fewer_rounds(package: Path, tuned: Tuning) -> None:
+    data = tuned.profile.to_json()
+    data["versions"]["openvino"] = "0.1"
+    tuned.path.write_text(json.dumps(data))
+    found = tune(package, "openvino", threads=1, progress=interrupt_at(1))
+    assert (found.rounds, found.kept, found.is_stored) == (0, {}, True)
+    assert explain(package, threads=1).found == FoundProfile(found.profile)
 
 
 def test_time_enough_and_a_time_that_is_none(package: Path) -> None:

@@ -44,7 +44,7 @@ def tune(
 
     The result is kept in the local store, and is used whenever the package is loaded on this machine with the same
     number of threads. Every batch is measured once before any is measured again. When the time is over, or Ctrl-C
-    stops it, the measurements so far are kept.
+    stops it, the measurements so far are kept, except where earlier ones, which still hold, rest on more rounds.
     """
     from inferox.measuring import Ending
     from inferox.measuring import tune as measure
@@ -69,10 +69,14 @@ def tune(
             "profile": found.profile.to_json(),
             "not_run": dict(found.not_run),
             "noise": dict(found.noise),
+            "stored": found.is_stored,
+            "kept": dict(found.kept),
         }
         click.echo(json.dumps({**result, **how_far}))
     else:
         _print(found)
+    if found.kept:
+        say(f"inferox: {_kept(found)}", err=True)
     if found.ending is Ending.INTERRUPTED:
         raise KeyboardInterrupt
 
@@ -88,7 +92,18 @@ def _print(found: Tuning) -> None:
         say(f"not measured: {artifact}: {reason}")
     if how := _how_far(found):
         say(how)
-    say(f"kept in {found.path}")
+    if found.is_stored:
+        say(f"kept in {found.path}")
+
+
+def _kept(found: Tuning) -> str:
+    """Says which earlier measurements remain in the place of these, and why."""
+    from inferox.core import counted
+
+    few, many = min(found.kept.values()), max(found.kept.values())
+    rounds = counted(many, "round") if few == many else f"{few} to {many} rounds"
+    what = f"times of {', '.join(found.kept)}" if found.is_stored else f"profile {found.path}"
+    return f"kept the earlier {what}: measured in {rounds}, now only in {found.rounds}; --seconds allows more time"
 
 
 def _answer(found: Tuning) -> str:

@@ -21,7 +21,7 @@ from inferox.machine.processor import processor_facts
 from inferox.package import Store, read_json, write_json
 from inferox.parity import ParityClass
 
-_VERSION = 5
+_VERSION = 6
 
 _DEFAULT = "default"
 
@@ -66,6 +66,7 @@ class Profile:
         placements: The device on which each was measured. "The default device" and "the CPU" may be the same.
         classes: The parity class that artifacts with another precision than fp32 reached there, as processors differ in
             rounding and arithmetic.
+        rounds: The number of rounds that the times of each artifact rest on.
     """
 
     digest: str
@@ -77,6 +78,7 @@ class Profile:
     cells: Mapping[str, tuple[Cell, ...]]
     placements: Mapping[str, Placement] = field(default_factory=dict)
     classes: Mapping[str, ParityClass] = field(default_factory=dict)
+    rounds: Mapping[str, int] = field(default_factory=dict)
 
     def on(self, device: str) -> Profile:
         """Returns the part of the profile that applies to a device: all of it, or the artifacts measured there.
@@ -86,14 +88,24 @@ class Profile:
         """
         if device == self.device:
             return self
-        suits = {name for name, placement in self.placements.items() if placement.suits(device)}
+        return replace(
+            self.only(name for name, placement in self.placements.items() if placement.suits(device)), device=device
+        )
+
+    def only(self, artifacts: Iterable[str]) -> Profile:
+        """Returns the part of the profile that is about some artifacts.
+
+        Args:
+            artifacts: Their names.
+        """
+        names = set(artifacts)
         return replace(
             self,
-            device=device,
-            versions={name: text for name, text in self.versions.items() if any(_is_of(name, item) for item in suits)},
-            cells={name: cells for name, cells in self.cells.items() if name in suits},
-            placements={name: placement for name, placement in self.placements.items() if name in suits},
-            classes={name: reached for name, reached in self.classes.items() if name in suits},
+            versions={name: text for name, text in self.versions.items() if any(_is_of(name, item) for item in names)},
+            cells={name: cells for name, cells in self.cells.items() if name in names},
+            placements={name: placement for name, placement in self.placements.items() if name in names},
+            classes={name: reached for name, reached in self.classes.items() if name in names},
+            rounds={name: count for name, count in self.rounds.items() if name in names},
         )
 
     def seconds(self, artifact: str, rows: int, length: int) -> float:
@@ -182,6 +194,7 @@ class Profile:
                 name: [placement.device, placement.is_default] for name, placement in self.placements.items()
             },
             "classes": {name: reached.value for name, reached in self.classes.items()},
+            "rounds": dict(self.rounds),
         }
 
     @classmethod
@@ -196,6 +209,7 @@ class Profile:
             found = shown(data["version"])
             raise ManifestError(f"a profile must be of version {_VERSION}, but is of {found}; run 'inferox tune' again")
         measured = Fields(fields.required("cells", dict), "'cells' of a profile")
+        counts = Fields(fields.required("rounds", dict), "'rounds' of a profile")
         cells = {name: measured.map(name, Cell.from_json) for name in data["cells"]}
         placements = {}
         for name, listed in fields.required("placements", dict).items():
@@ -217,6 +231,7 @@ class Profile:
                 name: ParityClass.read(reached, f"the class of {shown(name)} in a profile")
                 for name, reached in fields.text_by_name("classes").items()
             },
+            rounds={name: counts.count(name) for name in data["rounds"]},
         )
 
 
@@ -246,13 +261,23 @@ def save_profile(profile: Profile, store: Store) -> Path:
     Raises:
         ConfigError: If it cannot be written.
     """
-    path = _path(store, profile.digest, profile.machine, profile.threads, profile.device)
+    path = profile_path(profile, store)
     try:
         store.make_profiles(path.parent.name)
         write_json(path, profile.to_json())
     except OSError as error:
         raise ConfigError(f"the profile cannot be written to {path.parent}: {error.strerror or error}") from error
     return path
+
+
+def profile_path(profile: Profile, store: Store) -> Path:
+    """Returns the file in which a store keeps a profile.
+
+    Args:
+        profile: The profile.
+        store: The store.
+    """
+    return _path(store, profile.digest, profile.machine, profile.threads, profile.device)
 
 
 def find_profile(digest: str, store: Store, threads: int, device: DeviceId | None = None) -> FoundProfile:
@@ -321,12 +346,10 @@ def _leave_out_stale(profile: Profile) -> FoundProfile:
     stale = {name: measured for name, measured in profile.versions.items() if measured != runtime_version(name)}
     if not stale:
         return FoundProfile(profile)
-    fresh = {name: cells for name, cells in profile.cells.items() if not any(_is_of(item, name) for item in stale)}
-    versions = {name: measured for name, measured in profile.versions.items() if name not in stale}
-    classes = {name: reached for name, reached in profile.classes.items() if name in fresh}
+    fresh = profile.only(name for name in profile.cells if not any(_is_of(item, name) for item in stale))
     changes = [f"{name} {measured}, and now {runtime_version(name)} is installed" for name, measured in stale.items()]
     return FoundProfile(
-        replace(profile, cells=fresh, versions=versions, classes=classes) if fresh else None,
+        fresh if fresh.cells else None,
         f"it was measured with {'; with '.join(changes)}",
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from inferox.loading.profile import (
     device_text,
     find_profile,
     machine_name,
+    profile_path,
     runtime_version,
     save_profile,
 )
@@ -62,7 +63,10 @@ class Tuning:
     Attributes:
         name: The package's name.
         profile: The measurements, including earlier ones that still apply.
-        path: The file of the profile.
+        path: The file of the stored profile.
+        kept: The rounds of earlier measurements that remain in the stored profile in the place of these, by artifact:
+            this run was ended early, and rests on fewer.
+        is_stored: Whether the stored profile has any of these measurements.
         not_run: The reason for each artifact that could not be measured, or not for every shape.
         rounds: The fewest rounds in which any shape was measured.
         planned_rounds: The planned number of rounds.
@@ -77,6 +81,8 @@ class Tuning:
     name: str
     profile: Profile
     path: Path
+    kept: Mapping[str, int]
+    is_stored: bool
     not_run: Mapping[str, str]
     rounds: int
     planned_rounds: int
@@ -102,8 +108,8 @@ def tune(
     computes untimed for a while; the median of all timed calls counts. Earlier measurements under the same conditions
     are kept, except those of artifacts that are measured again. The profile is written at the end. If the time is over
     or the user interrupts it (``KeyboardInterrupt``) before everything is measured, the profile has what was measured
-    until then, and what was known about the shapes that were not reached. An interruption before the first figure is
-    raised and changes nothing.
+    until then, and what was known about the shapes that were not reached; but earlier measurements that rest on more
+    rounds are not replaced. An interruption before the first figure is raised and changes nothing.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
@@ -155,27 +161,21 @@ def tune(
         cells=cells,
         placements=placements,
         classes={name: reached for name, reached in classes.items() if name in cells},
+        rounds=dict.fromkeys(cells, grid.rounds),
     )
     unreached = tuple(shape for shape in grid.shapes if shape not in grid.seconds)
-    if known := find_profile(digest, store, budget, wanted).profile:
-        kept = {name: measured for name, measured in known.cells.items() if name not in models}
-        places = {name: placement for name, placement in known.placements.items() if name in kept}
-        before = {
-            name: tuple(cell for cell in known.cells.get(name, ()) if (cell.rows, cell.length) in unreached)
-            for name in cells
-        }
-        profile = replace(
-            profile,
-            cells={**kept, **{name: (*measured, *before[name]) for name, measured in cells.items()}},
-            versions={**known.versions, **profile.versions},
-            placements={**places, **placements},
-            classes={**{name: known.classes[name] for name in kept if name in known.classes}, **profile.classes},
-        )
+    known = find_profile(digest, store, budget, wanted).profile
+    kept = {} if known is None or ending is Ending.COMPLETE else _better(known, profile)
+    stored = profile.only(cells.keys() - kept)
+    if stored.cells:
+        save_profile(_merge(stored, known, models.keys() - kept, unreached), store)
     packed = {name: context.evidence[name].parity_class for name in cells if name in context.evidence}
     return Tuning(
         title,
-        profile,
-        save_profile(profile, store),
+        _merge(profile, known, models.keys(), unreached),
+        profile_path(profile, store),
+        kept,
+        bool(stored.cells),
         not_run,
         grid.rounds,
         _ROUNDS,
@@ -183,6 +183,37 @@ def tune(
         ending,
         unreached,
         grid.noise(),
+    )
+
+
+def _better(known: Profile, measured: Profile) -> dict[str, int]:
+    """Returns the rounds of earlier measurements of the same artifacts that rest on more, by artifact."""
+    return {name: known.rounds[name] for name, rounds in measured.rounds.items() if known.rounds.get(name, 0) > rounds}
+
+
+def _merge(profile: Profile, known: Profile | None, models: Iterable[str], unreached: Sequence[Shape]) -> Profile:
+    """Adds earlier measurements: all of artifacts that were not measured again, and those of unreached shapes.
+
+    Args:
+        profile: The measurements.
+        known: The earlier ones that still apply; ``None`` if there are none.
+        models: The artifacts that were measured again, even if all their calls failed.
+        unreached: The shapes that were not reached.
+    """
+    if known is None:
+        return profile
+    kept = known.only(known.cells.keys() - models)
+    before = {
+        name: tuple(cell for cell in known.cells.get(name, ()) if (cell.rows, cell.length) in unreached)
+        for name in profile.cells
+    }
+    return replace(
+        profile,
+        cells={**kept.cells, **{name: (*cells, *before[name]) for name, cells in profile.cells.items()}},
+        versions={**known.versions, **profile.versions},
+        placements={**kept.placements, **profile.placements},
+        classes={**kept.classes, **profile.classes},
+        rounds={**kept.rounds, **profile.rounds},
     )
 
 
