@@ -106,7 +106,7 @@ def test_bars_of_those_that_are_as_fast_look_alike() -> None:
     assert f"{both}: about 1.0 times as fast as PyTorch ({second.artifact}); " in said
     assert "; the first one's outputs are exact (min cosine" in said
     assert "Bold: the fastest and those that are as fast within the noise." in said
-    assert "Bold: the fastest. Each runtime" in render_report(found)
+    assert "Bold: the fastest. A runtime" in render_report(found)
     once = tuple(replace(item, throughput=replace(item.throughput, rounds=(0.2,))) for item in found.artifacts)
     assert "Lines span the rounds" in page
     assert "Lines span the rounds" not in render_report(replace(found, artifacts=once))
@@ -260,6 +260,14 @@ def test_the_first_eight_artifacts_of_eight_runtimes_differ_in_colour_shape_or_f
         assert len({colour_class(look) for look in own}) == 1
         assert [is_hollow(look) for look in own] == [False] * 4 + [True] * 4
         assert [is_dashed(look) for look in own] == [False, True] * 4
+
+
+def test_a_precision_and_layout_has_the_same_shape_for_every_runtime() -> None:
+    looks = choose_looks(["a/onnx/fp32/packed", "a/onnx/fp32/padded", "b/x/fp32/padded", "a/ir/fp32/padded", "library"])
+    padded = looks["a/ir/fp32/padded"], looks["b/x/fp32/padded"]
+    assert len({mark(look, 0, 0) for look in padded}) == 1
+    assert len({mark(look, 0, 0) for name, look in looks.items() if name.startswith("a/")}) == 3
+    assert mark(looks["library"], 0, 0) == mark(looks["a/onnx/fp32/packed"], 0, 0)
 
 
 def test_a_runtime_has_the_same_colour_in_every_report() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from inferox.measuring import Ending
-from inferox.measuring.comparison import ArtifactMeasurement, Latency, Throughput
+from inferox.measuring.comparison import ArtifactMeasurement, Latency, Spread, Throughput
 from inferox.parity import InputProof, ParityClass, ProofStatus
 from inferox.report import render_report
 from inferox.report.summary import (
@@ -20,6 +20,7 @@ from inferox.report.summary import (
     medians_text,
     recommend,
     short_names,
+    spans_text,
     warnings,
 )
 from tests.report.comparisons import make_comparison, make_measurement, without_lengths
@@ -231,6 +232,13 @@ def test_a_table_says_what_stands_below_its_medians() -> None:
     ]
 
 
+def test_only_what_is_drawn_is_explained() -> None:
+    few, many, same = Spread.of([1.0, 2.0]), Spread.of([1.0, 2.0, 3.0, 4.0, 5.0]), Spread.of([1.0] * 5)
+    assert spans_text([few, same]) == "span the rounds"
+    assert spans_text([many, same]) == "span the middle half of the rounds"
+    assert spans_text([few, many]) == "span the rounds, or the middle half of five and more"
+
+
 def test_gains_of_a_single_round_are_estimates() -> None:
     found = make_comparison()
     fast, slow = (steady(item, seconds, 1) for item, seconds in zip(found.artifacts, (0.1, 0.7233), strict=False))
@@ -240,7 +248,7 @@ def test_gains_of_a_single_round_are_estimates() -> None:
     )
     page = render_report(replace(found, artifacts=(fast, slow)))
     assert "Bars span" not in page
-    assert "Bars span the rounds, or the middle half of five and more" in render_report(found)
+    assert "Bars span the rounds. Both" in render_report(found)
     once = tuple(
         replace(item, latency=(replace(item.latency[0], rounds=item.latency[0].rounds[:1]), *item.latency[1:]))
         for item in found.artifacts

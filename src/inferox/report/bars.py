@@ -10,7 +10,7 @@ from inferox.report.elements import Markup, element
 from inferox.report.marks import colour_class
 from inferox.report.plots import Look
 from inferox.report.quantities import factor_text, three_digits
-from inferox.report.summary import agreeing, find_pytorch, find_ties, is_fair, ratio
+from inferox.report.summary import agreeing, find_pytorch, find_ties, is_fair, ratio, spans_text
 
 _WIDTH = 100
 """The width of the widest bar, in units of its view box."""
@@ -36,11 +36,12 @@ def throughput_bars(comparison: Comparison, looks: Mapping[str, Look]) -> Markup
         for item in comparison.listed
     ]
     alike = " and those that are as fast within the noise" if len(fastest) > 1 else ""
-    factor = f" Bold: the fastest{alike}. Each runtime has a colour."
+    factor = f" Bold: the fastest{alike}. A runtime has one colour, and a precision and layout one shape in the plots."
     if pytorch is not None:
         factor += f" The factor is against {pytorch.artifact}."
-    if any(item.throughput.rows_per_s.range for item in comparison.listed):
-        factor += " Lines span the rounds, or the middle half of five and more."
+    spreads = [item.throughput.rows_per_s for item in comparison.listed]
+    if any(spread.range for spread in spreads):
+        factor += f" Lines {spans_text(spreads)}."
     if comparison.peer is not None:
         factor += f" {comparison.peer.artifact} pads batches of 32 rows: the more texts a call has, the less it loses."
     heading = element(

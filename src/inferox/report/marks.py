@@ -1,4 +1,4 @@
-"""The marks of series: a colour for each runtime, and a shape and a filling for each of its artifacts."""
+"""The marks of series: a colour for each runtime, and a shape for each precision and layout."""
 
 from __future__ import annotations
 
@@ -11,34 +11,41 @@ from inferox.report.elements import Markup, element
 _RADIUS = 3.6
 _COLOURS, _SHAPES = 8, 4
 
-_SPREADING = 9
+_SPREADING = 37
 """The remainders of the CRCs of names by this number give today's runtimes different colours."""
 
 
 def choose_looks(names: Sequence[str]) -> dict[str, int]:
-    """Chooses an appearance for each artifact: the colour of its runtime, in the same shapes for every runtime.
+    """Chooses an appearance for each artifact: the colour of its runtime, and the shape of its precision and layout.
 
     A runtime has the same colour in every report, unless another one with the same has taken it.
 
     Args:
-        names: The names of the artifacts.
+        names: The names of the artifacts, such as ``onnxruntime/onnx/fp32/packed``.
 
     Returns:
         The index of each one's appearance: that of the colour, and 8 times that of the shape and the filling.
     """
+    kinds = sorted({_kind(name) for name in names if "/" in name})
     colours: dict[str, int] = {}
-    looks, variants = dict[str, int](), dict[int, int]()
+    looks: dict[str, int] = {}
     for name in sorted(names):
         runtime = name.partition("/")[0]
         if runtime not in colours:
             wanted = zlib.crc32(runtime.encode("utf-8", "replace")) % _SPREADING
             free = [wanted + step for step in range(_COLOURS) if (wanted + step) % _COLOURS not in colours.values()]
             colours[runtime] = next(iter(free), wanted) % _COLOURS
-        # Where there are more runtimes than colours, those of one colour share its shapes.
-        colour = colours[runtime]
-        variants[colour] = variants.get(colour, -1) + 1
-        looks[name] = colour + _COLOURS * variants[colour]
+        look = colours[runtime] + _COLOURS * (kinds.index(_kind(name)) if "/" in name else 0)
+        # Artifacts of one kind and runtime differ in their formats; and there may be more runtimes than colours.
+        while look in looks.values():
+            look += _COLOURS
+        looks[name] = look
     return looks
+
+
+def _kind(name: str) -> tuple[str, ...]:
+    """Returns an artifact's precision and layout."""
+    return tuple(name.split("/")[2:])
 
 
 def mark(look: int, x: float, y: float, *children: str) -> Markup:

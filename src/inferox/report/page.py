@@ -266,16 +266,14 @@ _LEAD = (
     "artifacts compute no padding; padded ones fill the rows of a batch up to the longest."
 )
 
-_NEXT = (
-    "A comparison changes nothing. inferox tune finds the artifact that is loaded here from then on; inferox explain "
-    "names it."
-)
+_NEXT = "This only measures: inferox tune chooses what is loaded on this machine, and inferox explain shows the choice."
 
 _METHOD = """
 Each artifact ran in a process of its own, with a budget of {threads}. Only one computed at a time, and every \
 measurement went round all artifacts before the next began, in {rounds}.
 Load and first result were timed in fresh processes, {starts} for each artifact. Load includes importing the runtime; \
 first result counts from the start of the process.
+Two are alike within the noise where the median of one lies within the range of the other.
 Rows/s is measured on one call with {rows}, from the items to the answers{included}. Each artifact divides them into \
 batches of like length by itself, as it does in any call.
 Peak memory is the most resident memory of the process while speed was measured; the interpreter, and pages shared \

@@ -12,6 +12,7 @@ from inferox.report.charts import Caption, Point, Series, line_chart, scatter_ch
 from inferox.report.elements import Markup
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
 from inferox.report.scales import linear_scale_from_zero, log_scale
+from inferox.report.summary import spans_text
 
 _MOST_TICKS = 6
 
@@ -72,7 +73,7 @@ def latency_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | 
         Caption(
             "latency",
             "Latency by length",
-            f"One row at a time. Median of the rounds. {_explain_bars(series)}Both axes are logarithmic.",
+            f"One row at a time. Median of the rounds. {_explain_bars(comparison)}Both axes are logarithmic.",
         ),
         Axis.of("length of the row, tokens", x, x_ticks),
         Axis.of("latency, ms", y, y_ticks),
@@ -105,13 +106,13 @@ def memory_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | N
     )
 
 
-def _explain_bars(series: Sequence[Series]) -> str:
+def _explain_bars(comparison: Comparison) -> str:
     """Explains the bars, if there are any, and which points have none: those of a single round."""
-    have_bars = {point.low != point.high for item in series for point in item.points}
-    if True not in have_bars:
+    spreads = [row.seconds for item in comparison.listed for row in item.latency]
+    if not any(spread.range for spread in spreads):
         return ""
-    once = "" if False not in have_bars else "; a point without one is of a single round"
-    return f"Bars span the rounds, or the middle half of five and more{once}. "
+    once = "" if all(spread.range for spread in spreads) else "; a point without one is of a single round"
+    return f"Bars {spans_text(spreads)}{once}. "
 
 
 def _range_text(latency: Latency) -> str:

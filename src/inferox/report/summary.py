@@ -297,6 +297,18 @@ def spread_text(found: Spread, write: Callable[[float], str]) -> str:
     return f"{number if unit == high.partition(' ')[2] else low} – {high}"
 
 
+def spans_text(spreads: Sequence[Spread]) -> str:
+    """Says what the lines of spreads span, as the end of a sentence about them.
+
+    Args:
+        spreads: All that are drawn.
+    """
+    of_quartiles = {spread.is_middle_half for spread in spreads if spread.range}
+    if of_quartiles == {True}:
+        return "span the middle half of the rounds"
+    return "span the rounds" + (", or the middle half of five and more" if True in of_quartiles else "")
+
+
 def medians_text(count: int, what: str) -> str:
     """Says of how many rounds or starts a table's figures are the medians, and what is written below them.
 
