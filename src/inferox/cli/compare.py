@@ -11,6 +11,7 @@ import click
 
 from inferox.cli.evidence_json import shorten_evidence
 from inferox.cli.interrupts import interruptible
+from inferox.cli.left_out import say_left_out
 from inferox.cli.number_types import POSITIVE
 from inferox.cli.options import debug_option, json_option, rows_option, seconds_option, trust_code_option
 from inferox.cli.progress import showing_progress
@@ -84,7 +85,7 @@ def compare(
 
     from inferox.cli.output_file import open_output, writing
     from inferox.measuring import Ending
-    from inferox.measuring.comparison import FULL
+    from inferox.measuring.comparison import FULL, PEER
     from inferox.measuring.comparison import compare as measure
 
     plan = FULL if timeout_s is None else replace(FULL, timeout_s=timeout_s)
@@ -119,6 +120,8 @@ def compare(
         click.echo(json.dumps(data))
     else:
         _print(found)
+    no_peer = {} if found.no_peer is None else {PEER: found.no_peer}
+    say_left_out({**found.not_run, **no_peer}, "not measured", as_json=as_json)
     if found.ending is Ending.INTERRUPTED:
         raise KeyboardInterrupt
 
@@ -155,8 +158,6 @@ def _print(found: Comparison) -> None:
     console.print(Text(f"{notes} One row has {counted(length, 'token')}." if length else notes), style="dim")
     for line in how_far(found):
         say(line)
-    for artifact, reason in found.not_run.items():
-        say(f"not run: {artifact}: {reason}")
 
 
 def _footnote(found: Comparison) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from inferox.cli.number_types import POSITIVE
-from inferox.cli.terminal import LineFormatter, LogHandler
+from inferox.cli.terminal import LineFormatter, LogHandler, is_redirected
 
 if TYPE_CHECKING:
     from inferox.parity import Limits
@@ -46,7 +46,7 @@ def json_option(command: Command) -> Command:
         "--json/--table",
         "as_json",
         default=None,
-        callback=lambda _context, _parameter, value: _default_to_json() if value is None else value,
+        callback=lambda _context, _parameter, value: is_redirected() if value is None else value,
         help="JSON for programs or a table for people. By default a table on a terminal, and JSON elsewhere.",
     )(command)
 
@@ -150,7 +150,3 @@ def _parse_tolerance(_context: click.Context, _parameter: click.Parameter, text:
             )
         limits[name] = value
     return limits
-
-
-def _default_to_json() -> bool:
-    return sys.stdout is None or not sys.stdout.isatty()

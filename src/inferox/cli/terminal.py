@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +20,11 @@ def say(text: str, *, err: bool = False) -> None:
     from inferox.core import printable
 
     click.echo(printable(text), err=err)
+
+
+def is_redirected() -> bool:
+    """Returns whether standard output goes elsewhere than to a terminal."""
+    return sys.stdout is None or not sys.stdout.isatty()
 
 
 def make_console(*, stderr: bool = False) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inferox.cli.interrupts import interruptible
+from inferox.cli.left_out import say_left_out
 from inferox.cli.options import debug_option, json_option, seconds_option, trust_code_option
 from inferox.cli.progress import showing_progress
 from inferox.cli.terminal import make_console, say
@@ -75,6 +76,7 @@ def tune(
         click.echo(json.dumps({**result, **how_far}))
     else:
         _print(found)
+    say_left_out(found.not_run, "not measured", as_json=as_json)
     if found.kept:
         say(f"inferox: {_kept(found)}", err=True)
     if found.ending is Ending.INTERRUPTED:
@@ -88,8 +90,6 @@ def _print(found: Tuning) -> None:
     for warning in _warnings(found):
         say(warning)
     make_console().print(profile_table(found.profile))
-    for artifact, reason in found.not_run.items():
-        say(f"not measured: {artifact}: {reason}")
     if how := _how_far(found):
         say(how)
     if found.is_stored:

@@ -11,6 +11,7 @@ import click
 from inferox.cli.evidence_json import shorten_evidence
 from inferox.cli.interrupts import interruptible
 from inferox.cli.isolation import IsolatableCommand
+from inferox.cli.left_out import say_left_out
 from inferox.cli.number_types import POSITIVE
 from inferox.cli.options import (
     debug_option,
@@ -113,12 +114,11 @@ def verify(
             make_console().print(evidence_table(found.evidence))
         for line in _proof_lines(found):
             say(line)
-        for artifact, reason in found.not_run.items():
-            say(f"not run: {artifact}: {reason}")
         for artifact, reason in found.failed.items():
             say(f"failed: {artifact}: {reason}")
         for artifact in found.unreached:
             say(f"not reached: {artifact}")
+    say_left_out(found.not_run, "not run", as_json=as_json)
     if found.ending is Ending.INTERRUPTED:
         _report_misses(found)
         raise KeyboardInterrupt

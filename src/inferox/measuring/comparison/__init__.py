@@ -9,6 +9,7 @@ from inferox.measuring.comparison.measurements import (
     Start,
     Throughput,
 )
+from inferox.measuring.comparison.peer_bench import PEER
 from inferox.measuring.comparison.plan import FULL, Plan
 from inferox.measuring.comparison.schedule import FAIR_ITEMS, Progress
 from inferox.measuring.timing import Spread
@@ -16,6 +17,7 @@ from inferox.measuring.timing import Spread
 __all__ = [
     "FAIR_ITEMS",
     "FULL",
+    "PEER",
     "ArtifactMeasurement",
     "Comparison",
     "Latency",
