@@ -41,10 +41,11 @@ from inferox.core import (
 )
 from inferox.loading import Requirements
 from inferox.loading.cell import Cell
+from inferox.loading.conditions import machine_name
 from inferox.loading.context import PackageContext
 from inferox.loading.loader import Loader
 from inferox.loading.plan import make_plan
-from inferox.loading.profile import FoundProfile, Profile, machine_name
+from inferox.loading.profile import FoundProfile, Profile
 from inferox.package import Package
 from inferox.parity import TOLERANCES, ParityClass, SampleBatch, Samples, Tolerance
 from inferox.parity.samples import SAMPLES_FILE

@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 
 from inferox.core import ConfigError, DeviceId, ManifestError
 from inferox.loading.cell import Cell
+from inferox.loading.conditions import machine_name, runtime_version
 from inferox.loading.profile import (
     FoundProfile,
     Placement,
     Profile,
     device_text,
     find_profile,
-    machine_name,
-    runtime_version,
     save_profile,
 )
 from inferox.package import Store

@@ -36,7 +36,8 @@ from inferox.core import (
 )
 from inferox.core import model as core_model
 from inferox.loading import explain
-from inferox.loading.profile import FoundProfile, Placement, Profile, find_profile, machine_name
+from inferox.loading.conditions import machine_name
+from inferox.loading.profile import FoundProfile, Placement, Profile, find_profile
 from inferox.measuring import Ending, Tuning, tune
 from inferox.package import Store, open_package
 from inferox.parity import ParityClass, SampleBatch, Samples

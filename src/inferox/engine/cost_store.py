@@ -13,7 +13,8 @@ from typing import Any
 from inferox.core import Fields, InferoxError, ManifestError, shown
 from inferox.engine.learned_cost import CostParts
 from inferox.loading import PlannedLoad
-from inferox.loading.profile import device_text, machine_name, runtime_version
+from inferox.loading.conditions import machine_name, runtime_version
+from inferox.loading.profile import device_text
 from inferox.machine import resolve_threads
 from inferox.package import Store, read_json, write_json
 

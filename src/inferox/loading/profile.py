@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from inferox.core import ConfigError, DeviceId, Fields, ManifestError, counted, shown
+from inferox.core import ConfigError, DeviceId, Fields, ManifestError, shown
 from inferox.loading.cell import Cell
-from inferox.machine import available_cores, threads_text
-from inferox.machine.processor import processor_facts
+from inferox.loading.conditions import machine_name, runtime_version
+from inferox.machine import threads_text
 from inferox.package import Store, read_json, write_json
 from inferox.parity import ParityClass
 
 _VERSION = 6
 
 _DEFAULT = "default"
-
-_DISTRIBUTIONS = {"candle": "candle-nn"}
-"""The distributions of runtimes whose names differ. They could be found without this table, but only by reading the
-names of everything that is installed, which takes time."""
 
 
 @dataclass(frozen=True)
@@ -315,31 +308,6 @@ def find_profile(digest: str, store: Store, threads: int, device: DeviceId | Non
 def device_text(device: DeviceId | None) -> str:
     """Formats a device as a profile names it: ``default`` for each backend's default device."""
     return _DEFAULT if device is None else str(device)
-
-
-@cache
-def runtime_version(backend: str) -> str:
-    """Returns the version of a backend's runtime without importing it; ``none`` if it is not installed."""
-    try:
-        return version(_DISTRIBUTIONS.get(backend, backend))
-    except PackageNotFoundError:
-        return next((version(name) for name in packages_distributions().get(backend, ())), "none")
-
-
-def machine_name() -> str:
-    """Returns the facts that decide how fast an artifact is here: the system, the processor, and the usable cores."""
-    return f"{platform.system()} {platform.machine()}, {_processor()}, {counted(available_cores(), 'core')}"
-
-
-def _processor() -> str:
-    """Returns the processor's name."""
-    stated = processor_facts()
-    if not stated:
-        return platform.processor() or "unknown processor"
-    model = stated.get("model name", platform.processor() or "unknown processor")
-    # Virtual machines hide the name, but not the processor's features.
-    abilities = sha256(stated.get("flags", stated.get("Features", "")).encode()).hexdigest()[:8]
-    return f"{model} ({abilities})"
 
 
 def _leave_out_stale(profile: Profile) -> FoundProfile:

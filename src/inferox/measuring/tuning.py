@@ -27,6 +27,7 @@ from inferox.core import (
     read_padded,
 )
 from inferox.loading.cell import Cell
+from inferox.loading.conditions import machine_name, runtime_version
 from inferox.loading.context import PackageContext
 from inferox.loading.loader import Loader
 from inferox.loading.profile import (
@@ -34,9 +35,7 @@ from inferox.loading.profile import (
     Profile,
     device_text,
     find_profile,
-    machine_name,
     profile_path,
-    runtime_version,
     save_profile,
 )
 from inferox.loading.selection import AUTO, Requirements
