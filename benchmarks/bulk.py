@@ -49,8 +49,8 @@ class Run:
     Attributes:
         seconds: The duration, loading included.
         rows_per_second: The rate from its first finished part on.
-        memory: The memory of its processes in bytes, read twice a second; each after what was done until then, in
-            seconds or in files.
+        memory: Samples of its processes' memory, twice a second: the progress so far, in seconds or files, and the
+            bytes.
     """
 
     seconds: float
@@ -63,7 +63,7 @@ class Run:
 
     def growth_bytes(self) -> int:
         """Returns how much more memory was held in the last tenth than in the tenth after the first twentieth."""
-        end = self.memory[-1][0]
+        end = max(done for done, _ in self.memory) or 1
         first = [held for done, held in self.memory if _BEGUN <= done / end < _BEGUN + _TENTH]
         last = [held for done, held in self.memory if done / end >= 1 - _TENTH]
         return int(statistics.median(last) - statistics.median(first)) if first else 0

@@ -144,7 +144,7 @@ def run_watched(options: argparse.Namespace, texts: Path, output: Path, kills: i
 
 
 def kill_actor(draw: random.Random, delay_s: float) -> bool:
-    """Kills one of the actors after a delay; returns False if there is none, before, between or after them."""
+    """Kills one of the actors after a delay; returns False if none is running then."""
     actors = list(find_actors())
     if not actors:
         return False

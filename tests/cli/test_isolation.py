@@ -90,6 +90,9 @@ def test_time_and_memory_are_limited(run: Run, package: Path) -> None:
         small = run("verify", package, "--isolated", f"--memory-limit={limit}")
         assert (small.code, small.out) == (3, "")
         assert "memory" in small.err
+    for limit in ("0", "4", "1023KiB"):
+        less = run("verify", package, "--isolated", "--memory-limit", limit)
+        assert (less.code, f"--memory-limit must be 1MiB or more, but is {limit}" in less.err) == (2, True), less.err
     for limit in ("much", "nan", "-1GiB"):
         wrong = run("verify", package, "--isolated", "--memory-limit", limit)
         assert (wrong.code, f"--memory-limit must be a size, but is '{limit}'" in wrong.err) == (2, True), wrong.err

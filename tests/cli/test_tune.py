@@ -68,14 +68,15 @@ def test_what_a_run_that_was_ended_early_does_not_replace_is_said(
     done = run("tune", package, form, "--threads", "1", "--seconds", "3600")
     assert done.code == 0, done.err
     assert path.read_bytes() == content
-    said = f"inferox: kept the earlier profile {path}: measured in 5 rounds, now only in 0; --seconds allows more time"
-    assert done.err.splitlines()[-1] == said
+    names = ", ".join(tuned["profile"]["cells"])
+    said = f"kept the earlier times of {names}: measured in 5 rounds, now in less than one round"
+    assert done.err.splitlines()[-1] == f"inferox: {said}; --seconds allows more time"
     if form == "--json":
         found = json.loads(done.out)
         assert (found["stored"], found["kept"]) == (False, dict.fromkeys(tuned["profile"]["cells"], 5))
     else:
         assert "is the fastest here" in done.out
-        assert "kept in" not in done.out
+        assert "stored in" not in done.out
 
 
 def test_what_was_measured_with_another_budget_is_named(run: Run, package: Path) -> None:
@@ -121,9 +122,9 @@ def test_nothing_that_can_run(run: Run, package: Path) -> None:
 def test_the_artifacts_whose_earlier_times_remain_are_named() -> None:
     profile = Profile("d", "m", 2, "default", {}, "2026", {})
     found = Tuning("x", profile, Path("x"), {"a": 3, "b": 5}, True, {}, 2, 5, {}, Ending.INTERRUPTED, ())
-    assert _kept(found).startswith("kept the earlier times of a, b: measured in 3 to 5 rounds, now only in 2;")
+    assert _kept(found).startswith("kept the earlier times of a, b: measured in 3 to 5 rounds, now in 2 rounds")
     found = replace(found, kept={"a": 1}, rounds=0)
-    assert _kept(found).startswith("kept the earlier times of a: measured in 1 round, now only in 0;")
+    assert _kept(found).startswith("kept the earlier times of a: measured in 1 round, now in less than one round")
 
 
 def test_the_answer_names_what_is_loaded_from_now_on() -> None:

@@ -230,12 +230,14 @@ def test_tokens(ours: SentenceTransformer, theirs: Any, options: dict[str, Any])
         ("a fox", "a dog"),
         None,
     ],
-    ids=str,
+    ids=["image", "array", "mapping", "message", "messages", "text and image", "pair", "nothing"],
 )
 def test_only_texts_are_tokenized(ours: SentenceTransformer, item: Any) -> None:
     with pytest.raises(RequestError, match="text 1 must be a string, but is") as caught:
         ours.preprocess(["a fox", item])
     assert caught.value.item == 1
+    with pytest.raises(RequestError, match="expected a list of texts, but got a single one"):
+        ours.preprocess("a fox")
 
 
 def test_options_of_tokenizing_are_refused_by_name(ours: SentenceTransformer) -> None:

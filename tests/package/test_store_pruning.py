@@ -481,8 +481,13 @@ def test_a_lock_that_was_removed_while_it_was_waited_for_is_made_anew(
         assert not removals
         assert path.exists()
         assert FileLock.exclude(path) is None
-    removals.append(path.unlink)
-    assert FileLock.exclude(path) is None
+    path.unlink()
+    removals += [path.unlink, path.unlink]
+    alone = FileLock.exclude(path)
+    assert alone is not None
+    assert not removals
+    assert path.exists()
+    alone.close()
 
 
 def test_locks_are_shared_or_held_alone(tmp_path: Path) -> None:

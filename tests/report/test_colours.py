@@ -67,7 +67,7 @@ def test_the_colours_of_artifacts_can_be_told_apart(theme: str, sight: str) -> N
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_colours_are_seen_on_their_ground(theme: str) -> None:
     colours = themes()[theme]
-    for name in (*(f"c{index}" for index in range(8)),):
+    for name in (f"c{index}" for index in range(8)):
         assert contrast(colours[name], colours["ground"]) >= LEAST_CONTRAST, name
     for text in ("ink", "quiet", "bad", "good"):
         assert contrast(colours[text], colours["ground"]) >= 4.5, text

@@ -149,16 +149,17 @@ class BulkArguments:
 
 
 def _has_columns(name: str) -> bool:
-    """Returns True if the first line of a file of JSON lines has a text and other columns."""
-    if Path(name).suffix not in JSON_LINES_SUFFIXES:
+    """Returns True if the first object of a file of JSON lines has a text and other columns."""
+    if Path(name).suffix not in JSON_LINES_SUFFIXES or not Path(name).is_file():  # a pipe can be read only once
         return False
     try:
         with Path(name).open("rb") as stream:
-            record = json.loads(stream.readline().removeprefix(codecs.BOM_UTF8))
+            lines = (line.removeprefix(codecs.BOM_UTF8) for line in stream)
+            record = json.loads(next((line for line in lines if line.strip()), b""))
     except (OSError, ValueError, RecursionError):  # refused by whoever reads the whole file
         return False
     # The values of raw inputs are tensors.
-    has_text = isinstance(record, dict) and isinstance(record.get("text"), str)
+    has_text = isinstance(record, dict) and isinstance(record.get("text", 0), str | None)
     return has_text and len(record) > 1 and not record.keys() & _SECOND_TEXTS
 
 

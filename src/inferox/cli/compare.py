@@ -120,7 +120,8 @@ def compare(
         click.echo(json.dumps(data))
     else:
         _print(found)
-    no_peer = {} if found.no_peer is None else {PEER: found.no_peer}
+    # The warnings above a table have said it.
+    no_peer = {PEER: found.no_peer} if as_json and found.no_peer is not None else {}
     say_left_out({**found.not_run, **no_peer}, "not measured", as_json=as_json)
     if found.ending is Ending.INTERRUPTED:
         raise KeyboardInterrupt

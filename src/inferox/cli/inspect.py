@@ -158,8 +158,8 @@ def _signature_table(signature: Signature) -> Table:
 
 
 def _dims_text(spec: TensorSpec, limits: Mapping[str, int]) -> str:
-    """Formats dims with their limits, such as ``[batch, time ≤ 64]``."""
-    dims = (f"{dim} ≤ {limits[dim]}" if isinstance(dim, str) and dim in limits else str(dim) for dim in spec.dims)
+    """Formats dims with their limits, such as ``[batch, time (max 64)]``."""
+    dims = (f"{dim} (max {limits[dim]})" if isinstance(dim, str) and dim in limits else str(dim) for dim in spec.dims)
     return f"[{', '.join(dims)}]"
 
 

@@ -12,7 +12,9 @@ import click
 
 from inferox.cli.number_types import POSITIVE
 
-_GIB = 2**30
+_LEAST_BYTES = 2**20
+"""The least limit of memory: a smaller one lacks its unit."""
+
 _SHARE = 0.8
 """The default share of the free memory that the process may use, so that the machine does not swap."""
 
@@ -69,15 +71,13 @@ class IsolatableCommand(click.Command):
             LoadError: If the child process crashes or takes too long.
         """
         isolated, memory, time_s = (ctx.params.pop(name) for name in ("isolated", "memory_limit", "time_limit"))
-        from inferox.package.store_limit import parse_size
-
         if not isolated:
             if memory is not None or time_s is not None:
                 raise click.UsageError("--memory-limit and --time-limit are for --isolated", ctx)
             return super().invoke(ctx)
         form = {True: ["--json"], False: ["--table"]}.get(ctx.params.get("as_json"), [])  # type: ignore[arg-type]
         words = [ctx.info_name or "", *form, *_without_isolation(ctx.meta[__name__])]
-        memory_bytes = _default_memory_bytes() if memory is None else parse_size(memory, "--memory-limit")
+        memory_bytes = _default_memory_bytes() if memory is None else _parse_limit(memory)
         code = _run_child(words, memory_bytes, time_s or _LIMIT_S, needs_network=self.needs_network)
         if code:
             sys.exit(code)
@@ -104,6 +104,16 @@ def _without_isolation(words: list[str]) -> list[str]:
     return kept
 
 
+def _parse_limit(memory: str) -> int:
+    from inferox.core import ConfigError
+    from inferox.package.store_limit import parse_size
+
+    memory_bytes = parse_size(memory, "--memory-limit")
+    if memory_bytes < _LEAST_BYTES:
+        raise ConfigError(f"--memory-limit must be 1MiB or more, but is {memory}", hint="state its unit, such as 4GiB")
+    return memory_bytes
+
+
 def _default_memory_bytes() -> int:
     from inferox.backends.host import free_memory_bytes
 
@@ -113,6 +123,7 @@ def _default_memory_bytes() -> int:
 def _run_child(words: list[str], memory_bytes: int, time_s: float, *, needs_network: bool) -> int:
     from inferox.core import LoadError
     from inferox.machine.processes import signal_name
+    from inferox.report.quantities import bytes_text
 
     network = NETWORK if needs_network else NO_NETWORK
     child = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
@@ -134,7 +145,7 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float, *, needs_netw
     if child.returncode < 0:
         raise LoadError(
             f"the isolated process was ended by {signal_name(child.returncode)}: a runtime crashed on its "
-            f"input, or needed more than its {memory_bytes / _GIB:.1f} GiB of memory",
+            f"input, or needed more than its {bytes_text(memory_bytes)} of memory",
             hint="do not load this model elsewhere; try --backend or --backends to find out which runtime it is",
         )
     said = errors.decode(errors="replace").strip().splitlines() or ["it said nothing"]
@@ -144,7 +155,7 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float, *, needs_netw
         last = [*said, *unexpected][-1].removeprefix("inferox: ")
         raise LoadError(
             f"the isolated process ended with exit code {child.returncode} and no answer: {last}",
-            hint=f"it may have needed more than its {memory_bytes / _GIB:.2f} GiB of memory: "
+            hint=f"it may have needed more than its {bytes_text(memory_bytes)} of memory: "
             "allow more with --memory-limit",
         )
     click.echo(output.decode(errors="replace"), nl=False)

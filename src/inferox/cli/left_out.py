@@ -10,7 +10,7 @@ from inferox.cli.terminal import is_redirected, say
 def say_left_out(reasons: Mapping[str, str], what: str, *, as_json: bool) -> None:
     """Says what was left out, in one line for each reason.
 
-    It is said beside tables, and on standard error where standard output goes elsewhere.
+    It is said on standard output beside a table, and on standard error with JSON or if standard output is redirected.
 
     Args:
         reasons: The reason for each artifact that was left out.

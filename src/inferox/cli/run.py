@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferox.cli.bulk import BulkArguments, bulk_options, run_in_bulk
+from inferox.cli.bulk import JSON_LINES_SUFFIXES, BulkArguments, bulk_options, run_in_bulk
 from inferox.cli.interrupts import interruptible
 from inferox.cli.options import debug_option, json_option, runtime_options, signature_option, trust_code_option
 from inferox.cli.progress import showing_items
@@ -121,8 +121,8 @@ def run(
 
     Bulk: files of many rows, with columns, go into a folder of parts, or one file. A run is one if it has an option
     that says Bulk, if its input or output is a folder, if its input is a pattern or several files, if one of them ends
-    in .parquet, .arrow, .feather, .csv, .tsv, .npy or .gz, or if it reads a text and other columns from one .jsonl file
-    into another. docs/bulk.md has the details.
+    in .parquet, .arrow, .feather, .csv, .tsv, .npy or .gz, or if it reads texts and other columns from a .jsonl or
+    .ndjson file into a .jsonl file. docs/bulk.md has the details.
     """
     from inferox.cli.inputs import read_items
     from inferox.cli.items import PairOptions
@@ -145,7 +145,9 @@ def run(
 
     arguments = BulkArguments(**bulk)
     if arguments.is_meant(sources, output, are_pairs=in_columns):
-        _refuse_in_bulk(json_lines=json_lines, text_pair=text_pair, in_columns=in_columns, allow_nan=allow_nan)
+        # Where the files are JSON lines by their names, --jsonl says nothing else.
+        says_more = json_lines and not all(Path(source).suffix in JSON_LINES_SUFFIXES for source in sources)
+        _refuse_in_bulk(json_lines=says_more, text_pair=text_pair, in_columns=in_columns, allow_nan=allow_nan)
         options = arguments.to_options(output, query=query, prompt=prompt, truncate=truncate)
         with _profiling(profile, force=force) as noting:
             run_in_bulk(

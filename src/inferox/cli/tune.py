@@ -93,17 +93,19 @@ def _print(found: Tuning) -> None:
     if how := _how_far(found):
         say(how)
     if found.is_stored:
-        say(f"kept in {found.path}")
+        say(f"stored in {found.path}")
 
 
 def _kept(found: Tuning) -> str:
     """Says which earlier measurements remain in the place of these, and why."""
     from inferox.core import counted
+    from inferox.measuring import Ending
 
     few, many = min(found.kept.values()), max(found.kept.values())
     rounds = counted(many, "round") if few == many else f"{few} to {many} rounds"
-    what = f"times of {', '.join(found.kept)}" if found.is_stored else f"profile {found.path}"
-    return f"kept the earlier {what}: measured in {rounds}, now only in {found.rounds}; --seconds allows more time"
+    now = f"in {counted(found.rounds, 'round')}" if found.rounds else "in less than one round"
+    hint = "; --seconds allows more time" if found.ending is Ending.OUT_OF_TIME else ""
+    return f"kept the earlier times of {', '.join(found.kept)}: measured in {rounds}, now {now}{hint}"
 
 
 def _answer(found: Tuning) -> str:
@@ -144,10 +146,13 @@ def _warnings(found: Tuning) -> list[str]:
 
 def _how_far(found: Tuning) -> str:
     """Says what is missing of the plan, and why; empty if everything was measured."""
-    if found.ending == "complete":
+    from inferox.measuring import Ending
+
+    if found.ending is Ending.COMPLETE:
         return ""
-    why = "stopped" if found.ending == "interrupted" else "time ran out"
+    is_stopped = found.ending is Ending.INTERRUPTED
+    why, hint = ("stopped", "") if is_stopped else ("time ran out", "; --seconds allows more time")
     if found.unreached:
         shapes = ", ".join(f"{rows} x {length}" for rows, length in found.unreached)
-        return f"{why} before these shapes were measured: {shapes}; --seconds allows more time"
-    return f"{why} after {found.rounds} of {found.planned_rounds} rounds: --seconds allows more time"
+        return f"{why} before these shapes were measured: {shapes}{hint}"
+    return f"{why} after {found.rounds} of {found.planned_rounds} rounds{hint}"

@@ -24,7 +24,7 @@ from inferox.core import (
 from inferox.core.prompt_names import USUAL_PROMPTS, describe_prompts
 from inferox.loading import TaskModel, plan_load
 from inferox.sources.hub_access import HubAccess
-from inferox.tasks.given_items import as_list
+from inferox.tasks.given_items import as_list, refuse_single
 from inferox.tasks.text_task import TextTask
 
 TaskType = TypeVar("TaskType", bound=TextTask)
@@ -173,9 +173,11 @@ class TextModel(RefusedOperators, Closing, Generic[TaskType]):
 
         Raises:
             UnsupportedError: If an option is not supported; the error names it.
-            RequestError: If an input is not a text, but an image, for instance.
+            RequestError: If there is a single text instead of several, or an input is not a text, but an image, for
+                instance.
         """
         refuse_options(f"inferox.compat.{type(self).__name__}", _HINTS, {**further, "task": None})
+        refuse_single(inputs, "a list of texts")
         items = [tuple(item) if isinstance(item, list) else item for item in as_list(inputs)]
         if not items:
             return {}
@@ -244,7 +246,7 @@ class TextModel(RefusedOperators, Closing, Generic[TaskType]):
 
     @abstractmethod
     def _prompted(self, prompt: str | None) -> TaskType:
-        """Returns the task with a text before others; ``None`` for nothing."""
+        """Returns the task with a prompt before each text; ``None`` for none."""
 
     def __getattr__(self, name: str) -> Any:
         raise unsupported_member(type(self).__name__, name)

@@ -18,7 +18,7 @@ class UnsupportedError(ConfigError, AttributeError):
 _TRAINING = "train with sentence-transformers, and pack what it saves"
 _MODULE = "a package is not a PyTorch module; load the model with sentence-transformers to change or inspect it"
 _PRECISION = "choose the precision when the model is loaded, with precision='bf16' for instance"
-_ACTIVATION = "activation_fn, where it is None, stands for the activation in the model's own files"
+_ACTIVATION = "with activation_fn=None, the activation in the model's own files is used"
 _SAVING = "the model's own folder is unchanged; the package made of it is at model.package"
 
 _REASONS: Mapping[str, str] = {
@@ -54,7 +54,7 @@ _REASONS: Mapping[str, str] = {
     "dtype": "model.loaded.metadata.precision is the precision in which the model computes",
     "evaluate": "evaluators take models of sentence-transformers; load the model with it to evaluate it",
     "get_sentence_features": "model.preprocess(texts) gives tokens",
-    "load": "give the path to the class itself",
+    "load": "pass the path to the class itself",
     "tokenizer": "model.preprocess(texts) gives tokens; transformers.AutoTokenizer.from_pretrained gives the tokenizer",
 }
 

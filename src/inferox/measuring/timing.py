@@ -53,8 +53,8 @@ class Spread:
 
     @property
     def share(self) -> float:
-        """The distance between the ends, as a share of the median."""
-        return self.range / self.median
+        """The distance between the ends, as a share of the median; 0 if that is 0."""
+        return self.range / self.median if self.median else 0.0
 
 
 def time_call(call: Callable[[], object]) -> float:

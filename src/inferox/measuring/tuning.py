@@ -63,8 +63,8 @@ class Tuning:
         name: The package's name.
         profile: The measurements, including earlier ones that still apply.
         path: The file of the stored profile.
-        kept: The rounds of earlier measurements that remain in the stored profile in the place of these, by artifact:
-            this run was ended early, and rests on fewer.
+        kept: For each artifact whose earlier times were kept, the rounds that they rest on: this run ended early, with
+            fewer.
         is_stored: Whether the stored profile has any of these measurements.
         not_run: The reason for each artifact that could not be measured, or not for every shape.
         rounds: The fewest rounds in which any shape was measured.
@@ -283,8 +283,7 @@ class _Grid:
         shares: dict[str, list[float]] = defaultdict(list)
         for times in self.seconds.values():
             for name, seconds in times.items():
-                spread = Spread.of(seconds)
-                shares[name].append(spread.range / spread.median if spread.median else 0.0)
+                shares[name].append(Spread.of(seconds).share)
         return {name: median(found) for name, found in shares.items()}
 
     def _measure_once(self, shape: Shape, batch: Mapping[str, npt.NDArray[Any]], number: int) -> None:

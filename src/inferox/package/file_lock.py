@@ -28,7 +28,7 @@ class FileLock(Closing):
 
     On Linux and macOS it is ``flock``: it belongs to this object, not to the process, and forked children hold it too.
     On Windows it is a range of bytes locked by the C runtime: one of many bytes for a shared lock, all of them for an
-    exclusive one. On a file system without locks, everyone gets a shared lock, and nobody an exclusive one.
+    exclusive one. On a file system without locks, everyone gets a shared lock, and nobody one that excludes others.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -65,30 +65,30 @@ class FileLock(Closing):
         Args:
             path: The file, in a folder that exists.
             wait: Whether to wait until nobody else holds it.
-            must_exclude: Whether a file system without locks gives none, rather than one that excludes nobody.
+            must_exclude: Whether to return ``None`` where the file system has no locks, rather than a lock that
+                excludes nobody.
 
         Returns:
-            The lock; ``None`` if it is held, the file was removed in the meantime, or the file system has no locks and
-            the lock must exclude others.
+            The lock; ``None`` if it is held, or the file system has no locks and it must exclude others.
 
         Raises:
             OSError: If it cannot be opened.
         """
-        descriptor = _open(path)
-        try:
-            _lock(descriptor, shared=False, wait=wait)
-        except OSError as error:
-            if not must_exclude and not isinstance(error, _HELD):
+        while True:
+            descriptor = _open(path)
+            try:
+                _lock(descriptor, shared=False, wait=wait)
+            except OSError as error:
+                if not must_exclude and not isinstance(error, _HELD):
+                    return cls(path, descriptor)
+                os.close(descriptor)
+                return None
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if os.fstat(descriptor).st_nlink:
                 return cls(path, descriptor)
-            os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        if os.fstat(descriptor).st_nlink:
-            return cls(path, descriptor)
-        os.close(descriptor)
-        return None
+            os.close(descriptor)  # another holder has just removed it
 
     def close(self) -> None:
         """Releases the lock. Closing twice does nothing."""

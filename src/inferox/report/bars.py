@@ -36,9 +36,11 @@ def throughput_bars(comparison: Comparison, looks: Mapping[str, Look]) -> Markup
         for item in comparison.listed
     ]
     alike = " and those that are as fast within the noise" if len(fastest) > 1 else ""
-    factor = f" Bold: the fastest{alike}. A runtime has one colour, and a precision and layout one shape in the plots."
+    factor = f" Bold: the fastest{alike}."
+    if len(comparison.listed) > 1:
+        factor += " A runtime has one colour; in the table and the plots, a precision and layout has one shape."
     if pytorch is not None:
-        factor += f" The factor is against {pytorch.artifact}."
+        factor += f" Factors are relative to {pytorch.artifact}."
     spreads = [item.throughput.rows_per_s for item in comparison.listed]
     if any(spread.range for spread in spreads):
         factor += f" Lines {spans_text(spreads)}."

@@ -145,8 +145,8 @@ def _figure(
     pictures, is_named = [], False
     for form in _FORMS:
         frame, labels = draw(form)
-        names = [item.label for item in series]
-        is_named = is_named or [label and label.text for label in labels] == names
+        if form is _FORMS[0]:
+            is_named = [label and label.text for label in labels] == [item.label for item in series]
         title, description = f"{caption.key}-{form.name}-title", f"{caption.key}-{form.name}-desc"
         picture = element(
             "svg",

@@ -12,13 +12,14 @@ _RADIUS = 3.6
 _COLOURS, _SHAPES = 8, 4
 
 _SPREADING = 37
-"""The remainders of the CRCs of names by this number give today's runtimes different colours."""
+"""A modulus at which the CRCs of today's runtimes' names give different colours."""
 
 
 def choose_looks(names: Sequence[str]) -> dict[str, int]:
     """Chooses an appearance for each artifact: the colour of its runtime, and the shape of its precision and layout.
 
-    A runtime has the same colour in every report, unless another one with the same has taken it.
+    A runtime has the same colour in every report, unless another one with the same has taken it. What is no artifact,
+    such as another library, has a shape of its own.
 
     Args:
         names: The names of the artifacts, such as ``onnxruntime/onnx/fp32/packed``.
@@ -35,10 +36,10 @@ def choose_looks(names: Sequence[str]) -> dict[str, int]:
             wanted = zlib.crc32(runtime.encode("utf-8", "replace")) % _SPREADING
             free = [wanted + step for step in range(_COLOURS) if (wanted + step) % _COLOURS not in colours.values()]
             colours[runtime] = next(iter(free), wanted) % _COLOURS
-        look = colours[runtime] + _COLOURS * (kinds.index(_kind(name)) if "/" in name else 0)
+        look = colours[runtime] + _COLOURS * (kinds.index(_kind(name)) if "/" in name else len(kinds))
         # Artifacts of one kind and runtime differ in their formats; and there may be more runtimes than colours.
         while look in looks.values():
-            look += _COLOURS
+            look += _COLOURS * (len(kinds) + 1)
         looks[name] = look
     return looks
 

@@ -88,7 +88,7 @@ def _answer(comparison: Comparison) -> Markup:
         for item in recommend(comparison)
     ]
     proven = "" if comparison.proof is None else str(comparison.proof)
-    proof = [element("p", f"{proven[:1].upper()}{proven[1:]}.", class_="proof")] if proven else []
+    proof = [element("p", f"{proven[:1].upper()}{proven[1:]}.", class_="note")] if proven else []
     head = element("h1", comparison.name)
     began = date_text(comparison.started_at)
     where = f"{comparison.machine.processor}, {counted(comparison.threads, 'thread')}, {began}"
@@ -99,7 +99,7 @@ def _answer(comparison: Comparison) -> Markup:
         element("p", element("small", where)),
         sentence,
         quickest,
-        element("p", _LEAD, class_="proof"),
+        element("p", _LEAD, class_="note"),
         *proof,
         element("ul", *cards, class_="cards"),
         element("p", *_with_code(_NEXT), class_="next"),
@@ -130,7 +130,7 @@ def _facts(comparison: Comparison) -> Markup:
         if item.runtime_version
     ]
     busy = comparison.other_busy_cores
-    processor = machine.processor + (f" with {', '.join(machine.instructions)}" if machine.instructions else "")
+    processor = machine.processor + (f" ({', '.join(machine.instructions)})" if machine.instructions else "")
     facts = {
         "Package": f"{comparison.name}, version {comparison.version}, digest {comparison.digest[:12]}",
         "Task": comparison.task,

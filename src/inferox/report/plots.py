@@ -108,10 +108,10 @@ def memory_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | N
 
 def _explain_bars(comparison: Comparison) -> str:
     """Explains the bars, if there are any, and which points have none: those of a single round."""
-    spreads = [row.seconds for item in comparison.listed for row in item.latency]
+    spreads = [row.seconds for item in comparison.listed for row in item.latency if row.length]
     if not any(spread.range for spread in spreads):
         return ""
-    once = "" if all(spread.range for spread in spreads) else "; a point without one is of a single round"
+    once = "; a point without one is of a single round" if any(spread.count == 1 for spread in spreads) else ""
     return f"Bars {spans_text(spreads)}{once}. "
 
 

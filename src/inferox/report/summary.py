@@ -83,7 +83,9 @@ def answer(comparison: Comparison) -> str:
     best = agreeing(comparison)[0]
     ties = find_ties(comparison)
     pytorch, peer = find_pytorch(comparison.artifacts), comparison.peer
-    against = [(pytorch, f"PyTorch ({pytorch.artifact})")] if pytorch is not None and pytorch is not best else []
+    against = []
+    if pytorch is not None and pytorch is not best and pytorch.artifact not in ties:
+        against.append((pytorch, f"PyTorch ({pytorch.artifact})"))
     if peer is not None and is_fair(peer):
         against.append((peer, f"{peer.artifact} in calls of {counted(peer.throughput.rows, 'text')}"))
     alike = _spreads(comparison, best, ties, _rates)
@@ -113,7 +115,9 @@ def describe_quickest(comparison: Comparison) -> str:
     ties = _ties(comparison, quick, _latencies)
     pytorch = min((item for item in comparison.artifacts if _is_pytorch(item)), key=_median_latency, default=quick)
     peer, length = comparison.peer, quick.one_row.length
-    against = [(pytorch, f"PyTorch ({pytorch.artifact})")] if pytorch is not quick else []
+    against = []
+    if pytorch is not quick and pytorch.artifact not in ties:
+        against.append((pytorch, f"PyTorch ({pytorch.artifact})"))
     if peer is not None and peer.one_row.length == length:
         against.append((peer, peer.artifact))
     alike = _spreads(comparison, quick, ties, _latencies)
@@ -268,7 +272,7 @@ def how_far(comparison: Comparison) -> list[str]:
 def short_names(comparison: Comparison) -> dict[str, str]:
     """Returns the shortest distinct name of each artifact: its backend, and the parts in which artifacts of it differ.
 
-    sentence-transformers, if it was measured, keeps its name.
+    sentence-transformers, if it was measured, keeps its name, and so does an artifact whose short name others share.
 
     Args:
         comparison: The measurements.
@@ -279,7 +283,8 @@ def short_names(comparison: Comparison) -> dict[str, str]:
         others = [other for other in parts.values() if other[0] == own[0] and len(other) == len(own)]
         kept = [part for index, part in enumerate(own) if not index or len({other[index] for other in others}) > 1]
         found[name] = " ".join(kept)
-    return found
+    shorts = list(found.values())
+    return {name: short if shorts.count(short) == 1 else name for name, short in found.items()}
 
 
 def spread_text(found: Spread, write: Callable[[float], str]) -> str:
