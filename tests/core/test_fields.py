@@ -76,7 +76,7 @@ EVIDENCE = {
 }
 BATCH = {"rows": 1, "inherent": False, "max_rel": 0, "cosine_min": 1, "limits": {"max_rel": 1, "cosine_min": 1}}
 PROFILE = {
-    "version": 5,
+    "version": 6,
     "digest": "d",
     "machine": "m",
     "threads": 1,
@@ -86,6 +86,7 @@ PROFILE = {
     "cells": {"a": [[1, 1, 0.5, 1, 1]]},
     "placements": {},
     "classes": {},
+    "rounds": {"a": 1},
 }
 
 
@@ -132,6 +133,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "cells as a number": lambda: Profile.from_json(changed(PROFILE, cells={"a": 3})),
     "negative threads": lambda: Profile.from_json(changed(PROFILE, threads=-1)),
     "versions of numbers": lambda: Profile.from_json(changed(PROFILE, versions={"a": 1})),
+    "negative rounds": lambda: Profile.from_json(changed(PROFILE, rounds={"a": -1})),
 }
 
 
