@@ -25,7 +25,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 ROW_FILES = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".npy", ".gz")
 """The suffixes of files that have rows with columns."""
 
-JSON_LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
+JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
 """Suffixes of files whose lines are JSON. The lines of other files are texts, even if they look like JSON."""
 
 _COLUMNS_OF_LINES = (".csv", ".tsv")

@@ -123,7 +123,6 @@ def _default_memory_bytes() -> int:
 def _run_child(words: list[str], memory_bytes: int, time_s: float, *, needs_network: bool) -> int:
     from inferox.core import LoadError
     from inferox.machine.processes import signal_name
-    from inferox.report.quantities import bytes_text
 
     network = NETWORK if needs_network else NO_NETWORK
     child = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
@@ -145,7 +144,7 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float, *, needs_netw
     if child.returncode < 0:
         raise LoadError(
             f"the isolated process was ended by {signal_name(child.returncode)}: a runtime crashed on its "
-            f"input, or needed more than its {bytes_text(memory_bytes)} of memory",
+            f"input, or needed more than its {_size_text(memory_bytes)} of memory",
             hint="do not load this model elsewhere; try --backend or --backends to find out which runtime it is",
         )
     said = errors.decode(errors="replace").strip().splitlines() or ["it said nothing"]
@@ -155,12 +154,18 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float, *, needs_netw
         last = [*said, *unexpected][-1].removeprefix("inferox: ")
         raise LoadError(
             f"the isolated process ended with exit code {child.returncode} and no answer: {last}",
-            hint=f"it may have needed more than its {bytes_text(memory_bytes)} of memory: "
+            hint=f"it may have needed more than its {_size_text(memory_bytes)} of memory: "
             "allow more with --memory-limit",
         )
     click.echo(output.decode(errors="replace"), nl=False)
     click.echo(errors.decode(errors="replace"), err=True, nl=False)
     return child.returncode
+
+
+def _size_text(size_bytes: int) -> str:
+    from inferox.report.quantities import bytes_text  # with the whole report, which only an error needs
+
+    return bytes_text(size_bytes)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from inferox.cli.bulk import JSON_LINES_SUFFIXES
 from inferox.cli.output_file import open_output, writing
 from inferox.cli.records import to_record
 from inferox.cli.terminal import make_console
@@ -20,7 +21,6 @@ from inferox.core import ConfigError
 from inferox.tasks import Task
 from inferox.tasks.truncation import CutTokens
 
-_JSON_LINES = (".jsonl", ".ndjson")
 _ARRAYS = (".npz", ".safetensors")
 
 
@@ -178,7 +178,7 @@ def open_sink(output: str | None, *, as_json: bool, force: bool) -> Iterator[Sin
         yield sink
         sink.finish()
         return
-    target, suffixes = Path(output), (*_JSON_LINES, *_ARRAYS)
+    target, suffixes = Path(output), (*JSON_LINES_SUFFIXES, *_ARRAYS)
     hint = None if target.suffix in suffixes else _bulk_hint(suffixes)
     with (
         open_output(target, suffixes=suffixes, force=force, suffix_hint=hint) as temporary,

@@ -83,9 +83,7 @@ def answer(comparison: Comparison) -> str:
     best = agreeing(comparison)[0]
     ties = find_ties(comparison)
     pytorch, peer = find_pytorch(comparison.artifacts), comparison.peer
-    against = []
-    if pytorch is not None and pytorch is not best and pytorch.artifact not in ties:
-        against.append((pytorch, f"PyTorch ({pytorch.artifact})"))
+    against = _pytorch_unless_best(pytorch, best, ties)
     if peer is not None and is_fair(peer):
         against.append((peer, f"{peer.artifact} in calls of {counted(peer.throughput.rows, 'text')}"))
     alike = _spreads(comparison, best, ties, _rates)
@@ -113,11 +111,9 @@ def describe_quickest(comparison: Comparison) -> str:
     """Names the artifact with the least latency of a single row, and its gain over those of ``answer``."""
     quick = _find_quickest(comparison)
     ties = _ties(comparison, quick, _latencies)
-    pytorch = min((item for item in comparison.artifacts if _is_pytorch(item)), key=_median_latency, default=quick)
+    pytorch = min((item for item in comparison.artifacts if _is_pytorch(item)), key=_median_latency, default=None)
     peer, length = comparison.peer, quick.one_row.length
-    against = []
-    if pytorch is not quick and pytorch.artifact not in ties:
-        against.append((pytorch, f"PyTorch ({pytorch.artifact})"))
+    against = _pytorch_unless_best(pytorch, quick, ties)
     if peer is not None and peer.one_row.length == length:
         against.append((peer, peer.artifact))
     alike = _spreads(comparison, quick, ties, _latencies)
@@ -125,6 +121,15 @@ def describe_quickest(comparison: Comparison) -> str:
     row = f"a single row of {counted(length, 'token')}" if length else "a single row"
     found = f"{_first(quick, ties, 'quickest')} with {row}, at {seconds_text(_median_latency(quick))}"
     return f"{found}: {_listed(gains)}." if gains else f"{found}."
+
+
+def _pytorch_unless_best(
+    pytorch: ArtifactMeasurement | None, best: ArtifactMeasurement, ties: Sequence[str]
+) -> list[tuple[ArtifactMeasurement, str]]:
+    """Returns the artifact of PyTorch with its name in a sentence; nothing if it is among the best, or missing."""
+    if pytorch is None or pytorch is best or pytorch.artifact in ties:
+        return []
+    return [(pytorch, f"PyTorch ({pytorch.artifact})")]
 
 
 def _first(best: ArtifactMeasurement, ties: Sequence[str], what: str) -> str:
@@ -153,13 +158,12 @@ def _gain(above: Sequence[Spread], below: Sequence[Spread], name: str) -> str:
     """
     figures = [*above, *below]
     noise = max(figure.share for figure in figures)
+    pairs = [(one, other) for one in above for other in below]
     if noise > _VERY_NOISY:
-        low, high = min(a.low for a in above) / max(b.high for b in below), max(a.high for a in above)
-        high /= min(b.low for b in below)
+        ratios = [end for one, other in pairs for end in (one.low / other.high, one.high / other.low)]
     else:
-        ratios = [one.median / other.median for one in above for other in below]
-        low, high = min(ratios), max(ratios)
-    ends = dict.fromkeys((factor_text(low), factor_text(high)))
+        ratios = [one.median / other.median for one, other in pairs]
+    ends = dict.fromkeys((factor_text(min(ratios)), factor_text(max(ratios))))
     # The noise of a single round is unknown.
     is_estimate = NOISY < noise <= _VERY_NOISY or any(figure.count == 1 for figure in figures)
     return f"{'about ' if is_estimate else ''}{' to '.join(ends)} times as fast as {name}"
