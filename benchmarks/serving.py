@@ -34,9 +34,10 @@ from offline import make_texts
 from inferox.measuring.timing import Spread, time_in_turns
 
 ARTIFACTS = {
-    "inferox fp32": ["--quality", "exact"],
-    "inferox bf16": ["--precision", "bf16"],
-    "inferox int8": ["--precision", "int8"],
+    "inferox ONNX Runtime fp32": ["--backend", "onnxruntime", "--precision", "fp32"],
+    "inferox OpenVINO fp32": ["--backend", "openvino", "--precision", "fp32"],
+    "inferox OpenVINO bf16": ["--backend", "openvino", "--precision", "bf16"],
+    "inferox OpenVINO int8": ["--backend", "openvino", "--precision", "int8"],
 }
 """The options of ``inferox serve`` for each of its rows in the table."""
 

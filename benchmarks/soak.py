@@ -74,19 +74,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--longest", type=int, default=256, help="the most words of a text")
     parser.add_argument("--isolation", default="thread", choices=["thread", "process"])
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each run")
     options = parser.parse_args()
     config = EngineConfig(threads=options.threads, isolation=options.isolation, max_waiting_tokens=2**31)
-    rows = []
     for backend in options.backends.split(","):
         with Engine(config) as engine:
             for run, measure, count in (("requests", soak, options.requests), ("cycles", cycle, options.cycles)):
                 if count:
-                    rows.append({"backend": backend, "run": run, **measure(engine, backend, options)})
-                    if not options.json:
-                        print(format_row(rows[-1]), flush=True)
-    if options.json:
-        print(json.dumps(rows))
+                    row = {"backend": backend, "run": run, **measure(engine, backend, options)}
+                    # At once: what comes next may take an hour, and fail.
+                    print(json.dumps(row) if options.json else format_row(row), flush=True)
 
 
 def soak(engine: Engine, backend: str, options: argparse.Namespace) -> dict[str, Any]:
