@@ -22,6 +22,7 @@ from inferox.core import (
 )
 from inferox.loading.embed_call import EmbedCall, VectorOutput
 from inferox.loading.progress import watch
+from inferox.machine.memory import release_free_memory
 from inferox.tasks import (
     ClassifyTask,
     EmbedTask,
@@ -112,6 +113,7 @@ class TaskModel(Closing):
     def close(self) -> None:
         """Frees the model's resources. Closing twice does nothing."""
         self._model.close()
+        release_free_memory()
 
     def embed(
         self,

@@ -1,7 +1,8 @@
-"""The peak memory of this process."""
+"""The memory of this process: its peak, and what is free but still held."""
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,17 @@ def peak_memory_bytes() -> int:
 
     # Linux counts in KiB, macOS in bytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def release_free_memory() -> None:
+    """Returns memory that was freed to the system, where the C library would keep it.
+
+    glibc keeps freed blocks below the last one in use, of up to 32 MiB each: 24 MiB of 86 after the loading and closing
+    of a model whose weights take 9. Other C libraries and systems are left to their own ways.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 class PeakGauge:

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +25,7 @@ from inferox.core import (
     TrustTier,
     UntrustedCodeError,
 )
+from inferox.machine.memory import release_free_memory
 from inferox.testing.conformance.subject import NOWHERE, OPTIONS, Subject, read
 
 _WARM_UP_ROUNDS = 5
@@ -191,7 +190,7 @@ class LoadingTests(Subject):
                 model.close()
             del model
             gc.collect()
-            _trim_allocator()
+            release_free_memory()  # a leak could hide in it
             return int(psutil.Process().memory_info().rss)
 
         before = use(_WARM_UP_ROUNDS)  # the first rounds fill the caches of runtime and allocator
@@ -201,10 +200,3 @@ class LoadingTests(Subject):
             if grown < _ROUNDS * self.weights_bytes // 3:
                 return
         pytest.fail(f"{_ROUNDS} models left {grown / 2**20:.0f} MiB behind")
-
-
-def _trim_allocator() -> None:
-    """Returns free memory to the system, if the C library can, since a leak could hide in it."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
