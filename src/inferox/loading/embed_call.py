@@ -34,13 +34,15 @@ class EmbedCall:
         task: The model's task.
         prompt: The name of the prompt to put before each text; ``None`` for the model's default.
         truncate: ``error``, ``warn`` or ``cut``.
-        form: The form of the vectors.
+        truncate_dim: The number of leading components to keep; ``None`` for all.
+        normalize: Whether to scale vectors to unit length.
+        dtype: The data type of the vectors; see ``VectorForm``.
         output: ``numpy`` or ``torch``.
         batch_tokens: The most tokens of a batch.
         return_truncated: Whether the result also tells which texts were cut.
 
     Raises:
-        RequestError: If there is no such prompt, or the vectors are shorter than the form requests.
+        RequestError: If there is no such prompt, or the vectors are shorter than ``truncate_dim``.
         ConfigError: If another option is invalid.
         BackendUnavailableError: If ``output`` is ``torch``, and PyTorch is not installed.
     """
@@ -52,17 +54,20 @@ class EmbedCall:
         *,
         prompt: str | None,
         truncate: str,
-        form: VectorForm,
+        truncate_dim: int | None,
+        normalize: bool,
+        dtype: Any,
         output: str,
         batch_tokens: int,
         return_truncated: bool,
     ) -> None:
-        check_truncation(truncate)
         if not isinstance(output, str) or output not in _OUTPUTS:
             raise ConfigError(f"output must be {' or '.join(_OUTPUTS)}, but is {output!r}")
         if output == "torch":
             require_torch()
-        form.check_dimension(task.dimension)
+        form = _read_form(truncate_dim, normalize, dtype)
+        if form is not None:
+            form.check_dimension(task.dimension)
         self._model = model
         self._task = task if prompt is None else task.with_prompt(prompt)
         self._truncate = truncate
@@ -96,9 +101,10 @@ class EmbedCall:
             show_progress: Whether to show progress on standard error.
 
         Raises:
-            ConfigError: If ``window`` is not a positive integer.
+            ConfigError: If ``window`` is not a positive integer, or ``truncate`` is something else.
             RequestError: If ``texts`` is a single text.
         """
+        check_truncation(self._truncate)
         size = positive_integer("window", window)
         refuse_single(texts, "several texts")
         return self._stream(iterate_items(texts), size, show_progress=show_progress)
@@ -122,5 +128,13 @@ class EmbedCall:
         read, batch = self._task.read(items, truncate)
         answers = self._task.compute_batches(self._model, read, batch, max_tokens=self._max_tokens)
         shown = watch(answers, len(read), "texts") if show_progress else answers
-        vectors = self._form.apply(self._task.collect(len(read), shown))
+        vectors = self._task.collect(len(read), shown)
+        if self._form is not None:
+            vectors = self._form.apply(vectors)
         return to_torch(vectors) if self._gives_tensors else vectors, batch
+
+
+def _read_form(truncate_dim: int | None, normalize: bool, dtype: Any) -> VectorForm | None:
+    """Returns the form of a caller's vectors; ``None`` for that in which they are computed."""
+    is_own = truncate_dim is None and normalize is False and isinstance(dtype, str) and dtype == "float32"
+    return None if is_own else VectorForm(truncate_dim, normalize, dtype)

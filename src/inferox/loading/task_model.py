@@ -11,15 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import MAX_TOKENS
-from inferox.core import (
-    Closing,
-    Model,
-    ModelMetadata,
-    RequestError,
-    Signature,
-    Tensor,
-    positive_integer,
-)
+from inferox.core import Closing, Model, ModelMetadata, RequestError, Signature, Tensor, positive_integer
 from inferox.loading.embed_call import EmbedCall, VectorOutput
 from inferox.loading.progress import watch
 from inferox.machine.memory import release_free_memory
@@ -33,7 +25,6 @@ from inferox.tasks import (
     RerankTask,
     Task,
     TokenClassifyTask,
-    VectorForm,
 )
 from inferox.tasks.given_items import as_list
 from inferox.tasks.ranking import pair_documents, rank_documents
@@ -155,17 +146,18 @@ class TaskModel(Closing):
             ConfigError: If an option is not one of those.
             BackendUnavailableError: If ``output`` is ``torch``, and PyTorch is not installed.
         """
-        call = EmbedCall(
+        return EmbedCall(
             self._model,
             self._task_of(EmbedTask),
             prompt=prompt,
             truncate=truncate,
-            form=VectorForm(truncate_dim, normalize, dtype),
+            truncate_dim=truncate_dim,
+            normalize=normalize,
+            dtype=dtype,
             output=output,
             batch_tokens=batch_tokens,
             return_truncated=return_truncated,
-        )
-        return call.embed(texts, show_progress=show_progress)
+        ).embed(texts, show_progress=show_progress)
 
     def embed_iter(
         self,
@@ -206,17 +198,18 @@ class TaskModel(Closing):
             ConfigError: As for ``embed``, or if ``window`` is not a positive integer. Options are checked by the call,
                 texts when they are read.
         """
-        call = EmbedCall(
+        return EmbedCall(
             self._model,
             self._task_of(EmbedTask),
             prompt=prompt,
             truncate=truncate,
-            form=VectorForm(truncate_dim, normalize, dtype),
+            truncate_dim=truncate_dim,
+            normalize=normalize,
+            dtype=dtype,
             output=output,
             batch_tokens=batch_tokens,
             return_truncated=return_truncated,
-        )
-        return call.stream(texts, window=window, show_progress=show_progress)
+        ).stream(texts, window=window, show_progress=show_progress)
 
     def classify(
         self,
@@ -230,22 +223,17 @@ class TaskModel(Closing):
 
         Args:
             texts: The texts or pairs, or a single text.
-            truncate: The treatment of texts that are longer than the model takes: ``error`` refuses them, ``warn`` cuts
-                them with a ``TruncationWarning``, ``cut`` cuts them silently.
+            truncate: See ``embed``.
             batch_tokens: The most tokens of a batch.
             show_progress: Whether to show progress on standard error.
 
         Returns:
-            For each text a ``TextResult``: every label with its ``LabelScore``, the best first, and whether the text
-            was cut; for a single text, its own result.
+            For each text, or a single one, a ``TextResult``: every label with its ``LabelScore``, the best first.
 
         Raises:
             RequestError: If the model has another task, or a text cannot be computed.
         """
-        items = [texts] if isinstance(texts, str) else texts
-        task = self._task_of(ClassifyTask)
-        labels = with_truncation(*self._answer(task, items, truncate, batch_tokens, show_progress))
-        return labels[0] if isinstance(texts, str) else labels
+        return self._label(self._task_of(ClassifyTask), texts, truncate, batch_tokens, show_progress)
 
     def token_classify(
         self,
@@ -259,8 +247,7 @@ class TaskModel(Closing):
 
         Args:
             texts: The texts, or a single one.
-            truncate: The treatment of texts that are longer than the model takes: ``error`` refuses them, ``warn`` cuts
-                them with a ``TruncationWarning``, ``cut`` cuts them silently.
+            truncate: See ``embed``.
             batch_tokens: The most tokens of a batch.
             show_progress: Whether to show progress on standard error.
 
@@ -271,10 +258,7 @@ class TaskModel(Closing):
         Raises:
             RequestError: If the model has another task, or a text cannot be computed.
         """
-        items = [texts] if isinstance(texts, str) else texts
-        task = self._task_of(TokenClassifyTask)
-        spans = with_truncation(*self._answer(task, items, truncate, batch_tokens, show_progress))
-        return spans[0] if isinstance(texts, str) else spans
+        return self._label(self._task_of(TokenClassifyTask), texts, truncate, batch_tokens, show_progress)
 
     def rerank(
         self,
@@ -292,8 +276,7 @@ class TaskModel(Closing):
             query: The query.
             documents: The documents.
             top_k: The number of documents to return; ``None`` for all.
-            truncate: The treatment of texts that are longer than the model takes: ``error`` refuses them, ``warn`` cuts
-                them with a ``TruncationWarning``, ``cut`` cuts them silently.
+            truncate: See ``embed``.
             batch_tokens: The most tokens of a batch.
             show_progress: Whether to show progress on standard error.
 
@@ -332,8 +315,7 @@ class TaskModel(Closing):
 
         Args:
             items: Texts, pairs, images, or named tensors.
-            truncate: The treatment of texts that are longer than the model takes: ``error`` refuses them, ``warn`` cuts
-                them with a ``TruncationWarning``, ``cut`` cuts them silently.
+            truncate: See ``embed``.
 
         Returns:
             One result per item, in their order: a list, or for ``embed`` an array of vectors.
@@ -342,6 +324,12 @@ class TaskModel(Closing):
             RequestError: If an item cannot be computed; the message names it.
         """
         return self._task.run(self._model, items, truncate=truncate)
+
+    def _label(self, task: Task, texts: Any, truncate: str, batch_tokens: int, show_progress: bool) -> Any:
+        """Computes the ``TextResult`` of each text, or of a single one."""
+        items = [texts] if isinstance(texts, str) else texts
+        results = with_truncation(*self._answer(task, items, truncate, batch_tokens, show_progress))
+        return results[0] if isinstance(texts, str) else results
 
     def _answer(
         self, task: Task, items: Iterable[Any], truncate: str, batch_tokens: int, show_progress: bool
