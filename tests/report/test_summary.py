@@ -11,16 +11,15 @@ from inferox.measuring import Ending
 from inferox.measuring.comparison import ArtifactMeasurement, Latency, Spread, Throughput
 from inferox.parity import InputProof, ParityClass, ProofStatus
 from inferox.report import render_report
+from inferox.report.spreads import medians_text, spans_text
 from inferox.report.summary import (
     answer,
     describe_quickest,
     find_ties,
     further_answers,
     how_far,
-    medians_text,
     recommend,
     short_names,
-    spans_text,
     warnings,
 )
 from tests.report.comparisons import make_comparison, make_measurement, without_lengths

@@ -162,7 +162,7 @@ def _print(found: Comparison) -> None:
 
 
 def _footnote(found: Comparison) -> str:
-    from inferox.report.summary import medians_text
+    from inferox.report.spreads import medians_text
 
     starts, rounds = medians_text(found.starts, "start"), medians_text(found.rounds, "round")
     return f"Load and first result: {starts}. The other times and rates: {rounds}."
@@ -205,7 +205,7 @@ def _cells(item: ArtifactMeasurement) -> list[Text]:
     from rich.text import Text
 
     from inferox.report.quantities import seconds_text, three_digits
-    from inferox.report.summary import spread_text
+    from inferox.report.spreads import spread_text
 
     def spread(found: Spread, write: Callable[[float], str]) -> Text:
         between = spread_text(found, write)

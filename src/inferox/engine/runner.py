@@ -12,13 +12,7 @@ from functools import partial
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
-from inferox.core import (
-    DeviceId,
-    ExecutionError,
-    InferoxError,
-    RequestError,
-    Trace,
-)
+from inferox.core import DeviceId, ExecutionError, InferoxError, RequestError, Trace
 from inferox.engine.answer import Answer
 from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.artifact_cost import CostBook

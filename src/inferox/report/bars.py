@@ -10,7 +10,8 @@ from inferox.report.elements import Markup, element
 from inferox.report.marks import colour_class
 from inferox.report.plots import Look
 from inferox.report.quantities import factor_text, three_digits
-from inferox.report.summary import agreeing, find_pytorch, find_ties, is_fair, ratio, spans_text
+from inferox.report.spreads import spans_text
+from inferox.report.summary import agreeing, find_pytorch, find_ties, is_fair, ratio
 
 _WIDTH = 100
 """The width of the widest bar, in units of its view box."""

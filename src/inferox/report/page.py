@@ -16,15 +16,14 @@ from inferox.report.elements import Markup, breakable, element, join
 from inferox.report.marks import choose_looks, swatch
 from inferox.report.plots import Look, latency_plot, memory_plot
 from inferox.report.quantities import bytes_text, date_text, seconds_text, three_digits
+from inferox.report.spreads import medians_text, spread_text
 from inferox.report.summary import (
     agreeing,
     answer,
     describe_quickest,
     how_far,
-    medians_text,
     recommend,
     short_names,
-    spread_text,
     warnings,
 )
 

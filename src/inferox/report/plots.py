@@ -12,7 +12,7 @@ from inferox.report.charts import Caption, Point, Series, line_chart, scatter_ch
 from inferox.report.elements import Markup
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
 from inferox.report.scales import linear_scale_from_zero, log_scale
-from inferox.report.summary import spans_text
+from inferox.report.spreads import spans_text
 
 _MOST_TICKS = 6
 

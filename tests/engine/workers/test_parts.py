@@ -44,8 +44,8 @@ from inferox.engine.workers.pooled_stats import add_up
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
 from inferox.engine.workers.results import to_answered
-from inferox.engine.workers.sandbox import Death, Sandbox, Suspect
-from inferox.engine.workers.suspects import tell_suspects
+from inferox.engine.workers.sandbox import Sandbox
+from inferox.engine.workers.suspects import Death, Suspect, tell_suspects
 from inferox.engine.workers.waiting_parts import WaitingParts
 from inferox.tasks.truncation import CutTokens
 

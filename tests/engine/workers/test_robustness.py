@@ -39,8 +39,9 @@ from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
-from inferox.engine.workers.sandbox import Death, Sandbox, Suspect
+from inferox.engine.workers.sandbox import Sandbox
 from inferox.engine.workers.seat import Seat
+from inferox.engine.workers.suspects import Death, Suspect
 from inferox.engine.workers.waiting_parts import WaitingParts
 from inferox.engine.workers.watchdog import Watchdog
 from inferox.engine.workers.worker import Worker

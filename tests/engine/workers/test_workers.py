@@ -38,7 +38,8 @@ from inferox.engine.workers.channel import _HEADER, INLINE_BYTES
 from inferox.engine.workers.link import WorkerLink
 from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.pooled_request import Part, PooledRequest
-from inferox.engine.workers.sandbox import Death, Sandbox
+from inferox.engine.workers.sandbox import Sandbox
+from inferox.engine.workers.suspects import Death
 from tests.engine.models import POISON, double
 from tests.engine.workers.factories import BOMB, CRASH, FATAL_FILE, HANG, HERE, LOADS_FILE, SLOW, SLOW_S, STUCK
 

@@ -32,9 +32,9 @@ from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
 from inferox.engine.workers.replies import deliver
-from inferox.engine.workers.sandbox import Death, Sandbox
+from inferox.engine.workers.sandbox import Sandbox
 from inferox.engine.workers.seat import Seat
-from inferox.engine.workers.suspects import tell_suspects
+from inferox.engine.workers.suspects import Death, tell_suspects
 from inferox.engine.workers.waiting_parts import WaitingParts
 from inferox.engine.workers.watchdog import Watchdog
 from inferox.engine.workers.worker_process import check_support
@@ -74,8 +74,7 @@ class WorkerPool(ModelHost):
         self._waiting = WaitingParts(config.max_waiting_tokens)
         self._exposure = Exposure()
         self._broken: dict[int, str] = {}
-        self._quarantine = Quarantine()
-        self._closing = Event()
+        self._quarantine, self._closing = Quarantine(), Event()
         self._sandbox = Sandbox(self._launcher, self._quarantine, self._hand_on_safely)
         self.trace = PoolTrace(self._alive) if config.profiling else None
         self._seats = [

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Condition, Thread
 from typing import Any
 
@@ -24,6 +24,7 @@ from inferox.engine.workers.quarantine import Quarantine, digest_item, refusal
 from inferox.engine.workers.remote_model import RemoteModel
 from inferox.engine.workers.replies import deliver
 from inferox.engine.workers.seat import Seat
+from inferox.engine.workers.suspects import Death, Suspect
 
 _logger = logging.getLogger(__name__)
 
@@ -38,45 +39,6 @@ _SMOOTHING = 0.1
 
 _LONGEST_WAIT_S = 60.0
 """The time after which a suspect that made way is computed, even if others wait."""
-
-
-@dataclass(eq=False)
-class Death:
-    """The death of a worker that items are suspected of.
-
-    Attributes:
-        reason: How the worker ended.
-        is_explained: Whether the item that caused it was found.
-    """
-
-    reason: str
-    is_explained: bool = False
-
-
-@dataclass(eq=False)
-class Suspect:
-    """An item that a worker may have died of.
-
-    Attributes:
-        part: The part with this item alone.
-        death: The death that it is suspected of.
-        digest: Its digest; ``None`` if it has none.
-        made_way_s: When it took long while others waited, and was put off until none do, on the clock of
-            ``time.monotonic``; ``None`` if it was not.
-    """
-
-    part: Part
-    death: Death
-    digest: bytes | None
-    made_way_s: float | None = None
-
-    def equals(self, other: Suspect) -> bool:
-        """Whether another one has the same item, and so the same fate; ``False`` if that is not known.
-
-        Args:
-            other: The other suspect.
-        """
-        return self.digest is not None and self.digest == other.digest
 
 
 class _MadeWayError(Exception):

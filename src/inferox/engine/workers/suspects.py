@@ -1,13 +1,53 @@
-"""The identification of items that may have ended a worker."""
+"""Items that may have ended a worker, and their identification."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from inferox.engine.workers.flight_record import Flight, is_in
 from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.quarantine import digest_item
+
+
+@dataclass(eq=False)
+class Death:
+    """The death of a worker that items are suspected of.
+
+    Attributes:
+        reason: How the worker ended.
+        is_explained: Whether the item that caused it was found.
+    """
+
+    reason: str
+    is_explained: bool = False
+
+
+@dataclass(eq=False)
+class Suspect:
+    """An item that a worker may have died of.
+
+    Attributes:
+        part: The part with this item alone.
+        death: The death that it is suspected of.
+        digest: Its digest; ``None`` if it has none.
+        made_way_s: When it took long while others waited, and was put off until none do, on the clock of
+            ``time.monotonic``; ``None`` if it was not.
+    """
+
+    part: Part
+    death: Death
+    digest: bytes | None
+    made_way_s: float | None = None
+
+    def equals(self, other: Suspect) -> bool:
+        """Whether another one has the same item, and so the same fate; ``False`` if that is not known.
+
+        Args:
+            other: The other suspect.
+        """
+        return self.digest is not None and self.digest == other.digest
 
 
 def tell_suspects(parts: Mapping[int, Part], flights: Sequence[Flight]) -> tuple[list[Part], list[Part]]:
