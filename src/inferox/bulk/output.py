@@ -87,7 +87,7 @@ class Output(Closing):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the output was completed by an earlier run, or this one has finished it."""
+        """True if the output was completed by an earlier run, or this one has finished it."""
         return self._manifest.is_complete
 
     @property

@@ -32,7 +32,7 @@ class IsolatableCommand(click.Command):
     """
 
     needs_network = False
-    """Whether the child may open sockets."""
+    """True if the child may open sockets."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

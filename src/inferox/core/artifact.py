@@ -112,7 +112,7 @@ class Artifact:
 
     @property
     def trust_tier(self) -> TrustTier:
-        """Whether loading it runs code that came with it."""
+        """True if loading it runs code that came with it."""
         return TrustTier.DATA if self.format in DATA_FORMATS else TrustTier.CODE
 
     def path(self, role: str) -> Path:

@@ -41,7 +41,7 @@ class DataType(Enum):
 
     @property
     def is_floating(self) -> bool:
-        """Whether this is a floating-point type, and so has NaN and infinities."""
+        """True if this is a floating-point type, and so has NaN and infinities."""
         return self in _FLOATING
 
     @property

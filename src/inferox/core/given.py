@@ -17,7 +17,7 @@ _DEFAULTS = {MASK: 1, "token_type_ids": 0}
 """The fill values of inputs that a caller may omit: every token is attended and belongs to the first text."""
 
 _KINDS = {"U": "texts", "S": "bytes", "O": "other objects"}
-"""What arrays hold that are not of numbers, by NumPy's kinds of data types."""
+"""The contents of arrays that are not numeric, by NumPy's kinds of data types."""
 
 
 def name_inputs(given: tuple[Any, ...], named: Mapping[str, Any], signature: Signature) -> dict[str, Any]:

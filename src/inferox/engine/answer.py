@@ -45,5 +45,5 @@ class Answer:
 
     @property
     def truncated(self) -> npt.NDArray[np.bool_]:
-        """Whether the text of each item was cut; shape ``[n]``, bool. Empty if the items are not texts."""
+        """True where the text of an item was cut; shape ``[n]``, bool. Empty if the items are not texts."""
         return np.array([tokens.count > 0 for tokens in self.cut_tokens], np.bool_)

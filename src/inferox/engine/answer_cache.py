@@ -34,7 +34,7 @@ class AnswerCache:
 
     @property
     def is_on(self) -> bool:
-        """Whether answers are cached."""
+        """True if answers are cached."""
         return self._limit_bytes > 0
 
     @property

@@ -76,7 +76,7 @@ class ArtifactCost:
 
     @property
     def knows_bytes(self) -> bool:
-        """Whether the memory of batches was measured."""
+        """True if the memory of batches was measured."""
         return self._memory_scale is not None
 
     def learn_bytes(self, work: Workload, size_bytes: int) -> None:

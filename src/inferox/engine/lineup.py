@@ -98,17 +98,17 @@ class Lineup(Closing, Evictable):
 
     @property
     def is_open(self) -> bool:
-        """Whether the model is in memory."""
+        """True if the model is in memory."""
         return self._is_open
 
     @property
     def can_return(self) -> bool:
-        """Whether it can be loaded again, because it comes from a package."""
+        """True if it can be loaded again, because it comes from a package."""
         return bool(self._candidates)
 
     @property
     def is_wanted(self) -> bool:
-        """Whether rows wait for it."""
+        """True if rows wait for it."""
         return self._queue.count_waiting().rows > 0
 
     def budget(self) -> BatchBudget:

@@ -26,12 +26,12 @@ class Evictable(ABC):
     @property
     @abstractmethod
     def can_return(self) -> bool:
-        """Whether it can be loaded again, and so be evicted at all."""
+        """True if it can be loaded again, and so be evicted at all."""
 
     @property
     @abstractmethod
     def is_wanted(self) -> bool:
-        """Whether requests wait for it."""
+        """True if requests wait for it."""
 
     @abstractmethod
     def evict(self) -> bool:

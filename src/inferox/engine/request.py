@@ -237,7 +237,7 @@ class Request:
         return None if self._unanswered else self._answers
 
     def is_over(self) -> bool:
-        """Whether nobody waits for the answer any more: it is there, or the caller is gone."""
+        """Returns whether nobody waits for the answer any more: it is there, or the caller is gone."""
         return self.future.done()
 
     def answer(self, answer: Any) -> None:

@@ -27,7 +27,7 @@ class TokenLimit:
 
     @property
     def is_lowered(self) -> bool:
-        """Whether memory was short recently."""
+        """True if memory was short recently."""
         return self._tokens < self._most
 
     def lower(self, tokens: int) -> None:

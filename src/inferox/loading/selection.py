@@ -116,12 +116,12 @@ class Requirements:
 
     @property
     def takes_unmeasured(self) -> bool:
-        """Whether an artifact that could not be measured at pack time is acceptable."""
+        """True if an artifact that could not be measured at pack time is acceptable."""
         return self.to_measure or (self.quality is None and self.precision is not None)
 
     @property
     def needs_evidence(self) -> bool:
-        """Whether an artifact whose parity is not known is rejected."""
+        """True if an artifact whose parity is not known is rejected."""
         return self.quality is not None and not self.to_measure
 
 

@@ -43,7 +43,7 @@ class Spread:
 
     @property
     def is_middle_half(self) -> bool:
-        """Whether the ends are quartiles."""
+        """True if the ends are quartiles."""
         return self.count >= QUARTILES_FROM
 
     @property

@@ -63,7 +63,7 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether every artifact for this machine computes, keeps its tolerance, and repeats the proof."""
+        """True if every artifact for this machine computes, keeps its tolerance, and repeats the proof."""
         repeats = all(item.difference is None for item in self.repeated.values())
         if self.unreached:
             return False
@@ -157,7 +157,7 @@ class _Repetition:
 
     @property
     def has_measured(self) -> bool:
-        """Whether anything was measured of any artifact for this machine."""
+        """True if anything was measured of any artifact for this machine."""
         return bool(self.evidence or self.failed)
 
     def run_all(

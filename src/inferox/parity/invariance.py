@@ -58,7 +58,7 @@ class BatchInvariance:
 
     @property
     def holds(self) -> bool:
-        """Whether a row's outputs are the same alone and in any batch, except for rounding."""
+        """True if a row's outputs are the same alone and in any batch, except for rounding."""
         return self.max_rel <= (self.limit.max_rel or 0.0) and self.cosine_min >= self.limit.cosine_min
 
     def limit_class(self, reached: ParityClass) -> ParityClass:

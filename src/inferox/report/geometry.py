@@ -22,7 +22,7 @@ class Segment:
     y2: float
 
     def crosses(self, other: Segment) -> bool:
-        """Whether each of two segments has the ends of the other on different sides."""
+        """Returns whether each of two segments has the ends of the other on different sides."""
         return self._separates(other) and other._separates(self)
 
     def _separates(self, other: Segment) -> bool:
@@ -54,13 +54,13 @@ class Box:
         return cls(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
     def overlaps(self, other: Box) -> bool:
-        """Whether two boxes share more than an edge."""
+        """Returns whether two boxes share more than an edge."""
         return (
             self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
         )
 
     def holds(self, other: Box) -> bool:
-        """Whether another box lies within this one."""
+        """Returns whether another box lies within this one."""
         return (
             self.left <= other.left
             and self.top <= other.top
@@ -73,7 +73,7 @@ class Box:
         return min(max(x, self.left), self.right), min(max(y, self.top), self.bottom)
 
     def meets(self, segment: Segment) -> bool:
-        """Whether a segment goes through this box (Liang and Barsky's clipping)."""
+        """Returns whether a segment goes through this box (Liang and Barsky's clipping)."""
         start, end = 0.0, 1.0
         for place, step, low, high in (
             (segment.x1, segment.x2 - segment.x1, self.left, self.right),

@@ -44,7 +44,7 @@ _AMBIGUOUS_COST, _BESIDE_ANOTHER_COST = 14.0, 90.0
 _LEADERS_CROSS_COST, _LEADER_OVER_MARK_COST, _LEADER_OVER_TEXT_COST = 25.0, 90.0, 200.0
 _SHORTER_TEXT_COST, _MISSING_COST = 120.0, 1000.0
 _MOST_MOVES = 6
-"""How often each label may move."""
+"""The number of times that each label may move."""
 
 
 @dataclass(frozen=True)

@@ -75,12 +75,12 @@ def mark(look: int, x: float, y: float, *children: str) -> Markup:
 
 
 def is_hollow(look: int) -> bool:
-    """Whether the mark of an appearance is only an outline: beyond the four shapes of its colour."""
+    """Returns whether the mark of an appearance is only an outline: beyond the four shapes of its colour."""
     return look // (_COLOURS * _SHAPES) % 2 == 1
 
 
 def is_dashed(look: int) -> bool:
-    """Whether the line of an appearance is dashed: every second one of its colour."""
+    """Returns whether the line of an appearance is dashed: every second one of its colour."""
     return look // _COLOURS % 2 == 1
 
 

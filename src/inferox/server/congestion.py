@@ -82,7 +82,7 @@ class Congestion:
 
     @property
     def is_full(self) -> bool:
-        """Whether there is no room for one more item; owners that use less than their share still get theirs."""
+        """True if there is no room for one more item; owners that use less than their share still get theirs."""
         return self._total + 1 > self._window
 
     @contextmanager
@@ -160,7 +160,7 @@ class Congestion:
             self._window = _CLOSES_BY * (reached if math.isinf(self._window) else min(self._window, 2 * reached))
 
     def _was_because_of_others(self, items: int, before: _Before, scale: float) -> bool:
-        """Whether a request may be slow or late because of others rather than its own number of items.
+        """Returns whether a request may be slow or late because of others rather than its own number of items.
 
         The others are the items in progress when it arrived, or those that arrived later but were answered before it,
         such as requests of a higher priority. A request that does not fit into the window twice does not count, so the

@@ -43,7 +43,7 @@ class EarlyRefusals:
 
     @property
     def are_possible(self) -> bool:
-        """Whether some request would be refused; a quick answer for the many that arrive while there is room.
+        """True if some request would be refused; a quick answer for the many that arrive while there is room.
 
         While the server is shutting down, requests are answered as usual, as each answer then ends its connection.
         """

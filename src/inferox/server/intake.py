@@ -73,7 +73,7 @@ class Intake:
 
     @property
     def is_full(self) -> bool:
-        """Whether no more requests are admitted, however small their bodies are."""
+        """True if no more requests are admitted, however small their bodies are."""
         return self._requests >= self._request_limit
 
     def find_refusal(self, expected_bytes: int) -> OverloadedError | None:

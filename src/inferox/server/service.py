@@ -71,7 +71,7 @@ class Service(ModelCatalog):
 
     @property
     def has_full(self) -> bool:
-        """Whether some model has no room for more; owners that use less than their share of it still get theirs."""
+        """True if some model has no room for more; owners that use less than their share of it still get theirs."""
         return any(self._congestions[name].is_full for name in self._models)
 
     def find_refusal(

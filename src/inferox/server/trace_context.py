@@ -62,7 +62,7 @@ class TraceContext:
 
     @property
     def is_sampled(self) -> bool:
-        """Whether the trace is sampled."""
+        """True if the trace is sampled."""
         return bool(int(self.flags, 16) & _IS_SAMPLED)
 
     @property

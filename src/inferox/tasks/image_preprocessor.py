@@ -75,12 +75,12 @@ class ImagePreprocessor:
 
     @property
     def composite_on_white(self) -> bool:
-        """Whether images are read with transparent colours composited on white; see ``read_image``."""
+        """True if images are read with transparent colours composited on white; see ``read_image``."""
         return self._composite_on_white
 
     @property
     def keeps_proportions(self) -> bool:
-        """Whether images that are not square give tensors that are not square."""
+        """True if images that are not square give tensors that are not square."""
         return self._size is not None and self.output_size is None
 
     @property

@@ -27,7 +27,7 @@ class Task(ABC):
     """The most rows that ``run`` puts into a batch."""
 
     reads_items: ClassVar[bool] = True
-    """Whether an answer depends on its item beyond the rows that ``encode`` makes of it."""
+    """True if an answer depends on its item beyond the rows that ``encode`` makes of it."""
 
     @property
     @abstractmethod

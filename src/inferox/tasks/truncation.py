@@ -106,7 +106,7 @@ def check_truncation(truncate: object) -> None:
 
 
 class CutTotals:
-    """What was cut off the texts of a call, counted over all its parts."""
+    """The tokens cut off the texts of a call, counted over all its parts."""
 
     def __init__(self) -> None:
         self._total = self._cut = self._most = 0

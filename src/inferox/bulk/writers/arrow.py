@@ -35,7 +35,7 @@ _ANSWER_TYPES: dict[str, pa.DataType] = {
 }
 
 _MISFITS = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
-"""What pyarrow raises for a value that does not fit a type; the last for an integer that is too large."""
+"""The exceptions of pyarrow for a value that does not fit a type; the last for an integer that is too large."""
 
 
 class TableWriter(Writer):

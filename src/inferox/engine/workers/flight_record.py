@@ -41,7 +41,7 @@ class Flight:
     limit_s: float | None
 
     def is_overdue(self) -> bool:
-        """Whether it takes so long that something must be wrong."""
+        """Returns whether it takes so long that something must be wrong."""
         return self.limit_s is not None and time.monotonic() - self.since_s > self.limit_s
 
 

@@ -111,7 +111,7 @@ class WorkerLink:
         return self._counts[key]
 
     def is_loading(self) -> bool:
-        """Whether it has not yet loaded every model that it was told to."""
+        """Returns whether it has not yet loaded every model that it was told to."""
         return any(not load.done() for load in list(self.loads.values()))
 
     def call(self, make: Callable[[int], Message]) -> Future[Any]:

@@ -56,7 +56,7 @@ class PooledRequest:
         self._left = max(1, len(items))
 
     def is_over(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+        """Returns whether nobody waits for the answer any more."""
         return self.future.done()
 
     def add(self, rows: Sequence[int], answer: Answer) -> None:

@@ -74,7 +74,7 @@ class RemoteModel(ServedModel):
 
     @property
     def is_closed(self) -> bool:
-        """Whether it accepts no more requests."""
+        """True if it accepts no more requests."""
         return self._is_closed
 
     def make_load(self, call: int) -> Load:

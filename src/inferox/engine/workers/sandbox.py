@@ -266,7 +266,7 @@ class Sandbox:
                 raise _MadeWayError
 
     def _others_wait(self, suspect: Suspect) -> bool:
-        """Whether a suspect that does not equal another one waits."""
+        """Returns whether a suspect that does not equal another one waits."""
         with self._condition:
             return any(not suspect.equals(each) and not each.part.request.is_over() for each in self._suspects)
 

@@ -42,7 +42,7 @@ class Suspect:
     made_way_s: float | None = None
 
     def equals(self, other: Suspect) -> bool:
-        """Whether another one has the same item, and so the same fate; ``False`` if that is not known.
+        """Returns whether another one has the same item, and so the same fate; ``False`` if that is not known.
 
         Args:
             other: The other suspect.

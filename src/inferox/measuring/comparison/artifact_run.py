@@ -56,7 +56,7 @@ class ArtifactRun:
 
     @property
     def has_answer(self) -> bool:
-        """Whether enough was measured for a comparison: mixed throughput, and the latency of a typical row."""
+        """True if enough was measured for a comparison: mixed throughput, and the latency of a typical row."""
         return bool(self.calibration) and self.facts["typical"] in self.latency
 
     def start(self, load: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ class DefiningLibrary(ABC):
 
     @property
     def takes_own_limit(self) -> bool:
-        """Whether it cuts texts at the package's limit, because the model's files state none."""
+        """True if it cuts texts at the package's limit, because the model's files state none."""
         return False
 
     def settings(self) -> dict[str, str]:

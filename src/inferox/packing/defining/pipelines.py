@@ -57,7 +57,7 @@ class TokenizedLibrary(DefiningLibrary):
 
     @property
     def takes_own_limit(self) -> bool:
-        """Whether it cuts texts at the package's limit; see ``DefiningLibrary``."""
+        """True if it cuts texts at the package's limit; see ``DefiningLibrary``."""
         return self._takes_own_limit
 
 

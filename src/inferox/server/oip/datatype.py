@@ -53,7 +53,7 @@ class Datatype(StrEnum):
 
     @property
     def is_floating(self) -> bool:
-        """Whether it is a floating-point type."""
+        """True if it is a floating-point type."""
         return self in _FLOATING
 
 
