@@ -16,26 +16,23 @@ import inferox
 from inferox.bulk import BulkOptions, run_bulk
 from inferox.core import ConfigError
 from inferox.tasks import VectorForm
-from tests.bulk.conftest import make_texts, tiny_package
+from tests.bulk.conftest import make_texts
 from tests.docs.pages import DOCS, read_blocks, run_python
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'inferox[ray]'")
 
-__all__ = ["tiny_package"]
-
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    # The actors are separate processes, and import this source tree.
-    source = str(Path(inferox.__file__).parents[1])
     with pytest.MonkeyPatch.context() as patch:
+        # The actors are separate processes, and import this source tree. Ray starts more of them for a runtime_env.
+        patch.setenv("PYTHONPATH", str(Path(inferox.__file__).parents[1]))
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         ray.init(
             num_cpus=4,  # as Ray counts: two actors, and tasks that read and write beside them
             include_dashboard=False,
             object_store_memory=200_000_000,
             log_to_driver=False,
-            runtime_env={"env_vars": {"PYTHONPATH": source}},
         )
         yield
         ray.shutdown()
@@ -66,22 +63,22 @@ def check(answered: pa.Table, package: Path) -> None:
     np.testing.assert_allclose(np.array(found), expected, atol=1e-6)
 
 
-def test_an_actor_answers_a_table(tiny_package: Path) -> None:
-    answered = answer(make_rows(), tiny_package, BulkOptions(keep=("id",)))
-    check(answered, tiny_package)
+def test_an_actor_answers_a_table(bert_package: Path) -> None:
+    answered = answer(make_rows(), bert_package, BulkOptions(keep=("id",)))
+    check(answered, bert_package)
     assert answered.schema.field("id").type == pa.int16()
-    small = answer(make_rows(), tiny_package, BulkOptions(form=VectorForm(dtype="int8")))
+    small = answer(make_rows(), bert_package, BulkOptions(form=VectorForm(dtype="int8")))
     assert small.schema.field("embedding").type == pa.list_(pa.int8(), 16)
     with pytest.raises(ConfigError, match="no column 'body'"):
-        answer(make_rows(), tiny_package, BulkOptions(column="body"))
+        answer(make_rows(), bert_package, BulkOptions(column="body"))
 
 
-def test_an_actor_writes_what_a_run_on_files_writes(tiny_package: Path, tmp_path: Path) -> None:
+def test_an_actor_writes_what_a_run_on_files_writes(bert_package: Path, tmp_path: Path) -> None:
     pq.write_table(make_rows(), tmp_path / "in.parquet")
     options = BulkOptions(keep=("id",))
-    with inferox.load(tiny_package, threads=1) as model:
+    with inferox.load(bert_package, threads=1) as model:
         run_bulk(model, "digest", [str(tmp_path / "in.parquet")], tmp_path / "out", options)
-    assert answer(make_rows(), tiny_package, options).equals(pq.read_table(tmp_path / "out"))  # bit by bit
+    assert answer(make_rows(), bert_package, options).equals(pq.read_table(tmp_path / "out"))  # bit by bit
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -99,31 +96,16 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_dataset_is_answered_by_actors(tiny_package: Path, tmp_path: Path) -> None:
-    from inferox.integrations.ray import answer_rows
-
-    pq.write_table(make_rows(), tmp_path / "in.parquet")
-    dataset = ray.data.read_parquet(str(tmp_path / "in.parquet"))
-    options = BulkOptions(keep=("id",))
-    answered = answer_rows(dataset, str(tiny_package), threads=1, actors=2, options=options, batch_rows=16)
-    answered.write_parquet(str(tmp_path / "out"))
-    check(pq.read_table(tmp_path / "out"), tiny_package)
-    # Ray reads the file as one block, which would be one actor's work.
-    counts = [pq.read_metadata(file).num_rows for file in (tmp_path / "out").glob("*.parquet")]
-    assert sorted(counts) == [12, 16, 16, 16]
-
-
-@pytest.mark.usefixtures("cluster")
-def test_the_page_runs(tiny_package: Path, tmp_path: Path) -> None:
+def test_the_page_runs_with_two_actors(bert_package: Path, tmp_path: Path) -> None:
     (block,) = (block for block in read_blocks(DOCS / "scale.md") if block.language == "python")
-    texts = make_texts(20)
     (tmp_path / "corpus").mkdir()
-    pq.write_table(pa.table({"id": range(len(texts)), "text": texts}), tmp_path / "corpus" / "part.parquet")
-    (tmp_path / "minilm.mlpkg").symlink_to(tiny_package)
+    pq.write_table(make_rows(), tmp_path / "corpus" / "part.parquet")
+    (tmp_path / "minilm.mlpkg").symlink_to(bert_package)
     size = "threads=1, actors=(4, 512)"
     assert size in block.text
-    text = block.text.replace(size, "threads=1, actors=1").replace("/shared/", f"{tmp_path}/")
+    text = block.text.replace(size, "threads=1, actors=2, batch_rows=16").replace("/shared/", f"{tmp_path}/")
     run_python(replace(block, text=text), {})
-    rows = sorted(pq.read_table(tmp_path / "vectors").to_pylist(), key=lambda row: row["id"])
-    with inferox.load(tiny_package, threads=1) as model:
-        np.testing.assert_allclose([row["embedding"] for row in rows], model.embed(texts), atol=1e-6)
+    check(pq.read_table(tmp_path / "vectors"), bert_package)
+    # Ray reads the file as one block, which would be one actor's work.
+    counts = [pq.read_metadata(file).num_rows for file in (tmp_path / "vectors").glob("*.parquet")]
+    assert sorted(counts) == [12, 16, 16, 16]
