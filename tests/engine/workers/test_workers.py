@@ -436,23 +436,29 @@ def test_closing_leaves_nothing_behind() -> None:
 
 
 @pytest.fixture
-def lone_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+def lone_worker(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Engine]:
     """One worker, so that requests share its batches."""
     monkeypatch.setenv(FATAL_FILE, str(tmp_path / "fatal"))
-    with Engine(EngineConfig(isolation="process", threads=1, hang_limit_s=1.0)) as engine:
+    hang_limit_s: float = getattr(request, "param", 1.0)
+    with Engine(EngineConfig(isolation="process", threads=1, hang_limit_s=hang_limit_s)) as engine:
         engine.load(DANGEROUS, name="model", trust_code=True)
         yield engine
 
 
 async def ask_in_one_batch(engine: Engine, numbers: Sequence[int]) -> list[asyncio.Task[Answer]]:
     """Asks for rows while the worker is busy with another, after which they share a batch."""
-    busy = asyncio.create_task(engine.ainfer("model", [[SLOW]]))
+    # It is long: after a row of one number that took so long, another would have to hang for 6 seconds to be noticed.
+    busy = asyncio.create_task(engine.ainfer("model", [[SLOW] * 1000]))
     await asyncio.sleep(SLOW_S / 3)
     tasks = [asyncio.create_task(engine.ainfer("model", [[number]])) for number in numbers]
     await busy
     return tasks
 
 
+# It makes way after the time that a start takes, which must be less.
+@pytest.mark.parametrize("lone_worker", [2.5], indirect=True)
 def test_a_suspect_that_hangs_makes_way_for_the_others(lone_worker: Engine) -> None:
     ended: list[int] = []
     numbers = [21, HANG, 22, 23]

@@ -17,8 +17,11 @@ from inferox.measuring.comparison import FAIR_ITEMS, compare, comparing
 from inferox.measuring.comparison.peer_bench import PEER, PeerBench, has_peer
 from inferox.measuring.comparison.worker import _Worker
 from inferox.packing.defining.rebuilt import RebuiltEncoder
+from tests.e2e.conftest import small_package
 from tests.measuring.comparison.faulty import write_faulty_package
 from tests.measuring.comparison.test_comparing import BRIEF, FP32
+
+__all__ = ["small_package"]
 
 TEXTS = ["A cat sits on the mat.", "Interest rates rose again.", "", "Ünïcödé 🎉", "word " * 400]
 
@@ -73,12 +76,12 @@ def test_one_that_cannot_be_measured_is_named_and_hinders_no_other(
     assert (alone.peer, alone.no_peer) == (None, None)
 
 
-def test_one_that_no_round_reaches_leaves_the_artifacts_their_rounds(packages: dict[str, Path]) -> None:
+def test_one_that_no_round_reaches_leaves_the_artifacts_their_rounds(small_package: Path) -> None:
     def interrupt(what: str, _used_s: float, _total_s: float) -> None:
         if what == f"round 1 of 2: rows of mixed lengths: {PEER}":
             raise KeyboardInterrupt
 
-    found = compare(packages["embed"], threads=1, plan=BRIEF, progress=interrupt)
+    found = compare(small_package, threads=1, plan=BRIEF, progress=interrupt)
     assert len(found.artifacts) > 1
     rows = {item.throughput.rows for item in found.artifacts}
     assert rows == {FAIR_ITEMS}, "those of a round, not of the first answers"
