@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from inferox.core import ConfigError, InferoxError, IntegrityError, PackageError, UnsafePathError, to_json_bytes
-from inferox.package import PackageWriter, open_package
+from inferox.package import PackageWriter, open_package, staging
 from tests.package.packages import WEIGHTS, write_package
 
 OUTPUTS = ["p", "p.mlpkg"]
@@ -179,8 +179,10 @@ INTERRUPTED = """
 import os, shutil, signal, sys
 from pathlib import Path
 from inferox.core import ConfigError, PackageError
-from inferox.package import PackageWriter, open_package
+from inferox.package import PackageWriter, open_package, staging
 from tests.package.packages import write_package
+
+staging._LONGEST_WAIT_S = 0.1  # nobody places what a reader would wait for
 
 OLD, NEW = b"old " * 5000, b"new " * 5000
 how, output = sys.argv[1], Path(sys.argv[2])
@@ -271,6 +273,7 @@ for index in range(1000):
 """
 
 
+@pytest.mark.usefixtures("_impatient_readers")
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_a_kill_at_any_moment_leaves_a_whole_package(tmp_path: Path, name: str) -> None:
     output = tmp_path / name
@@ -295,6 +298,12 @@ def test_a_kill_at_any_moment_leaves_a_whole_package(tmp_path: Path, name: str) 
     assert list(tmp_path.iterdir()) == [output], "what killed writers left is removed by the next"
 
 
+@pytest.fixture
+def _impatient_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers do not wait long for the new package, which nobody places."""
+    monkeypatch.setattr(staging, "_LONGEST_WAIT_S", 0.1)
+
+
 def leave_replaced(tmp_path: Path, process: int) -> Path:
     """Leaves the state of a writer that was killed between moving the old package and placing the new one."""
     staging = tmp_path / f".p.inferox-staging-{process}-abandoned"
@@ -308,6 +317,7 @@ GONE = 2**22 + 1
 """No process has this id on Linux."""
 
 
+@pytest.mark.usefixtures("_impatient_readers")
 @pytest.mark.parametrize("process", [GONE, os.getpid()], ids=["gone", "alive"])
 def test_a_reader_says_where_what_was_moved_aside_lies_and_leaves_it_there(tmp_path: Path, process: int) -> None:
     """The process may run on another machine that shares the disk, where its id means nothing here."""

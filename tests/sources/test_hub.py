@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -167,6 +168,8 @@ def test_broken_transfer_goes_on_where_it_broke(client: Client) -> None:
 def test_transfer_that_breaks_again_and_again(client: Client) -> None:
     repository = client.hub.repositories["org/model"]
     repository.cut_file, repository.cuts = "model.safetensors", 1_000
+    # The library waits a second before each of its tries.
+    client.patch.setattr("huggingface_hub.file_download.time", SimpleNamespace(sleep=lambda _: None))
     error = client.fetch("hf://org/model")["error"]
     assert error.startswith("fetching org/model failed: RemoteProtocolError: ")
     assert error.endswith("(try again: what was fetched already is kept)")

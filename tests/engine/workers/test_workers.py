@@ -436,9 +436,7 @@ def test_closing_leaves_nothing_behind() -> None:
 
 
 @pytest.fixture
-def lone_worker(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Engine]:
+def lone_worker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """One worker, so that requests share its batches."""
     monkeypatch.setenv(FATAL_FILE, str(tmp_path / "fatal"))
     hang_limit_s: float = getattr(request, "param", 1.0)
