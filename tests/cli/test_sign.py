@@ -18,9 +18,9 @@ from tests.server.running import running
 
 
 @pytest.fixture
-def signed(run: Run, packages: dict[str, Path], tmp_path: Path) -> tuple[Path, Path]:
+def signed(run: Run, bert_package: Path, tmp_path: Path) -> tuple[Path, Path]:
     """A package, and the public key with which its signature is checked."""
-    package = shutil.copy(packages["embed"], tmp_path / "embed.mlpkg")
+    package = shutil.copy(bert_package, tmp_path / "embed.mlpkg")
     private, public = write_keys(tmp_path)
     done = run("sign", package, "--key", private)
     assert done.code == 0, done.err

@@ -21,14 +21,14 @@ TEXTS = ["A cat sits on the mat.", "", "Ünïcödé 🎉"]
 
 
 @pytest.fixture(scope="module")
-def model(packages: dict[str, Path]) -> Iterator[TaskModel]:
-    with load(packages["embed"], threads=1) as model:
+def model(bert_package: Path) -> Iterator[TaskModel]:
+    with load(bert_package, threads=1) as model:
         yield model
 
 
 @pytest.fixture(scope="module")
-def accepting(packages: dict[str, Path]) -> Iterator[RunningServer]:
-    with running(f"minilm={packages['embed']}", "--threads", "1", "--token-ids", "accept") as server:
+def accepting(bert_package: Path) -> Iterator[RunningServer]:
+    with running(f"minilm={bert_package}", "--threads", "1", "--token-ids", "accept") as server:
         server.wait_until_ready()
         yield server
 
