@@ -25,9 +25,12 @@ from inferox.packing.defining import choice as defining_choice
 from inferox.packing.defining.sentence_encoders import SentenceEncoderLibrary
 from inferox.parity import ProofCase, ProofInput, ProofStatus, load_proof, save_proof
 from inferox.tasks import TaskChoice, TextTokenizer
+from tests.e2e.conftest import small_package
 from tests.packing.without_libraries import verify_without_libraries
 from tests.small_tokenizer import VOCABULARY, write_small_tokenizer
 from tests.sources.checkpoints import make_model
+
+__all__ = ["small_package"]
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -252,9 +255,8 @@ def test_a_model_of_tensors_needs_no_proof(tmp_path: Path, encoder: Path) -> Non
     assert report.proof.status is ProofStatus.NOT_APPLICABLE
 
 
-def test_verify_repeats_the_proof_without_the_libraries(tmp_path: Path, encoder: Path) -> None:
-    inferox.pack(encoder, tmp_path / "model.mlpkg", backends=["onnxruntime"])
-    verify_without_libraries(tmp_path / "model.mlpkg")
+def test_verify_repeats_the_proof_without_the_libraries(small_package: Path) -> None:
+    verify_without_libraries(small_package)
 
 
 @pytest.mark.parametrize("part", ["tokens.input_ids", "answer"])

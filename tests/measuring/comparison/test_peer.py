@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from importlib.metadata import version
@@ -67,10 +68,13 @@ def test_one_that_cannot_be_measured_is_named_and_hinders_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparing, "has_peer", lambda _task: True)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sentence_transformers.py").write_text("raise ImportError('half of it is missing')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path / "broken"), os.environ["PYTHONPATH"])))
     found = compare(write_faulty_package(tmp_path / "p", [None]), plan=BRIEF)
     assert [item.artifact for item in found.artifacts] == [FP32]
     assert (found.not_run, found.peer) == ({}, None)
-    assert found.no_peer is not None
+    assert found.no_peer == "sentence-transformers cannot be imported: half of it is missing"
     assert json.loads(json.dumps(found.to_json()))["no_peer"] == found.no_peer
     alone = compare(write_faulty_package(tmp_path / "q", [None]), "faulty", plan=BRIEF)
     assert (alone.peer, alone.no_peer) == (None, None)
