@@ -43,7 +43,7 @@ def shrunk(box: Box) -> Box:
     return Box(box.left + 1e-6, box.top + 1e-6, box.right - 1e-6, box.bottom - 1e-6)
 
 
-@settings(max_examples=settings.default.max_examples // 2)  # each draws and places many marks
+@settings(max_examples=settings().max_examples // 2)  # each draws and places many marks
 @given(plots.flatmap(lambda plot: st.tuples(st.just(plot), anchors(plot))))
 def test_every_mark_has_a_label_in_the_plot_over_no_mark_and_no_other_label(given_: tuple[Box, list[Anchor]]) -> None:
     plot, marks = given_

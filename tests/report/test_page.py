@@ -148,7 +148,7 @@ def plain_tags() -> frozenset[str]:
     return frozenset(Reader(render_report(make_comparison())).tags)
 
 
-@settings(max_examples=settings.default.max_examples // 2)  # each renders a page
+@settings(max_examples=settings().max_examples // 2)  # each renders a page
 @given(st.text(min_size=1))
 def test_foreign_text_stays_text(name: str) -> None:
     comparison = make_comparison(name)
@@ -197,7 +197,7 @@ def test_points_stand_where_the_scales_say() -> None:
         assert float(y) == pytest.approx((top + bottom) / 2 + 3.5, abs=0.01)
 
 
-@settings(max_examples=settings.default.max_examples // 4)  # as above
+@settings(max_examples=settings().max_examples // 4)  # as above
 @given(st.integers(2, 16), st.lists(st.floats(0.2, 5), min_size=16, max_size=16), st.text(max_size=30))
 def test_any_number_of_artifacts_is_labelled_in_both_charts(count: int, factors: list[float], word: str) -> None:
     found = [make_measurement(f"r{index}/onnx/{word}/padded", factors[index]) for index in range(count)]
