@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from queue import SimpleQueue
-from threading import Event, Lock
+from functools import partial
+from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from inferox.backends.host import HostTensorBuilder
 from inferox.backends.openvino.errors import translated
 from inferox.backends.openvino.filling import round_places, round_tokens
 from inferox.backends.openvino.integers import check_integers
+from inferox.backends.openvino.lanes import Arrays, Lanes
 from inferox.backends.openvino.request import compute
 from inferox.core import (
     PAD_INDICES,
@@ -30,14 +31,17 @@ from inferox.core import (
     Signature,
 )
 
-Arrays = dict[str, npt.NDArray[Any]]
+_MOST_TURNS = 3
+"""The number of times that a call waits for the request that has all threads, where calls before it keep failing. After
+that, it has a compilation of its own."""
 
 
 class OpenVinoModel(Model):
     """A compiled model of OpenVINO. A call that runs alone gets all threads.
 
     Concurrent calls share the threads in lanes, which then need not wait for each other within every layer (5% faster
-    on 2 cores). For that, the model is compiled once more when it is first needed.
+    on 2 cores). For that, the model is compiled once more when it is first needed. Where lanes cannot be used because a
+    call in them has failed, the calls beside it take turns with all threads.
 
     Inputs are passed without a copy where possible; outputs are copied, since OpenVINO reuses their memory.
 
@@ -70,15 +74,14 @@ class OpenVinoModel(Model):
         self._lock = Lock()
         self._is_closed = False
         self._computing = 0
-        self._whole: openvino.InferRequest | None = compiled.create_infer_request()
-        self._lanes: _Lanes | None = None
-        self._lanes_lock = Lock()
+        self._whole = Lanes(compile_for, 1, compiled)
+        self._lanes = Lanes(compile_for, streams)
 
     def close(self) -> None:
-        """Releases the compiled models. A call in progress in another thread still completes."""
+        """Releases the compiled models once no call in another thread is in progress."""
         with self._lock:
             self._is_closed = True
-            self._whole = self._lanes = None
+            self._release_if_over()
 
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         # OpenVINO keeps no reference to memory that it shares: the arrays must outlive the call. It does not share
@@ -95,8 +98,13 @@ class OpenVinoModel(Model):
         }
 
     def _compute_arrays(self, arrays: Arrays) -> Arrays:
+        infer = partial(self._infer, arrays)
         with self._counted() as is_alone:
-            return self._compute_alone(arrays) if is_alone else self._compute_in_lane(arrays)
+            outputs = None if is_alone else self._lanes.compute(infer, waits=False)
+            for _ in range(_MOST_TURNS):
+                if outputs is None:
+                    outputs = self._whole.compute(infer, waits=True)
+            return infer(self._compile_for(1).create_infer_request()) if outputs is None else outputs
 
     @contextmanager
     def _counted(self) -> Iterator[bool]:
@@ -111,54 +119,14 @@ class OpenVinoModel(Model):
         finally:
             with self._lock:
                 self._computing -= 1
+                self._release_if_over()
 
-    def _compute_alone(self, arrays: Arrays) -> Arrays:
-        request = self._whole or self._compile_for(1).create_infer_request()
-        try:
-            outputs = self._infer(request, arrays)
-        except BaseException:
-            # Once a graph failed within its computation, some later calls get what it computed before
-            # (seen with 2026.4): no other call may meet it.
-            self._keep(None)
-            self._keep(self._compile_for(1).create_infer_request())
-            raise
-        self._keep(request)
-        return outputs
+    def _release_if_over(self) -> None:
+        if self._is_closed and self._computing == 0:
+            self._whole.release()
+            self._lanes.release()
 
-    def _keep(self, request: openvino.InferRequest | None) -> None:
-        with self._lock:
-            self._whole = None if self._is_closed else request
-
-    def _compute_in_lane(self, arrays: Arrays) -> Arrays:
-        lanes = self._open_lanes()
-        lane = lanes.idle.get()
-        try:
-            outputs = self._infer(lane, arrays)
-        except BaseException:
-            lanes.failed.set()
-            self._leave(lanes)  # for the reason that _compute_alone gives
-            raise
-        finally:
-            lanes.idle.put(lane)
-        # A call that failed in another lane meanwhile may have left its numbers where this one's belong.
-        return self._compute_in_lane(arrays) if lanes.have_failed() else outputs
-
-    def _open_lanes(self) -> _Lanes:
-        with self._lanes_lock:
-            lanes = self._lanes
-            if lanes is None or lanes.failed.is_set():
-                compiled = self._compile_for(self.max_concurrency)
-                lanes = _Lanes([compiled.create_infer_request() for _ in range(self.max_concurrency)])
-                with self._lock:
-                    self._lanes = None if self._is_closed else lanes
-            return lanes
-
-    def _leave(self, lanes: _Lanes) -> None:
-        with self._lock:
-            if self._lanes is lanes:
-                self._lanes = None
-
-    def _infer(self, request: openvino.InferRequest, arrays: Arrays) -> Arrays:
+    def _infer(self, arrays: Arrays, request: openvino.InferRequest) -> Arrays:
         extents: dict[Dim, int] = {}
         for spec in self.layout_signature.inputs:
             request.set_tensor(spec.name, openvino.Tensor(arrays[spec.name], shared_memory=True))
@@ -174,31 +142,3 @@ class OpenVinoModel(Model):
                 )
             outputs[spec.name] = found
         return outputs
-
-
-class _Lanes:
-    """The requests of one compiled model that are computed concurrently.
-
-    Attributes:
-        idle: The requests that are not in use.
-        failed: Set once one of them has failed.
-    """
-
-    def __init__(self, requests: list[openvino.InferRequest]) -> None:
-        self.idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
-        self.failed = Event()
-        self._requests = requests
-        for request in requests:
-            self.idle.put(request)
-
-    def have_failed(self) -> bool:
-        """Returns whether one of them has failed, even if the thread that waits for it does not know yet."""
-        return self.failed.is_set() or any(map(_has_failed, self._requests))
-
-
-def _has_failed(request: openvino.InferRequest) -> bool:
-    try:
-        request.wait_for(0)
-    except RuntimeError:
-        return True
-    return False
