@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from inferox.core import Closing, ConfigError, DeviceId, ModelNotFoundError
 from inferox.engine.config import EngineConfig
-from inferox.engine.host import open_host
 from inferox.engine.inference import Inference
+from inferox.engine.isolation import open_host
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.open_sessions import OpenSessions
 from inferox.engine.registry import ModelRegistry

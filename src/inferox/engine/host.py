@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from inferox.core import Closing, ConfigError, Trace
-from inferox.engine.config import EngineConfig
+from inferox.core import Closing, Trace
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.served_model import ServedModel
 from inferox.engine.worker_info import WorkerInfo
@@ -64,26 +63,3 @@ class ModelHost(Closing):
     def restarts(self) -> Counter[str]:
         """Counts the workers that replaced another that had ended, of the kinds ``worker`` and ``sandbox``."""
         return Counter(worker=0, sandbox=0)
-
-
-def open_host(config: EngineConfig) -> ModelHost:
-    """Makes the host that the settings of an engine require.
-
-    Args:
-        config: The settings of the engine.
-
-    Raises:
-        ConfigError: If it needs worker processes, and the library for talking to them is missing.
-    """
-    # Imported on use: an engine with worker processes imports neither tokenizers nor runtimes.
-    if config.isolation == "process":
-        try:
-            import msgspec  # noqa: F401 - what speaks with workers needs it
-        except ImportError as error:
-            raise ConfigError("worker processes need msgspec", hint="pip install 'inferox[serve]'") from error
-        from inferox.engine.workers.pool import WorkerPool
-
-        return WorkerPool(config)
-    from inferox.engine.local import LocalHost
-
-    return LocalHost(config)

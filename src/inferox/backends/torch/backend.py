@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from inferox.core import (
@@ -120,4 +120,4 @@ class TorchBackend(Backend):
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
         from inferox.backends.torch.loaders import open_artifact
 
-        return open_artifact(artifact, device, options)
+        return open_artifact(artifact, device, options, replace(self, device=device))

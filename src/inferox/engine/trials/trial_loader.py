@@ -12,7 +12,8 @@ from typing import Any
 
 from inferox.core import Closing, ConfigError, ShuttingDownError
 from inferox.engine.config import HANG_LIMIT_S, EngineConfig
-from inferox.engine.host import ModelHost, open_host
+from inferox.engine.host import ModelHost
+from inferox.engine.isolation import open_host
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.served_model import ServedModel
 from inferox.engine.trials.canary_trial import CanaryTrial

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch._inductor import config as inductor_config
 from torch.export import Dim, ExportedProgram
 
+from inferox.backends.torch import TorchBackend
 from inferox.backends.torch.loaders.exported import load_exported, restore_weights, save_without_weights
 from inferox.core import Artifact, DataType, LoadError, LoadOptions, Precision, Signature, TensorSpec
 from tests.backends.torch.artifacts import (
@@ -150,7 +151,7 @@ def test_a_program_moves_with_all_that_it_makes(tmp_path: Path) -> None:
     torch.export.save(torch.export.export(Making(), examples), tmp_path / "model.pt2")
     artifact = make_artifact(tmp_path, "torch-export", {"program": "model.pt2"})
     # PyTorch's meta device only computes shapes, and refuses tensors of other devices as any device does.
-    program = load_exported(artifact, torch.device("meta"), LoadOptions("small"))
+    program = load_exported(artifact, torch.device("meta"), LoadOptions("small"), TorchBackend())
     output = program.call({"x": examples[0].to("meta"), "scale": examples[1].to("meta")})
     assert output.is_meta
 

@@ -12,10 +12,10 @@ from torch.utils._pytree import treespec_loads
 
 from inferox.backends.torch.loaders.calling import caller
 from inferox.backends.torch.model import Program
-from inferox.core import Artifact, LoadError, LoadOptions, Precision
+from inferox.core import Artifact, Backend, LoadError, LoadOptions, Precision
 
 
-def load_aotinductor(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
+def load_aotinductor(artifact: Artifact, device: torch.device, options: LoadOptions, _backend: Backend) -> Program:
     """Loads an AOTInductor package.
 
     Args:

@@ -15,10 +15,10 @@ from torch.export.passes import move_to_device_pass
 from inferox.backends.torch.loaders.calling import caller
 from inferox.backends.torch.loaders.module import place_module
 from inferox.backends.torch.model import Program
-from inferox.core import Artifact, LoadError, LoadOptions
+from inferox.core import Artifact, Backend, LoadError, LoadOptions
 
 
-def load_exported(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
+def load_exported(artifact: Artifact, device: torch.device, options: LoadOptions, _backend: Backend) -> Program:
     """Loads an exported program.
 
     Args:

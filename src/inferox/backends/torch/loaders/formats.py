@@ -19,10 +19,10 @@ from inferox.backends.torch.loaders.state_dict import load_state_dict
 from inferox.backends.torch.loaders.torchscript import load_torchscript
 from inferox.backends.torch.model import Program, TorchModel
 from inferox.backends.torch.operators import load_operators
-from inferox.core import Artifact, DeviceId, LoadError, LoadOptions, ModelMetadata, TrustTier
+from inferox.core import Artifact, Backend, DeviceId, LoadError, LoadOptions, ModelMetadata, TrustTier
 from inferox.machine import resolve_threads
 
-Loader = Callable[[Artifact, torch.device, LoadOptions], Program]
+Loader = Callable[[Artifact, torch.device, LoadOptions, Backend], Program]
 
 LOADERS: dict[str, Loader] = {
     "aotinductor": load_aotinductor,
@@ -34,7 +34,7 @@ LOADERS: dict[str, Loader] = {
 """The loader of each format."""
 
 
-def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) -> TorchModel:
+def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions, backend: Backend) -> TorchModel:
     """Loads an artifact on a device.
 
     On a CPU, a thread of the model's own loads and computes it, with as many threads as the options say, whatever other
@@ -44,6 +44,7 @@ def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) ->
         artifact: An artifact of this backend, whose code may run if it has any.
         device: The device to load on.
         options: The options for loading.
+        backend: The backend on that device, which code in the package is given.
 
     Raises:
         ConfigError: If less than one thread is requested.
@@ -60,7 +61,7 @@ def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) ->
         with torch.inference_mode():
             if artifact.trust_tier is TrustTier.CODE and "program" in artifact.files:
                 load_operators(artifact.path("program"))
-            program = LOADERS[artifact.format](artifact, target, options)
+            program = LOADERS[artifact.format](artifact, target, options, backend)
             torch.get_num_threads()  # PyTorch sets a thread's number when it first needs it, and would reset it later
             torch.set_num_threads(threads)
         return program

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from inferox.backends.torch.loaders.module import place_module
 from inferox.backends.torch.model import Program
-from inferox.core import Artifact, Layout, LoadError, LoadOptions, read_json_object
+from inferox.core import Artifact, Backend, Layout, LoadError, LoadOptions, read_json_object
 
 
-def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
+def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOptions, _backend: Backend) -> Program:
     """Loads weights into one of transformers' architectures.
 
     The weights are memory-mapped from the file, so that those in fp32 are never held twice on the CPU.

@@ -15,12 +15,10 @@ from weakref import finalize
 import torch
 from safetensors.torch import load_file
 
-from inferox.backends.torch.backend import TorchBackend
-from inferox.backends.torch.device import from_torch
 from inferox.backends.torch.errors import listed
 from inferox.backends.torch.loaders.module import place_module
 from inferox.backends.torch.model import Program
-from inferox.core import Artifact, LoadError, LoadOptions
+from inferox.core import Artifact, Backend, LoadError, LoadOptions
 
 FACTORY = "create_model"
 """The function that ``model.py`` must define: it takes the package's folder and backend, and returns the module."""
@@ -28,7 +26,7 @@ FACTORY = "create_model"
 _numbers = count()
 
 
-def load_state_dict(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
+def load_state_dict(artifact: Artifact, device: torch.device, options: LoadOptions, backend: Backend) -> Program:
     """Makes a module with the package's own code, and loads its weights into it. Tensors are passed in order.
 
     Args:
@@ -36,6 +34,7 @@ def load_state_dict(artifact: Artifact, device: torch.device, options: LoadOptio
             ``factory`` (``model.py``).
         device: The device to load it on.
         options: The options for loading.
+        backend: The backend on that device, for the package's code.
 
     Raises:
         LoadError: If the code fails or returns anything but a module, if the weights contain anything but tensors, or
@@ -43,7 +42,7 @@ def load_state_dict(artifact: Artifact, device: torch.device, options: LoadOptio
     """
     name = f"inferox_package_{next(_numbers)}"
     try:
-        module = _create_module(artifact, device, name)
+        module = _create_module(artifact, backend, name)
         path = artifact.path("weights")
         _load_strictly(module, _read_weights(path), path.name)
         names = artifact.signature.input_names
@@ -58,13 +57,13 @@ def load_state_dict(artifact: Artifact, device: torch.device, options: LoadOptio
     return program
 
 
-def _create_module(artifact: Artifact, device: torch.device, name: str) -> torch.nn.Module:
+def _create_module(artifact: Artifact, backend: Backend, name: str) -> torch.nn.Module:
     path = artifact.path("factory")
     factory = getattr(_run(path, name), FACTORY, None)
     if not callable(factory):
         raise LoadError(f"{path.name} must export a function {FACTORY}(package_dir, backend), but does not")
     try:
-        module = factory(artifact.root, TorchBackend(from_torch(device)))
+        module = factory(artifact.root, backend)
     except Exception as error:
         raise LoadError(f"{FACTORY} of {path.name} failed: {type(error).__name__}: {error}") from error
     if not isinstance(module, torch.nn.Module):

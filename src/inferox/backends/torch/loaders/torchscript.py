@@ -10,10 +10,10 @@ from torch.utils._pytree import tree_leaves
 
 from inferox.backends.torch.loaders.module import place_module
 from inferox.backends.torch.model import Program
-from inferox.core import Artifact, LoadError, LoadOptions
+from inferox.core import Artifact, Backend, LoadError, LoadOptions
 
 
-def load_torchscript(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
+def load_torchscript(artifact: Artifact, device: torch.device, options: LoadOptions, _backend: Backend) -> Program:
     """Loads a TorchScript file. Tensors are passed in the order of the signature.
 
     Args:
