@@ -59,7 +59,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Puts drawings in the place of diagrams, and names in the place of links to files that are no pages.
+    """Puts drawings in the place of diagrams, and names in the place of links to files that are not pages.
 
     Args:
         markdown: The text of a page.

@@ -58,8 +58,8 @@ def with_batch(batch: BatchInvariance | None, parity_class: ParityClass, precisi
     return replace(package, parity=ParityReport((evidence,)))
 
 
-def why_not(package: Package, **wishes: Any) -> str | None:
-    (candidate,) = select(package, Requirements.parse(**wishes))
+def why_not(package: Package, **requirements: Any) -> str | None:
+    (candidate,) = select(package, Requirements.parse(**requirements))
     return candidate.rejected
 
 

@@ -40,9 +40,10 @@ def order(*artifacts: Artifact, requirements: Requirements = Requirements()) -> 
     return [item.artifact for item in select(make_package(*artifacts), requirements)]
 
 
-def reasons(*artifacts: Artifact, **wishes: Any) -> dict[str, str | None]:
+def reasons(*artifacts: Artifact, **requirements: Any) -> dict[str, str | None]:
     return {
-        item.artifact.name: item.rejected for item in select(make_package(*artifacts), Requirements.parse(**wishes))
+        item.artifact.name: item.rejected
+        for item in select(make_package(*artifacts), Requirements.parse(**requirements))
     }
 
 

@@ -20,7 +20,7 @@ def limit_process(memory_bytes: int) -> None:
         import resource
     except ImportError:  # Windows has other means, for which Python has no module
         return
-    # The address space is no useful measure: runtimes reserve far more of it than they use.
+    # The address space is not a useful measure: runtimes reserve far more of it than they use.
     for limit, value in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(limit)
         lower = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -206,7 +206,7 @@ class Model(Closing):
     def _lay_out(self, batch: Batch) -> dict[str, npt.NDArray[Any]]:
         if self._is_packed:
             return pack_batch(batch, self.signature)
-        arrays = pad_batch(self._filled(batch), self.signature)
+        arrays = pad_batch(self._repeat_last_row(batch), self.signature)
         if not self._takes_tokens_alone:
             self.signature.check_shapes(arrays)
         return arrays
@@ -280,7 +280,7 @@ class Model(Closing):
             except BaseException as error:  # noqa: BLE001 - always raises
                 self._border.translate(error, f"computing {self.name!r}", default=ExecutionError)
 
-    def _filled(self, batch: Batch) -> Batch:
+    def _repeat_last_row(self, batch: Batch) -> Batch:
         """Repeats the batch's last row to the number of rows with which the model was traced."""
         fixed = self.layout_signature.inputs[0].dims[:1]
         rows = batch.row_count

@@ -69,6 +69,10 @@ class Plan:
 def make_plan(package: Package, requirements: Requirements, found: FoundProfile) -> Plan:
     """Plans which artifacts of a package are tried. Loads nothing, and imports no runtime.
 
+    Beside what it is given, the plan depends on the machine: on the files of NVIDIA's driver, on which backends are
+    registered, and on what these say of each artifact: whether they read it, what code it runs, and what the processor
+    lacks for it (``Backend.can_load``, ``extra_code`` and ``lacks``).
+
     Args:
         package: The package.
         requirements: The operator's requirements.

@@ -89,16 +89,16 @@ def time_calls(call: Callable[[], object], budget_s: float, *, fewest: int = 1, 
     return seconds
 
 
-def order_turns(entrants: Sequence[T], number: int) -> list[T]:
+def order_turns(runs: Sequence[T], number: int) -> list[T]:
     """Orders the turns of a round: forwards, and backwards in the next round.
 
-    The threads of the previous entrant may still be spinning, so it must not be the same one in every round.
+    The threads of the previous run may still be spinning, so it must not be the same one in every round.
 
     Args:
-        entrants: The entrants that take turns.
+        runs: The runs that take turns.
         number: The number of the round, from 0.
     """
-    return list(entrants if number % 2 == 0 else reversed(entrants))
+    return list(runs if number % 2 == 0 else reversed(runs))
 
 
 def take_turns(
@@ -106,15 +106,15 @@ def take_turns(
     number: int,
     note_failure: Callable[[str, InferoxError], None],
 ) -> dict[str, list[float]]:
-    """Times a round of turns, so that temporary load on the machine affects all entrants alike.
+    """Times a round of turns, so that temporary load on the machine affects all runs alike.
 
     Args:
-        turns: The function of each entrant's turn, by name, which returns the seconds that count.
+        turns: The function of each run's turn, by name, which returns the seconds that count.
         number: The number of the round, from 0: the order reverses from one to the next.
-        note_failure: Called with the name and the error of an entrant that failed: the others go on without it.
+        note_failure: Called with the name and the error of a run that failed: the others go on without it.
 
     Returns:
-        The seconds of each entrant that did not fail.
+        The seconds of each run that did not fail.
     """
     seconds: dict[str, list[float]] = {}
     for name in order_turns(list(turns), number):
@@ -134,12 +134,12 @@ def time_in_turns(
     """Times rounds of turns; an error in a turn is raised.
 
     Args:
-        turns: The function of each entrant's turn, by name, which returns the seconds that count.
+        turns: The function of each run's turn, by name, which returns the seconds that count.
         rounds: The number of rounds.
         progress: Called with the number of each round as it begins, from 0.
 
     Returns:
-        The seconds of each entrant, round by round.
+        The seconds of each run, round by round.
     """
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for number in range(rounds):

@@ -18,8 +18,8 @@ _SPREADING = 37
 def choose_looks(names: Sequence[str]) -> dict[str, int]:
     """Chooses an appearance for each artifact: the colour of its runtime, and the shape of its precision and layout.
 
-    A runtime has the same colour in every report, unless another one with the same has taken it. What is no artifact,
-    such as another library, has a shape of its own.
+    A runtime has the same colour in every report, unless another one with the same has taken it. What is not an
+    artifact, such as another library, has a shape of its own.
 
     Args:
         names: The names of the artifacts, such as ``onnxruntime/onnx/fp32/packed``.

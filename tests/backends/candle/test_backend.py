@@ -159,7 +159,7 @@ def test_models_that_it_cannot_run_are_named(tmp_path: Path, model_type: str, he
         CandleExporter().export(source, tmp_path, padded(source))
 
 
-def test_single_precision_alone(tmp_path: Path) -> None:
+def test_fp32_alone(tmp_path: Path) -> None:
     source = open_source(save_model(make_model("bert", "Model"), tmp_path / "m"), task="raw")
     with pytest.raises(LoadError, match="fp32 here, not in bf16"):
         CandleExporter().export(source, tmp_path, padded(source, Precision.BF16))

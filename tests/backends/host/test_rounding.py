@@ -59,14 +59,14 @@ def test_what_lies_beside_a_tie_is_none(whole: int, exponent: int, beside: float
 
 
 @given(value=st.floats(width=32))
-def test_single_precision_stays_as_it_is(value: float) -> None:
+def test_fp32_stays_as_it_is(value: float) -> None:
     found = round_to_odd(np.array(value))
     np.testing.assert_array_equal(found, np.float32(value))
     assert found.shape == ()
 
 
 @pytest.mark.parametrize("value", [1e300, -1e300])
-def test_what_single_precision_cannot_hold_is_its_greatest(value: float) -> None:
+def test_what_fp32_cannot_hold_is_its_greatest(value: float) -> None:
     assert round_to_odd(np.array([value])).tolist() == [math.copysign(float(np.finfo(np.float32).max), value)]
 
 

@@ -14,10 +14,10 @@ import openvino
 
 from inferox.backends.host import HostTensorBuilder
 from inferox.backends.openvino.errors import translated
-from inferox.backends.openvino.filling import round_places, round_tokens
 from inferox.backends.openvino.integers import check_integers
 from inferox.backends.openvino.lanes import Arrays, Lanes
 from inferox.backends.openvino.request import compute
+from inferox.backends.openvino.shape_rounding import round_places, round_tokens
 from inferox.core import (
     PAD_INDICES,
     TOKENS,

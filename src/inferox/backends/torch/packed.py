@@ -2,7 +2,7 @@
 
 No model code is changed: transformers allows replacing attention by a registered function. Inferox's gathers queries,
 keys and values into the padded batch, attends there, and gathers the results back. It consists only of gathers, so its
-captures are fast on every runtime. Tokens do not see padding: it is masked, and its results are dropped.
+captures are fast on every runtime. Tokens do not attend to padding: it is masked, and its results are dropped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAME = "inferox_packed"
 
 @dataclass(frozen=True)
 class _Batch:
-    seen: torch.Tensor
+    attended: torch.Tensor
     """The mask of the places to which other tokens attend; shape ``[batch, seq]``, bool."""
 
     tokens: torch.Tensor
@@ -175,16 +175,17 @@ def _attend(
         tokens = packed[0].transpose(0, 1).reshape(-1, heads * width)
         return tokens.index_select(0, places).reshape(rows, longest, heads, width).transpose(1, 2)
 
-    seen = batch.seen[:, None, None, :]
+    mask = batch.attended[:, None, None, :]
     if sliding_window is not None or getattr(module, "is_causal", False):
-        place = torch.arange(longest, device=seen.device)
+        place = torch.arange(longest, device=mask.device)
         distance = place[:, None] - place[None, :]
         if sliding_window is not None:
-            seen = seen & (distance.abs() < sliding_window)
+            mask = mask & (distance.abs() < sliding_window)
         if getattr(module, "is_causal", False):
-            seen = seen & (distance >= 0)
-    # The least finite number instead of infinity, so that a row that sees nothing gets no NaN without an extra step.
-    bias = torch.where(seen, 0.0, torch.finfo(query.dtype).min).to(query.dtype)
+            mask = mask & (distance >= 0)
+    # The least finite number instead of infinity, so that a row with nothing to attend to gets no NaN without an extra
+    # step.
+    bias = torch.where(mask, 0.0, torch.finfo(query.dtype).min).to(query.dtype)
     attended = scaled_dot_product_attention(spread(query), spread(key), spread(value), attn_mask=bias, scale=scaling)
     flat = attended.transpose(1, 2).reshape(rows * longest, -1)
     gathered = flat.index_select(0, batch.unpad_indices)

@@ -35,10 +35,10 @@ def round_places(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArra
     """
     rows, longest = arrays[PAD_INDICES].shape
     width = longest + -longest % _step(longest, _STEPS_OF_PLACES, _SMALLEST_STEP)
-    filled = rows + -rows % _step(rows, _STEPS_OF_ROWS, 1)
-    if (filled, width) == (rows, longest):
+    padded_rows = rows + -rows % _step(rows, _STEPS_OF_ROWS, 1)
+    if (padded_rows, width) == (rows, longest):
         return dict(arrays)
-    pad_indices = np.full((filled, width), EMPTY_PLACE, dtype=np.int64)
+    pad_indices = np.full((padded_rows, width), EMPTY_PLACE, dtype=np.int64)
     pad_indices[:rows, :longest] = arrays[PAD_INDICES]
     pad_indices[rows:, 0] = 0
     row, place = np.divmod(arrays[UNPAD_INDICES], longest)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import inferox
-from inferox.backends.openvino.filling import round_places, round_tokens
+from inferox.backends.openvino.shape_rounding import round_places, round_tokens
 from inferox.core import (
     BATCH,
     SEQUENCE,
@@ -39,30 +39,32 @@ def pack(lengths: list[int]) -> dict[str, np.ndarray]:
 @given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=40))
 def test_every_token_keeps_its_row_and_its_place(lengths: list[int]) -> None:
     packed = pack(lengths)
-    filled = round_places(packed)
-    PACKED.check_inputs(filled)
+    rounded = round_places(packed)
+    PACKED.check_inputs(rounded)
     rows, longest = packed["pad_indices"].shape
-    np.testing.assert_array_equal(filled["pad_indices"][:rows, :longest], packed["pad_indices"])
-    assert (filled["pad_indices"][:rows, longest:] == -1).all()
-    assert (filled["pad_indices"][rows:] >= 0).sum(1).tolist() == [1] * (len(filled["pad_indices"]) - rows)
-    at_slots = filled["pad_indices"].reshape(-1)[filled["unpad_indices"]]
-    np.testing.assert_array_equal(at_slots, np.arange(sum(lengths)))
-    np.testing.assert_array_equal(filled["input_ids"], packed["input_ids"])
+    np.testing.assert_array_equal(rounded["pad_indices"][:rows, :longest], packed["pad_indices"])
+    assert (rounded["pad_indices"][:rows, longest:] == -1).all()
+    assert (rounded["pad_indices"][rows:] >= 0).sum(1).tolist() == [1] * (len(rounded["pad_indices"]) - rows)
+    at_places = rounded["pad_indices"].reshape(-1)[rounded["unpad_indices"]]
+    np.testing.assert_array_equal(at_places, np.arange(sum(lengths)))
+    np.testing.assert_array_equal(rounded["input_ids"], packed["input_ids"])
 
 
 @pytest.mark.parametrize(
     ("longest", "width"), [(1, 8), (8, 8), (9, 16), (64, 64), (65, 72), (128, 128), (129, 136), (255, 256), (257, 272)]
 )
-def test_rows_are_filled_up_to_few_widths(longest: int, width: int) -> None:
+def test_rows_are_padded_to_few_widths(longest: int, width: int) -> None:
     packed = pack([longest, 1])
     kept = packed["pad_indices"].copy()
     assert round_places(packed)["pad_indices"].shape == (2, width)
     np.testing.assert_array_equal(packed["pad_indices"], kept)
 
 
-@pytest.mark.parametrize(("rows", "filled"), [(1, 1), (15, 15), (16, 16), (17, 18), (33, 36), (64, 64), (250, 256)])
-def test_rows_are_added_up_to_few_numbers(rows: int, filled: int) -> None:
-    assert round_places(pack([2] * rows))["pad_indices"].shape == (filled, 8)
+@pytest.mark.parametrize(
+    ("rows", "padded_rows"), [(1, 1), (15, 15), (16, 16), (17, 18), (33, 36), (64, 64), (250, 256)]
+)
+def test_rows_are_added_up_to_few_numbers(rows: int, padded_rows: int) -> None:
+    assert round_places(pack([2] * rows))["pad_indices"].shape == (padded_rows, 8)
 
 
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=12))
