@@ -50,12 +50,10 @@ def compute_packed(inputs: Arrays) -> Arrays:
 
 
 def make_model(layout: Layout, signature: Signature = SIGNATURE) -> FunctionModel:
-    if layout is Layout.PADDED:
-        return FunctionModel(signature, compute_padded)
-    names = signature.output_names
+    compute = compute_padded if layout is Layout.PADDED else compute_packed
     return FunctionModel(
-        packed_signature(signature),
-        lambda inputs: {name: value for name, value in compute_packed(inputs).items() if name in names},
+        signature if layout is Layout.PADDED else packed_signature(signature),
+        lambda inputs: {name: value for name, value in compute(inputs).items() if name in signature.output_names},
         layout,
     )
 
@@ -85,16 +83,23 @@ def test_callers_see_the_padded_signature(layout: Layout) -> None:
     assert make_model(layout).signature == SIGNATURE
 
 
-@given(lengths=st.lists(st.integers(0, 5), min_size=1, max_size=5), extra=st.integers(0, 2))
+@given(lengths=st.lists(st.integers(0, 5), max_size=5), extra=st.integers(0, 2))
 def test_padded_tensors_are_computed_alike_in_either_layout(lengths: list[int], extra: int) -> None:
-    longest = max(lengths) + extra
-    inputs = make_inputs([[1] * length + [0] * (longest - length) for length in lengths])
-    packed, padded = make_model(Layout.PACKED), make_model(Layout.PADDED)
+    longest = max(lengths, default=0) + extra
+    inputs = {
+        name: array.reshape(len(lengths), longest)
+        for name, array in make_inputs([[1] * length + [0] * (longest - length) for length in lengths]).items()
+    }
+    signature = SIGNATURE
     if not all(lengths):
-        with pytest.raises(RequestError, match=f"row {lengths.index(0)} is all zeros"):
-            packed.forward(inputs)
-        packed = make_model(Layout.PACKED, Signature(SIGNATURE.inputs, SIGNATURE.outputs[:1]))
-    found, expected = forward(packed, inputs), forward(padded, inputs)
+        row = lengths.index(0)
+        said = f"row {row} is all zeros" if longest else "row 0 has no tokens"
+        for layout in Layout:
+            with pytest.raises(RequestError, match=f"{said}, and the model has row-level outputs"):
+                make_model(layout).forward(inputs)
+        signature = Signature(SIGNATURE.inputs, SIGNATURE.outputs[:1])
+    found, expected = (forward(make_model(layout, signature), inputs) for layout in (Layout.PACKED, Layout.PADDED))
+    assert list(found) == list(expected) == list(signature.output_names)
     for name, array in found.items():
         np.testing.assert_array_equal(array, expected[name])
 
@@ -108,10 +113,44 @@ def test_a_packed_model_refuses_a_mask_with_holes() -> None:
 
 
 @pytest.mark.parametrize("layout", list(Layout))
-def test_no_rows_have_an_answer_in_either_layout(layout: Layout) -> None:
-    found = forward(make_model(layout), {name: np.zeros((0, 5), np.int64) for name in ("input_ids", MASK)})
-    assert {name: array.shape for name, array in found.items()} == {"vectors": (0, 5, 1), "total": (0,)}
+@pytest.mark.parametrize("length", [0, 5])
+def test_no_rows_have_an_answer_in_either_layout_without_the_runtime(layout: Layout, length: int) -> None:
+    model = make_model(layout)
+    found = forward(model, {name: np.zeros((0, length), np.int64) for name in ("input_ids", MASK)})
+    assert {name: array.shape for name, array in found.items()} == {"vectors": (0, length, 1), "total": (0,)}
     assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
+    assert model.shapes == []
+
+
+def test_a_dim_that_only_rows_would_determine_is_0_without_them() -> None:
+    outputs = (floats("boxes", BATCH, "box", 4), floats("labels", BATCH, "height"))
+    pixels = Signature((floats("pixels", BATCH, 3, "height", "width"),), outputs)
+    model = FunctionModel(pixels, lambda _: {})
+    found = forward(model, {"pixels": np.zeros((0, 3, 7, 9), np.float32)})
+    assert {name: array.shape for name, array in found.items()} == {"boxes": (0, 0, 4), "labels": (0, 7)}
+    assert model.shapes == []
+
+
+@pytest.mark.parametrize("output", [floats("total"), floats("total", 1), floats("total", "found", 1)])
+def test_an_output_that_may_have_elements_without_rows_is_computed(output: TensorSpec) -> None:
+    shape = (1,) * len(output.dims)
+    model = FunctionModel(Signature((IDS,), (output,)), lambda _: {"total": np.zeros(shape, np.float32)})
+    assert forward(model, {"input_ids": np.zeros((0, 5), np.int64)})["total"].shape == shape
+    assert model.shapes == [(0, 5)]
+
+
+def test_masks_of_which_it_is_not_known_that_zeros_mean_no_tokens_are_passed_on() -> None:
+    """A mask may be added to scores, or belong to a fixed number of rows, some of which only fill it up."""
+    total = (floats("total", BATCH),)
+    others = [
+        Signature((IDS, floats(MASK, BATCH, SEQUENCE)), total),
+        Signature((IDS, ATTENDED, floats("weights", BATCH)), total),
+        Signature((replace(IDS, dims=(2, SEQUENCE)), replace(ATTENDED, dims=(2, SEQUENCE))), (floats("total", 2),)),
+    ]
+    for signature in others:
+        model = FunctionModel(signature, lambda inputs: {"total": inputs["input_ids"].sum(axis=1, dtype=np.float32)})
+        zeros = [np.zeros((2, 3)[: len(spec.dims)], spec.dtype.numpy_dtype) for spec in signature.inputs]
+        assert model(*zeros)["total"].numpy().tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("layout", list(Layout))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ import transformers
 import inferox
 from inferox.backends.registry import get_backend
 from inferox.core import Artifact, Backend, Batch, DataType, DeviceId, Layout, Model, Signature, TensorSpec, read_padded
+from inferox.loading.planned_load import plan_load
 from inferox.package import PackageWriter
 from inferox.testing.conformance.models import ModelTests
 from inferox.testing.conformance.subject import Arrays, Subject
@@ -77,16 +79,12 @@ class TestCandle(LoadedPerceptron):
     subject = candle.TestCandle
 
 
-@pytest.fixture(scope="module")
-def text_model(bert_package: Path) -> tuple[Path, Any]:
-    """A package with packed artifacts, and the module that it was made from."""
-    return bert_package, transformers.AutoModel.from_pretrained(bert_package.parent / "source").eval()
-
-
 class LoadedText(ModelTests):
-    """A text model whose artifact is packed, behind the padded signature of its package."""
+    """A text model, behind the padded signature of its package."""
 
     runtime_name: ClassVar[str]
+    layout: ClassVar[Layout]
+    output: ClassVar[str]
     module: ClassVar[Any]
 
     @classmethod
@@ -108,27 +106,78 @@ class LoadedText(ModelTests):
     def compute_expected(cls, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         with torch.inference_mode():
             outputs = cls.module(**{name: torch.from_numpy(array.copy()) for name, array in inputs.items()})
-        return {"last_hidden_state": outputs.last_hidden_state.numpy()}
+        return {cls.output: outputs[cls.output].numpy()}
 
     @pytest.fixture
-    def load_model(self, text_model: tuple[Path, Any]) -> Callable[[], Model]:
-        package, type(self).module = text_model
-        return lambda: inferox.load(package, self.runtime_name, DeviceId.cpu()).model
+    def load_model(self, text_package: Path) -> Callable[[], Model]:
+        planned = plan_load(text_package, self.runtime_name, DeviceId.cpu())
+        order = tuple(artifact for artifact in planned.plan.order if artifact.layout is self.layout)
+        chosen = replace(planned, plan=replace(planned.plan, order=order))
+        return lambda: chosen.load().model
 
-    def test_its_artifact_is_packed(self, model: Model) -> None:
-        assert model.metadata.layout is Layout.PACKED
-
-
-class TestPackedTorch(LoadedText):
-    runtime_name = "torch"
+    def test_its_artifact_has_the_layout(self, model: Model) -> None:
+        assert model.metadata.layout is self.layout
 
 
-class TestPackedOnnxRuntime(LoadedText):
-    runtime_name = "onnxruntime"
+class LoadedEmbedder(LoadedText):
+    """A model with an output for each token."""
+
+    output = "last_hidden_state"
+
+    @pytest.fixture
+    def text_package(self, bert_package: Path) -> Path:
+        type(self).module = _read_module(transformers.AutoModel, bert_package.parent / "source")
+        return bert_package
 
 
-class TestPackedOpenVino(LoadedText):
-    runtime_name = "openvino"
+class LoadedClassifier(LoadedText):
+    """A model with an output for each row."""
+
+    output = "logits"
+
+    @pytest.fixture
+    def text_package(self, packages: dict[str, Path]) -> Path:
+        package = packages["classify"]
+        source = package.parent / "classify"
+        type(self).module = _read_module(transformers.AutoModelForSequenceClassification, source)
+        return package
+
+
+@cache
+def _read_module(kind: Any, source: Path) -> Any:
+    return kind.from_pretrained(source).eval()
+
+
+class TestPackedTorch(LoadedEmbedder):
+    runtime_name, layout = "torch", Layout.PACKED
+
+
+class TestPackedOnnxRuntime(LoadedEmbedder):
+    runtime_name, layout = "onnxruntime", Layout.PACKED
+
+
+class TestPackedOpenVino(LoadedEmbedder):
+    runtime_name, layout = "openvino", Layout.PACKED
+
+
+class TestPaddedTorch(LoadedEmbedder):
+    runtime_name, layout = "torch", Layout.PADDED
+
+
+class TestPaddedOnnxRuntime(LoadedEmbedder):
+    runtime_name, layout = "onnxruntime", Layout.PADDED
+
+
+class TestPaddedOpenVino(LoadedEmbedder):
+    runtime_name, layout = "openvino", Layout.PADDED
+
+
+class TestPackedClassifier(LoadedClassifier):
+    runtime_name, layout = "torch", Layout.PACKED
+
+
+class TestPaddedClassifier(LoadedClassifier):
+    runtime_name, layout = "torch", Layout.PADDED
 
 
 def test_what_is_printed_of_a_model_says_what_was_loaded(bert_package: Path) -> None:

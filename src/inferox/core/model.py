@@ -16,11 +16,12 @@ from inferox.core.batch import Batch
 from inferox.core.border import ErrorBorder
 from inferox.core.closing import Closing
 from inferox.core.device import DeviceId
+from inferox.core.empty_calls import answers_tokens_alone, has_no_elements, require_tokens
 from inferox.core.errors import ConfigError, ExecutionError, LoadError, UnknownInputError
 from inferox.core.given import missing_inputs, name_inputs, read_inputs
 from inferox.core.layout import pad_batch
 from inferox.core.outputs import Outputs
-from inferox.core.packed import empty_outputs, pack_batch, packed_signature, padded_signature, read_padded, repad
+from inferox.core.packed import pack_batch, packed_signature, padded_signature, read_padded, repad
 from inferox.core.spec import BATCH, SEQUENCE, Signature
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, to_array
 from inferox.core.trace import span
@@ -232,7 +233,8 @@ class Model(Closing):
 
         Returns:
             The outputs by name, on the model's device. Values at padded positions have no meaning and differ between
-            artifacts: packed ones give zeros there.
+            artifacts: packed ones give zeros there. If the inputs' shapes leave no output an element, as when there
+            are no rows, nothing is computed, and a named dim that no input has is 0.
 
         Raises:
             UnknownInputError: If an input is missing or unknown.
@@ -240,19 +242,23 @@ class Model(Closing):
             DTypeMismatchError: If a data type is not what the signature says.
             InputTooLongError: If a row is longer than the model takes.
             RequestError: If a value is neither a tensor nor a list of numbers, an index, such as a token's, is out of
-                range, or a packed artifact cannot take the mask.
+                range, a row of a text model with row-level outputs has no tokens, or a packed artifact cannot take the
+                mask.
             OutOfMemoryError: If the device does not have enough memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """
         given = read_inputs(self._by_name(inputs), self.signature, self._builder)
         extents = self.signature.check_inputs(given)
+        if has_no_elements(self.signature, extents):
+            return self._make_zeros(extents)
         named = {name: given[name] for name in self.signature.input_names}
         if self._is_packed:
             outputs = self._forward_packed({name: to_array(value) for name, value in named.items()}, extents)
-        elif self.takes_arrays:
-            outputs = self._run({name: to_array(value) for name, value in named.items()})
         else:
-            outputs = self._run(named)
+            require_tokens(named, self.signature)
+            outputs = self._run(
+                {name: to_array(value) for name, value in named.items()} if self.takes_arrays else named
+            )
         return {
             name: value if isinstance(value, Tensor) else self._builder.from_numpy(value)
             for name, value in outputs.items()
@@ -262,8 +268,8 @@ class Model(Closing):
         self, arrays: Mapping[str, npt.NDArray[Any]], extents: Mapping[str, int]
     ) -> Mapping[str, TensorLike]:
         batch, lengths = read_padded(arrays, self.signature)
-        if not len(batch):
-            return empty_outputs(extents, self.signature)
+        if not len(batch) and answers_tokens_alone(self.signature):
+            return self._make_zeros(extents)
         computed = self.compute(batch)
         return {
             spec.name: repad(computed.of_tokens(spec.name), lengths, extents[SEQUENCE])
@@ -271,6 +277,9 @@ class Model(Closing):
             else computed.of_rows(spec.name)
             for spec in self.signature.outputs
         }
+
+    def _make_zeros(self, extents: Mapping[str, int]) -> dict[str, Tensor]:
+        return {spec.name: self._builder.zeros(spec.shape_for(extents), spec.dtype) for spec in self.signature.outputs}
 
     def _run(self, inputs: Mapping[str, Any]) -> Mapping[str, TensorLike]:
         """Computes outputs from inputs in the artifact's own layout that are known to fit its signature."""

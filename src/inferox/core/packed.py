@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from inferox.core.batch import Array, Batch, to_cu_seqlens
 from inferox.core.dtype import DataType
+from inferox.core.empty_calls import require_tokens
 from inferox.core.errors import RequestError, ShapeMismatchError
 from inferox.core.layout import check_batch, token_places
 from inferox.core.spec import (
@@ -125,6 +126,7 @@ def read_padded(inputs: Mapping[str, Array], signature: Signature) -> tuple[Batc
         RequestError: If a mask is not ones followed by zeros; or if a row has no tokens, and the model has outputs for
             whole rows.
     """
+    require_tokens(inputs, signature)
     mask = inputs[MASK] != 0
     lengths = mask.sum(axis=1, dtype=np.int64)
     places = token_places(lengths, mask.shape[1])
@@ -133,11 +135,6 @@ def read_padded(inputs: Mapping[str, Array], signature: Signature) -> tuple[Batc
         raise RequestError(
             f"the {MASK} of row {row} is not ones followed by zeros, and this artifact computes packed rows",
             hint="pad rows at their ends, or load an artifact of the padded layout",
-        )
-    if not lengths.all() and any(spec.dims[:2] != _PADDED_DIMS for spec in signature.outputs):
-        raise RequestError(
-            f"the {MASK} of row {int(lengths.argmin())} is all zeros, and the model has row-level outputs",
-            hint="leave out rows that have no tokens",
         )
     tokens = {spec.name: inputs[spec.name][places] for spec in signature.inputs if spec.name != MASK}
     return Batch(tokens, {}, to_cu_seqlens(lengths[lengths > 0])), lengths
@@ -157,18 +154,3 @@ def repad(tokens: Array, lengths: npt.NDArray[np.int64], longest: int) -> Array:
     padded = np.zeros((len(lengths), longest, *tokens.shape[1:]), dtype=tokens.dtype)
     padded[token_places(lengths, longest)] = tokens
     return padded
-
-
-def empty_outputs(extents: Mapping[str, int], signature: Signature) -> dict[str, Array]:
-    """The answer to a padded batch without tokens: zeros in the shapes that the signature states.
-
-    Args:
-        extents: The extent of each named dim of the inputs.
-        signature: The padded signature.
-    """
-    return {
-        spec.name: np.zeros(
-            [extents.get(dim, 0) if isinstance(dim, str) else dim for dim in spec.dims], spec.dtype.numpy_dtype
-        )
-        for spec in signature.outputs
-    }

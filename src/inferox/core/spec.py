@@ -103,6 +103,14 @@ class TensorSpec:
         )
         return tuple(shape) == tuple(expected)
 
+    def shape_for(self, extents: Mapping[str, int]) -> tuple[int, ...]:
+        """Returns the shape of this tensor in a call.
+
+        Args:
+            extents: The extents of named dims in this call; one that is not listed counts as 0.
+        """
+        return tuple(extents.get(dim, 0) if isinstance(dim, str) else dim for dim in self.dims)
+
     def check(self, value: TensorLike, bindings: dict[str, int]) -> None:
         """Checks the data type and shape of a tensor against this specification.
 

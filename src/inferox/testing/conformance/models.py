@@ -13,6 +13,8 @@ import pytest
 
 from inferox.backends.host import HostTensor
 from inferox.core import (
+    MASK,
+    SEQUENCE,
     Batch,
     DataType,
     DTypeMismatchError,
@@ -24,6 +26,7 @@ from inferox.core import (
     TensorBuilder,
     TensorLike,
     UnknownInputError,
+    can_be_packed,
 )
 from inferox.core.given import missing_inputs
 from inferox.testing.conformance.subject import Arrays, Subject, read
@@ -64,12 +67,46 @@ class ModelTests(Subject):
         for name, array in read(model.forward(inputs)).items():
             np.testing.assert_allclose(turned[name][::-1], array, rtol=1e-5, atol=1e-5)
 
-    def test_no_rows(self, model: Model) -> None:
-        try:
-            found = model.forward(self.make_inputs(0))
-        except InferoxError:
-            return  # a runtime may lack empty tensors, as long as it raises an error of Inferox
-        assert all(tensor.shape[0] == 0 for tensor in found.values())
+    def test_no_rows_have_an_answer_in_the_shapes_that_the_signature_states(self, model: Model) -> None:
+        inputs = self.make_inputs(0)
+        self._assert_empty(model, inputs)
+        if self._takes_tokens(model):
+            self._assert_empty(model, {name: array[:, :0] for name, array in inputs.items()})
+
+    def test_rows_without_tokens_have_an_answer_only_where_all_outputs_are_of_tokens(self, model: Model) -> None:
+        if not self._takes_tokens(model):
+            pytest.skip("the model takes no tokens")
+        inputs = self.make_inputs(3)
+        short = {name: array[:, :0] for name, array in inputs.items()}
+        masked = {**inputs, MASK: inputs[MASK] * np.array([[1], [0], [1]])}
+        if all(SEQUENCE in spec.dims for spec in model.signature.outputs):
+            self._assert_empty(model, short)
+            assert all(tensor.shape[0] == len(inputs[MASK]) for tensor in model.forward(masked).values())
+        else:
+            with pytest.raises(RequestError, match=r"^row 0 has no tokens"):
+                model.forward(short)
+            with pytest.raises(RequestError, match=rf"^the {MASK} of row 1 is all zeros"):
+                model.forward(masked)
+        self.assert_computes(model, inputs)
+
+    def _takes_tokens(self, model: Model) -> bool:
+        return MASK in self.make_inputs(1) and can_be_packed(model.signature)
+
+    def _assert_empty(self, model: Model, inputs: Arrays) -> None:
+        """Asserts that an answer has no elements, in shapes that follow from those of the inputs."""
+        extents = {
+            dim: extent
+            for spec in model.signature.inputs
+            if spec.name in inputs
+            for dim, extent in zip(spec.dims, inputs[spec.name].shape, strict=True)
+        }
+        found = model.forward(inputs)
+        assert list(found) == list(model.signature.output_names)
+        for spec in model.signature.outputs:
+            tensor = found[spec.name]
+            expected = tuple(dim if isinstance(dim, int) else extents.get(dim, 0) for dim in spec.dims)
+            assert (tensor.shape, tensor.numel, tensor.dtype) == (expected, 0, spec.dtype)
+            assert tensor.device == model.metadata.device
 
     def test_results_stay_as_they_were(self, model: Model) -> None:
         inputs = self.make_inputs(4)
