@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from threading import Event, Lock
 from typing import Any
 
@@ -91,6 +92,15 @@ class DoublingModel(Model):
         if (ids == POISON).any():
             raise ValueError("a number is poison")
         return {"doubled": ids * 2}
+
+
+def fix_rows(model: DoublingModel, rows: int) -> DoublingModel:
+    """Has a model take a fixed number of rows, as if it had been traced with them."""
+    model.signature = model.layout_signature = Signature(
+        tuple(replace(spec, dims=(rows, SEQUENCE)) for spec in SIGNATURE.inputs),
+        tuple(replace(spec, dims=(rows, SEQUENCE)) for spec in SIGNATURE.outputs),
+    )
+    return model
 
 
 class SumTask(Task):

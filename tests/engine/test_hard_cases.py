@@ -31,7 +31,7 @@ from inferox.core import (
 from inferox.engine.turns import Turns
 from inferox.loading import TaskModel
 from inferox.tasks import RawTask
-from tests.engine.models import POISON, SIGNATURE, DoublingModel, SumTask, double, load_doubling
+from tests.engine.models import POISON, SIGNATURE, DoublingModel, SumTask, double, fix_rows, load_doubling
 
 
 class FunctionModel(DoublingModel):
@@ -232,11 +232,7 @@ def test_a_model_of_fixed_rows_gets_full_batches() -> None:
             shapes.append(inputs["input_ids"].shape)
             return super()._compute(inputs)
 
-    model = Fixed()
-    model.signature = model.layout_signature = Signature(
-        tuple(TensorSpec(spec.name, spec.dtype, (8, "seq")) for spec in SIGNATURE.inputs),
-        tuple(TensorSpec(spec.name, spec.dtype, (8, "seq")) for spec in SIGNATURE.outputs),
-    )
+    model = fix_rows(Fixed(), 8)
     with Engine(EngineConfig(max_batch_tokens=512)) as engine:
         engine.register(load_doubling(model))
         items = [[1] * 256] * 64

@@ -11,7 +11,7 @@ import pytest
 
 from inferox import Engine
 from inferox.core import Batch, OutOfMemoryError, Outputs
-from tests.engine.models import POISON, DoublingModel, SumTask, double, load_doubling
+from tests.engine.models import POISON, DoublingModel, SumTask, double, fix_rows, load_doubling
 from tests.engine.test_engine import held, wait_for_rows
 
 
@@ -56,3 +56,40 @@ def test_a_row_that_takes_all_memory_does_not_make_the_batches_of_others_smaller
         model.batches.clear()
         assert engine.infer("doubling", items).results == double(items)
         assert len(model.batches) == 1
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_later_batches_of_fixed_rows_are_full_after_memory_was_short(failures: int) -> None:
+    """Fewer rows would save no memory, as the model always computes as many."""
+
+    class ShortModel(DoublingModel):
+        left = failures
+
+        def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+            if self.left:
+                self.left -= 1
+                raise OutOfMemoryError("short", requested_bytes=None, free_bytes=None)
+            return super()._compute(inputs)
+
+    model = fix_rows(ShortModel(), 8)
+    failed, items = [[number] * 200 for number in range(8)], [[number] * 200 for number in range(64)]
+    with Engine() as engine:
+        engine.register(load_doubling(model))
+        assert engine.infer("doubling", failed).results == double(failed)
+        assert engine.stats("doubling").failed_batches == failures
+        model.batches.clear()
+        assert engine.infer("doubling", items).results == double(items)
+    assert len(model.batches) == 8
+
+
+def test_rows_of_a_fixed_number_are_answered_although_a_longer_one_has_no_memory() -> None:
+    model = fix_rows(DoublingModel(most_places=8 * 100), 8)
+    items = [[number] * 50 for number in range(7)]
+    with Engine() as engine, ThreadPoolExecutor(2) as pool:
+        engine.register(load_doubling(model))
+        with held(engine, model):
+            asked = [pool.submit(engine.infer, "doubling", some) for some in (items, [[7] * 200])]
+            wait_for_rows(engine, len(items) + 1)
+        assert asked[0].result(20).results == double(items)
+        with pytest.raises(OutOfMemoryError, match=r"^item 0: too many places"):
+            asked[1].result(20)

@@ -84,6 +84,7 @@ class BatchExecutor:
         self.suspicion = Suspicion(None if check is None else partial(_check_samples, check, self._watch))
         self._name = name
         self._limit = TokenLimit(config.max_batch_tokens)
+        self._is_fixed = not isinstance(loaded.task, RawTask) and loaded.model.limits.is_fixed
         self._budget = _read_budget(loaded, config)
         shape = memory_shape(loaded.signature)
         self._cost = costs.of(self.shift.metadata.artifact, self._budget.cost, shape)
@@ -204,7 +205,8 @@ class BatchExecutor:
             self._name,
             self._answer_rows,
             self._work_of,
-            limit=self._limit,
+            # Fewer rows of a fixed number save no memory: only the batch that failed is divided, and no later ones.
+            limit=TokenLimit(self._budget.tokens) if self._is_fixed else self._limit,
             memory=self._memory,
             recorder=self._recorder,
         )
