@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -121,9 +122,30 @@ def test_nan_is_taken_where_the_package_allows_it() -> None:
     assert np.isnan(result["z"]).all()
 
 
-def test_a_single_call_is_refused() -> None:
-    with pytest.raises(RequestError, match="expected a list of calls"):
-        RawTask({}, SIGNATURE).encode(call(1, 1))  # type: ignore[arg-type] # the mistake under test
+@pytest.mark.parametrize(
+    "items", [call(1, 1), "abc", b"abc", None, 3, {1}, np.float32(1)], ids=lambda items: type(items).__name__
+)
+def test_what_is_not_a_list_of_calls_is_refused(items: Any) -> None:
+    task, model = RawTask({}, SIGNATURE), FunctionModel(SIGNATURE, multiply)
+    for use in (task.encode, task.read_calls, partial(task.run, model), lambda items: task.read(items, "cut")):
+        with pytest.raises(RequestError, match="expected a list of"):
+            use(items)
+    assert model.shapes == []
+
+
+def test_encoded_calls_of_several_rows_are_computed_as_run_computes_them() -> None:
+    task, calls = RawTask({}, SIGNATURE), [call(3, 2), call(1, 5), call(0, 2), call(2, 2)]
+    model = FunctionModel(SIGNATURE, multiply)
+    expected = task.run(model, calls)
+    batch = task.encode(calls)
+
+    found = task.compute(model, calls, batch)
+
+    assert [result["z"].shape for result in found] == [(3, 2), (1, 5), (0, 2), (2, 2)]
+    for result, right in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(result["z"], right["z"])
+    assert [indices for indices, _ in task.compute_batches(model, calls, batch, max_tokens=1)] == [[0], [1], [2], [3]]
+    assert task.compute(model, [], task.encode([])) == []
 
 
 def test_samples_fit_the_signature() -> None:

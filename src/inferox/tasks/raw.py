@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from inferox.batching import MAX_TOKENS
 from inferox.core import (
     BATCH,
     Batch,
@@ -22,6 +23,7 @@ from inferox.core import (
     UnknownInputError,
     join_rows,
 )
+from inferox.tasks.given_items import as_list, refuse_single
 from inferox.tasks.number_lists import to_array
 from inferox.tasks.options import optional_count
 from inferox.tasks.task import Task
@@ -78,6 +80,18 @@ class RawTask(Task):
         """Computes each call by itself; see ``Task``. Nothing is ever truncated."""
         check_truncation(truncate)
         return [self.compute_call(model, call) for call in self.read_calls(items)]
+
+    def compute_batches(
+        self,
+        model: Model,
+        items: Sequence[Tensors],
+        batch: Batch,  # noqa: ARG002 - rows of several calls never share a batch
+        *,
+        max_tokens: int = MAX_TOKENS,  # noqa: ARG002 - a call is never divided
+    ) -> Iterator[tuple[list[int], list[Arrays]]]:
+        """Computes each call by itself; see ``Task``."""
+        for index, call in enumerate(self.read_calls(items)):
+            yield [index], [self.compute_call(model, call)]
 
     def compute_call(self, model: Model, call: Arrays) -> Arrays:
         """Computes a call.
@@ -185,12 +199,13 @@ class RawTask(Task):
             items: The calls.
 
         Raises:
-            RequestError: If a call does not fit the signature, or has NaN or infinite numbers.
+            RequestError: If they are not a list, a call does not fit the signature, or it has NaN or infinite numbers.
         """
         if isinstance(items, Mapping):
             raise RequestError("expected a list of calls, but got a single one", hint="put it in a list")
+        refuse_single(items, "a list of calls")
         calls = []
-        for index, item in enumerate(items):
+        for index, item in enumerate(as_list(items)):
             subject = f"call {index}"
             try:
                 calls.append(self._call(item, subject))

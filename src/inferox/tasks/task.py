@@ -196,7 +196,7 @@ class Task(ABC):
 
         Args:
             model: The model, of the signature that the task was opened for.
-            items: The items, each of one row.
+            items: The items, each of one row unless they are whole calls.
             batch: Their rows, as ``encode`` returned them.
 
         Returns:
