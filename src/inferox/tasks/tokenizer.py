@@ -24,8 +24,9 @@ from inferox.core import (
     counted,
     to_cu_seqlens,
 )
+from inferox.tasks.cut_rule import read_cut_rule
 from inferox.tasks.options import optional, optional_count
-from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable, may_be_cut, shift_offsets
+from inferox.tasks.text_cuts import CutEncoding, encode_cut, may_be_cut, shift_offsets
 from inferox.tasks.texts import Text, check_texts_or_pairs
 from inferox.tasks.token_id_rows import make_token_id_rows
 from inferox.tasks.token_inputs import choose_pad_values, is_token, shorter, shortest
@@ -103,7 +104,7 @@ class TextTokenizer:
         self._token_types = token_types
         self._truncation_side = truncation_side
         self._file: TokenizerFile | None = None
-        self._is_cuttable = is_cuttable(tokenizer, truncation_side)
+        self._cut_rule = read_cut_rule(tokenizer, truncation_side)
         tokenizer.no_padding()
         tokenizer.no_truncation()
         if self._max_length is not None:
@@ -240,8 +241,9 @@ class TextTokenizer:
     def _encode_some(self, given: Sequence[Text], start: int, *, offsets: bool) -> Batch:
         encode = self._tokenizer.encode_batch if offsets else self._encode
         with translated_tokenizer("tokenizing the texts with the package's tokenizer.json", hint=_MEND):
-            if self._max_length is not None and self._is_cuttable and may_be_cut(given):
-                encodings = encode_cut(encode, given, self._max_length, self._truncation_side)
+            if self._max_length is not None and self._cut_rule is not None and may_be_cut(given):
+                with_words = self._tokenizer.encode_batch
+                encodings = encode_cut(encode, with_words, given, self._max_length, self._cut_rule)
             else:
                 encodings = [CutEncoding(encoding) for encoding in encode(given)]
         return self._to_batch(encodings, start, offsets=offsets)
@@ -265,7 +267,7 @@ class TextTokenizer:
         """
         other = copy(self)
         other._truncation_side = side  # noqa: SLF001 - a copy of this one, as below
-        other._is_cuttable = is_cuttable(self._tokenizer, side)  # noqa: SLF001
+        other._cut_rule = read_cut_rule(self._tokenizer, side)  # noqa: SLF001
         return other
 
     def readable(self, batches: Sequence[Sequence[T]]) -> list[list[T]]:
@@ -308,7 +310,7 @@ class TextTokenizer:
             ragged[OFFSETS] = _join(encodings, lambda item: chain.from_iterable(item.offsets), np.int64).reshape(-1, 2)
             ragged[SPECIAL_TOKENS] = _join(encodings, lambda item: item.special_tokens_mask, np.bool_)
             shift_offsets(ragged[OFFSETS], items, lengths)
-        whole = lengths
+        whole = lengths - np.array([item.surplus for item in items], dtype=np.int64)
         if self._max_length is not None and max(counts, default=0) > self._max_length:
             kept = [self._select(item, self._max_length) for item in items]
             lengths = np.array([int(each.sum()) for each in kept], dtype=np.int64)
