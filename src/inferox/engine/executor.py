@@ -18,9 +18,9 @@ from inferox.engine.delivery import Delivery
 from inferox.engine.encoding import Encoding
 from inferox.engine.faults import split_around_faults
 from inferox.engine.finiteness import find_non_finite, is_finite
-from inferox.engine.fitting import FittingBatches
+from inferox.engine.fitting import FittingBatches, divide_rows
 from inferox.engine.memory_budget import MemoryBudget
-from inferox.engine.request import Request, Row, group_by_request
+from inferox.engine.request import Request, Row
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
 from inferox.engine.suspicion import Suspicion
@@ -127,22 +127,12 @@ class BatchExecutor:
         return [part for batch in batches for part in ([batch] if len(batch) <= most else self.divide(batch))]
 
     def divide(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-        """Divides rows into batches, each of one request and of rows of similar length.
+        """Divides rows into batches within the limits; see ``divide_rows``.
 
         Args:
             rows: The rows.
         """
-        budget = self.budget()
-        for request, some in group_by_request(rows).items():
-            for places in request.encoding.group_rows(some).values():
-                batch, tokens = list[Row](), 0
-                for place in sorted(places, key=request.lengths.__getitem__):
-                    longest = request.lengths[place]
-                    if batch and not budget.holds(len(batch) + 1, tokens + longest, longest):
-                        yield batch
-                        batch, tokens = [], 0
-                    batch, tokens = [*batch, (request, place)], tokens + longest
-                yield batch
+        return divide_rows(rows, self.budget())
 
     def estimate_s(self, work: Workload) -> float | None:
         """Estimates the seconds that rows take, in all lanes together; ``None`` if that is not known.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from inferox.batching import BatchBudget
 from inferox.core import OutOfMemoryError, first_line
 from inferox.engine.batch_memory import BatchMemory
-from inferox.engine.request import Row, count_places
+from inferox.engine.request import Row, count_places, group_by_request
 from inferox.engine.stats import StatsRecorder
 from inferox.engine.token_limit import TokenLimit
 from inferox.engine.workload import Workload
@@ -109,3 +110,22 @@ class FittingBatches:
             if count and (count + 1) * longest > self._limit.tokens:
                 return count
         return len(rows)
+
+
+def divide_rows(rows: Sequence[Row], budget: BatchBudget) -> Iterator[Sequence[Row]]:
+    """Divides rows into batches, each of one request and of rows of similar length.
+
+    Args:
+        rows: The rows.
+        budget: The limits of a batch.
+    """
+    for request, some in group_by_request(rows).items():
+        for places in request.encoding.group_rows(some).values():
+            batch, tokens = list[Row](), 0
+            for place in sorted(places, key=request.lengths.__getitem__):
+                longest = request.lengths[place]
+                if batch and not budget.holds(len(batch) + 1, tokens + longest, longest):
+                    yield batch
+                    batch, tokens = [], 0
+                batch, tokens = [*batch, (request, place)], tokens + longest
+            yield batch
