@@ -140,7 +140,7 @@ def test_a_backend_that_cannot_say_what_it_reads_is_rejected(
     broken, working = make_artifact("echo", "onnx"), make_artifact("echo")
     loaded = load(make_package(broken, working))
     assert (
-        "asking the backend echo whether it reads this format failed: KeyError: 'onnx'"
+        "the backend echo failed while being asked whether it reads this format: KeyError: 'onnx'"
         in (loaded.metadata.rejected[broken.name])
     )
 

@@ -355,3 +355,42 @@ def test_one_that_failed_at_a_length_is_not_expected_to_compute_longer_ones() ->
 def test_a_profile_that_is_none_is_refused() -> None:
     with pytest.raises(ManifestError, match="a profile must be a JSON object"):
         Profile.from_json([])
+
+
+FRESH = {name: runtime_version(name) for name in ("torch", "onnxruntime")}
+STALE = {"torch": "0.1", "onnxruntime": "0.2"}
+MEASURED = dict.fromkeys(("torch/a/fp32/padded", "onnxruntime/a/fp32/padded"), (Cell(1, 8, 0.5),))
+
+
+@pytest.mark.parametrize(("own", "other"), [("cpu", "default"), ("default", "cpu")])
+@pytest.mark.parametrize("versions", [STALE, {**FRESH, "torch": "0.1"}, None], ids=["stale", "partly stale", "damaged"])
+def test_one_that_says_less_hides_no_other_that_applies(
+    tmp_path: Path, own: str, other: str, versions: dict[str, str] | None
+) -> None:
+    """Neither by its name nor by its date."""
+    store, wanted = Store(tmp_path), None if own == "default" else DeviceId.parse(own)
+    kept = replace(make_profile(versions=FRESH, placements=dict.fromkeys(MEASURED, CPU)), cells=MEASURED, device=other)
+    save_profile(kept, store)
+    path = save_profile(replace(kept, device=own, versions=versions or {}, created_at="2026-09-01"), store)
+    if versions is None:
+        path.write_text("{")
+    found = find_profile(DIGEST, store, 2, wanted)
+    assert found.profile == replace(kept, device=own)
+    assert (f"{path} cannot be read" in (found.ignored or "")) is (versions is None)
+
+
+def test_the_one_with_the_most_artifacts_decides(tmp_path: Path) -> None:
+    """A later one of the default device that has some on the CPU does not hide one of the CPU that has all there."""
+    store = Store(tmp_path)
+    own = replace(
+        make_profile(device="cpu", placements=dict.fromkeys(MEASURED, FORCED), versions=FRESH), cells=MEASURED
+    )
+    some = {"torch/a/fp32/padded": GPU, "onnxruntime/a/fp32/padded": CPU}
+    for profile in (own, replace(own, device="default", placements=some, created_at="2026-09-01")):
+        save_profile(profile, store)
+    assert find_profile(DIGEST, store, 2, DeviceId.cpu()) == FoundProfile(own)
+    only_stale = replace(own, versions=STALE)
+    save_profile(only_stale, store)
+    found = find_profile(DIGEST, store, 2, DeviceId.cpu()).profile
+    assert found is not None
+    assert list(found.cells) == ["onnxruntime/a/fp32/padded"]

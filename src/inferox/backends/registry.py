@@ -5,7 +5,14 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from inferox.core import Availability, Backend, BackendNotFoundError, BackendUnavailableError
+from inferox.core import (
+    Availability,
+    Backend,
+    BackendNotFoundError,
+    BackendUnavailableError,
+    first_line,
+    is_failure,
+)
 
 ENTRY_POINT_GROUP = "inferox.backends"
 """The group of entry points that register backends: a name, and a ``Backend`` class or a function that makes one."""
@@ -32,9 +39,12 @@ def get_backend(name: str) -> Backend:
         raise BackendNotFoundError(name, tuple(registered))
     try:
         backend = registered[name].load()()
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error, importing=True):
+            raise
         raise BackendUnavailableError(
-            f"the backend {name} is registered as {registered[name].value!r} and cannot be made: {error}",
+            f"the backend {name} is registered as {registered[name].value!r} and cannot be made: "
+            f"{type(error).__name__}: {first_line(error)}",
             hint="reinstall or remove the distribution that registers it",
         ) from error
     if not isinstance(backend, Backend):
@@ -52,15 +62,9 @@ def probe_backend(name: str) -> Availability:
         BackendNotFoundError: If no backend of that name is registered.
     """
     try:
-        return get_backend(name).probe()
-    except BackendNotFoundError:
-        raise
+        return get_backend(name).find_availability()
     except BackendUnavailableError as error:
         return Availability(reason=error.message, hint=error.hint)
-    except Exception as error:  # noqa: BLE001 - a third party's probe may fail in any way
-        return Availability(
-            reason=f"asking it failed: {type(error).__name__}: {error}", hint="report it to its authors"
-        )
 
 
 @cache

@@ -65,27 +65,31 @@ def doctor(*, as_json: bool) -> None:
 
 def _examine(name: str) -> list[Finding]:
     from inferox.backends.registry import get_backend, probe_backend
+    from inferox.core import ErrorBorder, ExecutionError, InferoxError
 
     availability = probe_backend(name)
     if not availability.available:
         return [Finding(name, None, None, None, None, passed=False, reason=availability.reason, hint=availability.hint)]
     try:
-        found = [_examine_device(name, availability.version, device) for device in get_backend(name).devices()]
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one backend, the others are checked
-        reason = f"{type(error).__name__}: {error}"
-        return [Finding(name, availability.version, None, None, None, passed=False, reason=reason, hint=None)]
+        with ErrorBorder(f"the backend {name}")("listing its devices", default=ExecutionError):
+            found = [_examine_device(name, availability.version, device) for device in get_backend(name).devices()]
+    except InferoxError as error:
+        reason, hint = error.message, error.hint
+        return [Finding(name, availability.version, None, None, None, passed=False, reason=reason, hint=hint)]
     nothing = Finding(name, availability.version, None, None, None, passed=False, reason="it has no devices", hint=None)
     return found or [nothing]
 
 
 def _examine_device(name: str, version: str | None, device: Device) -> Finding:
     from inferox.backends.registry import get_backend
-    from inferox.core import InferoxError
+    from inferox.core import ErrorBorder, ExecutionError, InferoxError
 
-    memory = device.memory_info()
-    total, free = (None, None) if memory is None else (memory.total_bytes, memory.free_bytes)
+    total, free = None, None
     try:
-        get_backend(name).self_test(device.id)
+        with ErrorBorder(f"the backend {name}")(f"examining {device.id}", default=ExecutionError):
+            if memory := device.memory_info():
+                total, free = memory.total_bytes, memory.free_bytes
+            get_backend(name).self_test(device.id)
     except InferoxError as error:
         return Finding(name, version, str(device.id), total, free, passed=False, reason=error.message, hint=error.hint)
     return Finding(name, version, str(device.id), total, free, passed=True, reason=None, hint=None)

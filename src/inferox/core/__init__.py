@@ -1,9 +1,9 @@
 """The contracts that everything else is built on. Nothing here imports more than NumPy."""
 
 from inferox.core.artifact import DATA_FORMATS, Artifact, Layout, Precision, TrustTier
-from inferox.core.backend import Availability, Backend, LoadOptions, probe_module
+from inferox.core.backend import Availability, Backend, LoadOptions, check_model, probe_module
 from inferox.core.batch import Array, Batch, join_rows, stack_rows, to_cu_seqlens
-from inferox.core.border import ErrorBorder, Fault
+from inferox.core.border import ErrorBorder, Fault, closed_on_failure, is_failure
 from inferox.core.closing import Closing
 from inferox.core.device import Device, DeviceId, MemoryInfo
 from inferox.core.dtype import DataType
@@ -159,11 +159,14 @@ __all__ = [
     "can_be_packed",
     "check_batch",
     "check_graph",
+    "check_model",
+    "closed_on_failure",
     "counted",
     "counting_items_from",
     "dtype_name",
     "dtype_of",
     "first_line",
+    "is_failure",
     "join_rows",
     "pack_batch",
     "packed_signature",

@@ -6,13 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 
 from inferox.core.artifact import Artifact, TrustTier
 from inferox.core.batch import Array
-from inferox.core.border import ErrorBorder
+from inferox.core.border import ErrorBorder, closed_on_failure, is_failure
 from inferox.core.device import Device, DeviceId
+from inferox.core.error_root import first_line
 from inferox.core.errors import (
     BackendUnavailableError,
     ConfigError,
@@ -56,12 +58,32 @@ def probe_module(name: str, *, extra: str) -> Availability:
         module = import_module(name)
     except ModuleNotFoundError as error:
         return Availability(reason=f"{error.name} is not installed", hint=f"pip install 'inferox[{extra}]'")
-    except Exception as error:  # noqa: BLE001 - a damaged installation may fail in any way
+    except BaseException as error:
+        if not is_failure(error, importing=True):
+            raise
         return Availability(
-            reason=f"{name} is installed but cannot be imported: {error}",
+            reason=f"{name} is installed but cannot be imported: {first_line(error)}",
             hint=f"pip install --force-reinstall 'inferox[{extra}]'",
         )
     return Availability(version=str(getattr(module, "__version__", "unknown")))
+
+
+def check_model(loaded: Any, artifact: Artifact) -> Model:
+    """Returns what a backend loaded, if it is a model.
+
+    Args:
+        loaded: What the backend returned.
+        artifact: The artifact that it was asked to load.
+
+    Raises:
+        LoadError: If it is not a model.
+    """
+    if not isinstance(loaded, Model):
+        raise LoadError(
+            f"the backend {artifact.backend} returned a value of the type {type(loaded).__name__} in place of a model",
+            hint="report it to the authors of the backend",
+        )
+    return loaded
 
 
 @dataclass(frozen=True)
@@ -114,13 +136,29 @@ class Backend(ABC):
     def probe(self) -> Availability:
         """Probes whether the backend can run here. Never raises."""
 
+    def find_availability(self) -> Availability:
+        """Probes whether the backend can run here. A probe that fails, as it should not, is reported, not raised."""
+        try:
+            found: Any = self.probe()
+        except BackendUnavailableError as error:
+            return Availability(reason=error.message, hint=error.hint)
+        except BaseException as error:
+            if not is_failure(error, importing=True):
+                raise
+            found = f"{type(error).__name__}: {first_line(error)}"
+        else:
+            if isinstance(found, Availability):
+                return found
+            found = f"it returned a value of the type {type(found).__name__}"
+        return Availability(reason=f"asking it failed: {found}", hint="report it to the authors of the backend")
+
     def require(self) -> None:
         """Raises an error unless the backend can run here.
 
         Raises:
             BackendUnavailableError: If it cannot.
         """
-        availability = self.probe()
+        availability = self.find_availability()
         if not availability.available:
             raise BackendUnavailableError(
                 f"the backend {self.name} cannot run here: {availability.reason}", hint=availability.hint
@@ -261,9 +299,13 @@ class Backend(ABC):
             LoadError: If the runtime refuses the artifact, or it is not one of this backend's.
             OutOfMemoryError: If it does not fit.
 
-        Anything else that ``_open`` raises becomes a ``LoadError`` that names the exception, so that callers go on to
+        Anything else that the backend raises becomes a ``LoadError`` that names the exception, so that callers go on to
         the next artifact.
         """
+        with ErrorBorder(f"the backend {self.name}")(f"loading {artifact.name}", default=LoadError):
+            return self._load(artifact, device, options)
+
+    def _load(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> Model:
         if not self.can_load(artifact):
             raise LoadError(f"the backend {self.name} does not read {artifact.name}")
         if artifact.trust_tier is TrustTier.CODE and not options.trust_code:
@@ -279,11 +321,9 @@ class Backend(ABC):
                 hint="if you trust both, pass trust_code=True, or --trust-code on the command line",
             )
         self.require()
-        try:
-            model = self._open(artifact, device or self.default_device(), options)
-        except Exception as error:  # noqa: BLE001 - always raises
-            ErrorBorder(f"the backend {self.name}").translate(error, f"loading {artifact.name}", default=LoadError)
-        model.note_invariance(options.batch_invariant)
+        model = check_model(self._open(artifact, device or self.default_device(), options), artifact)
+        with closed_on_failure(model, f"the backend {self.name}"):
+            model.note_invariance(options.batch_invariant)
         return model
 
     @abstractmethod

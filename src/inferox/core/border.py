@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
+from inferox.core.closing import Closing
 from inferox.core.error_root import InferoxError, first_line
 from inferox.core.errors import ExecutionError, LoadError, OutOfMemoryError
 from inferox.core.shown_text import counted
+
+_logger = logging.getLogger(__name__)
+
+_PANIC = "PanicException"
+"""The name that panics of Rust code have in Python. Each library has a type of its own, a direct ``BaseException``."""
+
+
+def is_failure(error: BaseException, *, importing: bool = False) -> bool:
+    """Returns whether an exception is a failure: any ``Exception``, and a panic of Rust code.
+
+    Others, such as ``KeyboardInterrupt``, are requests to stop.
+
+    Args:
+        error: The exception.
+        importing: Whether a module was being imported. Then ``SystemExit`` is a failure, as it is of a script that was
+            not written to be imported.
+    """
+    panicked = type(error).__name__ == _PANIC
+    return isinstance(error, Exception) or panicked or (importing and isinstance(error, SystemExit))
 
 
 @dataclass(frozen=True)
@@ -50,20 +71,11 @@ class ErrorBorder:
     Args:
         runtime: The runtime's name.
         read_fault: Interprets an exception of the runtime.
-        panics: The names of the direct ``BaseException`` types that its native code's failures have. Other such
-            types, such as ``KeyboardInterrupt``, are requests to stop and pass through.
     """
 
-    def __init__(
-        self,
-        runtime: str,
-        read_fault: Callable[[BaseException], Fault] = read_unknown_fault,
-        *,
-        panics: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, runtime: str, read_fault: Callable[[BaseException], Fault] = read_unknown_fault) -> None:
         self._runtime = runtime
         self._read_fault = read_fault
-        self._panics = panics
 
     @contextmanager
     def __call__(self, action: str, *, default: type[ExecutionError | LoadError]) -> Iterator[None]:
@@ -86,10 +98,12 @@ class ErrorBorder:
             LoadError: For every other exception, if it is the default.
             ExecutionError: For every other exception, if it is the default.
         """
-        is_failure = isinstance(error, Exception) or type(error).__name__ in self._panics
-        if isinstance(error, InferoxError) or not is_failure:
+        if isinstance(error, InferoxError) or not is_failure(error):
             raise error
-        fault = self._read_fault(error)
+        try:
+            fault = self._read_fault(error)
+        except Exception:  # noqa: BLE001 - it reads the exception's text, which may fail in any way
+            fault = read_unknown_fault(error)
         if fault.is_out_of_memory:
             requested, free = fault.requested_bytes, fault.free_bytes
             amounts = [f"{counted(requested, 'byte')} requested"] if requested is not None else []
@@ -99,3 +113,22 @@ class ErrorBorder:
             )
             raise OutOfMemoryError(message, requested_bytes=requested, free_bytes=free) from error
         raise default(f"{self._runtime} failed while {action}: {fault.reason}", hint=fault.hint) from error
+
+
+@contextmanager
+def closed_on_failure(resource: Closing, subject: str) -> Iterator[None]:
+    """Closes a resource if the block fails. A failure to close it is logged, and never replaces the block's.
+
+    Args:
+        resource: The resource.
+        subject: What owns it, such as ``the backend torch``.
+    """
+    try:
+        yield
+    except BaseException:
+        try:
+            with ErrorBorder(subject)("closing what could not be used", default=ExecutionError):
+                resource.close()
+        except InferoxError as error:
+            _logger.warning("%s", first_line(error))
+        raise

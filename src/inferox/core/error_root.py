@@ -96,9 +96,13 @@ class TruncationWarning(InferoxWarning):
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of a foreign exception's message, or its type name if the message is empty.
+    """Returns the first line of a foreign exception's message, or its type name if it has no message.
 
     Args:
         error: The exception.
     """
-    return (str(error).strip() or type(error).__name__).partition("\n")[0]
+    try:
+        message = str(error).strip()
+    except Exception:  # noqa: BLE001 - the exception's own method may fail in any way
+        message = ""
+    return (message or type(error).__name__).partition("\n")[0]

@@ -9,6 +9,7 @@ from functools import cached_property
 from threading import BoundedSemaphore, Lock
 from typing import Any, ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from inferox.core.artifact import Artifact, Layout, Precision, name_artifact
@@ -22,6 +23,7 @@ from inferox.core.given import missing_inputs, name_inputs, read_inputs
 from inferox.core.layout import pad_batch
 from inferox.core.outputs import Outputs
 from inferox.core.packed import pack_batch, packed_signature, padded_signature, read_padded, repad
+from inferox.core.shown_text import shown
 from inferox.core.spec import BATCH, SEQUENCE, Signature
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, to_array
 from inferox.core.trace import span
@@ -285,9 +287,25 @@ class Model(Closing):
         """Computes outputs from inputs in the artifact's own layout that are known to fit its signature."""
         with self._turns, span("compute"):
             try:
-                return self._compute(inputs)
+                return self._check_outputs(self._compute(inputs))
             except BaseException as error:  # noqa: BLE001 - always raises
                 self._border.translate(error, f"computing {self.name!r}", default=ExecutionError)
+
+    def _check_outputs(self, outputs: Any) -> Mapping[str, TensorLike]:
+        if not isinstance(outputs, Mapping):
+            raise self._wrong_outputs(f"a value of the type {type(outputs).__name__} in place of outputs by name")
+        for name, value in outputs.items():
+            if not isinstance(value, Tensor | np.ndarray):
+                raise self._wrong_outputs(f"a value of the type {type(value).__name__} as the output {shown(name)}")
+        if lacking := [name for name in self.layout_signature.output_names if name not in outputs]:
+            raise self._wrong_outputs(f"no {', '.join(map(shown, lacking))}")
+        return outputs
+
+    def _wrong_outputs(self, what: str) -> ExecutionError:
+        return ExecutionError(
+            f"the backend {self.metadata.backend} returned {what} from computing {self.name!r}",
+            hint="report it to the authors of the backend",
+        )
 
     def _repeat_last_row(self, batch: Batch) -> Batch:
         """Repeats the batch's last row to the number of rows with which the model was traced."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from inferox.backends.registry import get_backend
-from inferox.core import Artifact, DeviceId, LoadOptions, Model, Signature
+from inferox.core import Artifact, DeviceId, ErrorBorder, LoadError, LoadOptions, Model, Signature, check_model
 from inferox.package import Package, embedding_space
 from inferox.parity import ArtifactEvidence, Samples
 from inferox.tasks import Task, choose_task, open_task
@@ -50,10 +50,15 @@ class PackageContext:
             artifact: The artifact.
             device: The device to load on; ``None`` for the backend's default device.
             options: The options for loading.
+
+        Raises:
+            InferoxError: If it cannot be loaded, whatever its backend raises or returns.
         """
         known = self.evidence.get(artifact.name)
         invariant = None if known is None or known.batch is None else known.batch.holds
-        return get_backend(artifact.backend).load(artifact, device, replace(options, batch_invariant=invariant))
+        options = replace(options, batch_invariant=invariant)
+        with ErrorBorder(f"the backend {artifact.backend}")(f"loading {artifact.name}", default=LoadError):
+            return check_model(get_backend(artifact.backend).load(artifact, device, options), artifact)
 
     def task(self, signature: Signature) -> Task:
         """Opens the task; it is cached per signature, as opening its tokenizer takes time.

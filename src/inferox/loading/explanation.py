@@ -7,7 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from inferox.backends.registry import get_backend, probe_backend
-from inferox.core import Artifact, DeviceId
+from inferox.core import Artifact, DeviceId, ErrorBorder, InferoxError, LoadError, first_line
 from inferox.loading.plan import make_plan
 from inferox.loading.profile import FoundProfile, find_profile
 from inferox.loading.selection import AUTO, Requirements, find_extra_code
@@ -95,6 +95,11 @@ def _why_unavailable(backend: str, device: DeviceId | None) -> str | None:
     availability = probe_backend(backend)
     if not availability.available:
         return f"the backend {backend} cannot run here: {availability.reason}"
-    if device is None or any(found.id == device for found in get_backend(backend).devices()):
+    if device is None:
         return None
-    return f"the backend {backend} has no device {device} here"
+    try:
+        with ErrorBorder(f"the backend {backend}")("listing its devices", default=LoadError):
+            is_there = any(found.id == device for found in get_backend(backend).devices())
+    except InferoxError as error:
+        return first_line(error)
+    return None if is_there else f"the backend {backend} has no device {device} here"

@@ -11,13 +11,17 @@ from inferox.core import (
     Artifact,
     BackendUnavailableError,
     DeviceId,
+    ErrorBorder,
     ExecutionError,
     InferoxError,
+    LoadError,
     LoadOptions,
     Model,
     NoUsableBackendError,
     TrustTier,
     UntrustedCodeError,
+    closed_on_failure,
+    first_line,
 )
 from inferox.loading.context import PackageContext
 from inferox.loading.plan import Plan
@@ -58,31 +62,39 @@ class Loader:
         self.check_package()
         failures: dict[str, InferoxError] = {}
         for index, artifact in enumerate(plan.order):
+            later = {other.name: plan.why_not(other, artifact) for other in plan.order[index + 1 :]}
+            reasons = {**plan.rejected, **_texts(failures), **later}
             try:
-                model = self._open(artifact, all_samples=self.all_samples and artifact.name != verified)
+                loaded = self._open(artifact, reasons, all_samples=self.all_samples and artifact.name != verified)
             except InferoxError as error:
                 failures[artifact.name] = error
                 continue
-            later = {other.name: plan.why_not(other, artifact) for other in plan.order[index + 1 :]}
-            reasons = {**plan.rejected, **_texts(failures), **later}
             _logger.info("%s runs on %s: %s", self.options.package, artifact.name, plan.why_taken(artifact))
             self._log_reasons(reasons, failures)
-            return self._with_task(artifact, model, reasons)
+            return loaded
         reasons = {**plan.rejected, **_texts(failures)}
         self._log_reasons(reasons, failures)
         raise self._nothing_usable(plan, reasons, failures)
 
-    def _open(self, artifact: Artifact, *, all_samples: bool) -> Model:
-        """Loads an artifact and checks it on one stored sample, or on all of them."""
+    def _open(self, artifact: Artifact, rejected: Mapping[str, str], *, all_samples: bool) -> TaskModel:
+        """Loads an artifact with its task, and checks it on one stored sample or on all of them.
+
+        Raises:
+            InferoxError: If anything fails: only a request to stop passes as it is.
+        """
         limit_rayon(self.options.threads)
         model = self.context.load(artifact, self.device, self.options)
-        self.context.package.keep_for(model)
-        try:
+        with closed_on_failure(model, f"the backend {artifact.backend}"), _border(artifact, "loading"):
+            self.context.package.keep_for(model)
             self.check(model, artifact, all_samples=all_samples)
-        except BaseException:
-            model.close()
-            raise
-        return model
+            evidence = self.context.evidence.get(artifact.name)
+            return TaskModel(
+                model,
+                self.context.task(model.signature),
+                rejected=rejected,
+                embedding_space=self.context.embedding_space(artifact),
+                parity_class=None if evidence is None else evidence.parity_class.value,
+            )
 
     def open_alone(self, artifact: Artifact) -> TaskModel:
         """Loads one artifact with its task and checks it; see ``load``.
@@ -93,21 +105,7 @@ class Loader:
         Raises:
             InferoxError: If it cannot be loaded, or computes something else than it should.
         """
-        return self._with_task(artifact, self._open(artifact, all_samples=self.all_samples), {})
-
-    def _with_task(self, artifact: Artifact, model: Model, reasons: Mapping[str, str]) -> TaskModel:
-        try:
-            evidence = self.context.evidence.get(artifact.name)
-            return TaskModel(
-                model,
-                self.context.task(model.signature),
-                rejected=reasons,
-                embedding_space=self.context.embedding_space(artifact),
-                parity_class=None if evidence is None else evidence.parity_class.value,
-            )
-        except BaseException:
-            model.close()
-            raise
+        return self._open(artifact, {}, all_samples=self.all_samples)
 
     def check_package(self) -> None:
         """Opens what every artifact needs, so that any later failure is the fault of a single artifact.
@@ -138,6 +136,10 @@ class Loader:
         Raises:
             InferoxError: If it fails, or computes something else than it should.
         """
+        with _border(artifact, "checking"):
+            self._check(model, artifact, all_samples=all_samples)
+
+    def _check(self, model: Model, artifact: Artifact, *, all_samples: bool) -> None:
         task = self.context.task(model.signature)
         samples, evidence = self.context.samples, self.context.evidence.get(artifact.name)
         if samples is None or (evidence is None and artifact.name not in self.context.unmeasured):
@@ -178,7 +180,12 @@ class Loader:
 
 
 def _texts(failures: Mapping[str, InferoxError]) -> dict[str, str]:
-    return {name: str(error) for name, error in failures.items()}
+    return {name: first_line(error) for name, error in failures.items()}
+
+
+def _border(artifact: Artifact, action: str) -> AbstractContextManager[None]:
+    """Translates whatever an artifact's model raises, so that every failure is a reason to try the next artifact."""
+    return ErrorBorder(f"the backend {artifact.backend}")(f"{action} {artifact.name}", default=LoadError)
 
 
 def _count_numbers(batch: SampleBatch) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from weakref import WeakSet
 
-from inferox.core import Artifact, ConfigError, DeviceId, InferoxError, LoadOptions
+from inferox.core import Artifact, ConfigError, DeviceId, InferoxError, LoadOptions, first_line
 from inferox.loading.context import PackageContext
 from inferox.loading.loader import Loader
 from inferox.loading.plan import Plan, make_plan
@@ -223,7 +223,7 @@ class PlannedLoad:
             try:
                 started = quick.open_alone(artifact)
             except InferoxError as error:
-                _logger.warning("%s does not start on %s: %s", self.name, artifact.name, error)
+                _logger.warning("%s does not start on %s: %s", self.name, artifact.name, first_line(error))
                 continue
             if options.compile:
                 self._makeshifts.add(started)

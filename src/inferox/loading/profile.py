@@ -279,7 +279,8 @@ def find_profile(digest: str, store: Store, threads: int, device: DeviceId | Non
     A profile that cannot be read, or was measured under other conditions, is ignored, as it could mislead the choice.
     So are the times of a runtime that was upgraded since. If there are only measurements under other conditions, the
     result says how those of the nearest differ (``Profile.distance``). A measurement on a backend's default device also
-    applies if that device is requested by name, and vice versa.
+    applies if that device is requested by name, and vice versa. If several apply, the one with times for the most
+    artifacts is taken; among equals, that of the requested name.
 
     Args:
         digest: The package's digest.
@@ -289,20 +290,28 @@ def find_profile(digest: str, store: Store, threads: int, device: DeviceId | Non
     """
     machine, wanted = machine_name(), device_text(device)
     own = _path(store, digest, machine, threads, wanted)
-    profiles, unreadable = [], None
-    for path in [own] if own.is_file() else sorted(own.parent.glob("*.json")):
+    conditions = digest, machine, threads, wanted
+    profiles: dict[Path, Profile] = {}
+    unreadable: dict[Path, str] = {}
+    for path in sorted(own.parent.glob("*.json"), key=lambda path: (path != own, path)):
         try:
-            profiles.append(Profile.from_json(read_json(path)))
+            whole = Profile.from_json(read_json(path))
         except ManifestError as error:
-            unreadable = f"{path} cannot be read: {error}"
+            unreadable[path] = f"{path} cannot be read: {error}"
+            continue
+        here = whole.on(wanted)
+        profiles[path] = here if here.cells else whole
     if not profiles:
-        return FoundProfile(None, unreadable)
-    here = [profile.on(wanted) for profile in profiles]
-    profiles = [of_device if of_device.cells else whole for of_device, whole in zip(here, profiles, strict=True)]
-    nearest = min(profiles, key=lambda profile: profile.distance(digest, machine, threads, wanted))
-    if differences := nearest.differences(digest, machine, threads, wanted):
-        return FoundProfile(None, f"it was measured {' and '.join(differences)}")
-    return _leave_out_stale(nearest)
+        return FoundProfile(None, next(iter(unreadable.values()), None))
+    damaged = unreadable.get(own)
+    nearest = sorted(profiles, key=lambda path: (path != own, *profiles[path].distance(*conditions)))
+    applicable = [profiles[path] for path in nearest if not profiles[path].differences(*conditions)]
+    if not applicable:
+        other = min(profiles.values(), key=lambda profile: profile.distance(*conditions))
+        return FoundProfile(None, damaged or f"it was measured {' and '.join(other.differences(*conditions))}")
+    fresh = [_leave_out_stale(profile) for profile in applicable]
+    best = max(fresh, key=lambda found: 0 if found.profile is None else len(found.profile.cells))
+    return replace(best, ignored=best.ignored or damaged)
 
 
 def device_text(device: DeviceId | None) -> str:

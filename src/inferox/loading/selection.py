@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from inferox.backends.registry import backend_names, get_backend
 from inferox.core import (
     Artifact,
     BackendNotFoundError,
-    BackendUnavailableError,
     ConfigError,
     DeviceId,
+    ErrorBorder,
+    InferoxError,
     Layout,
+    LoadError,
     Precision,
     TrustTier,
     first_line,
@@ -226,23 +229,27 @@ def find_extra_code(artifact: Artifact) -> str | None:
         A phrase that names it; ``None`` if there is none, or if its backend fails, as it then will when loading.
     """
     try:
-        return get_backend(artifact.backend).extra_code(artifact)
-    except Exception:  # noqa: BLE001 - a third party's backend may fail in any way
+        with _asking(artifact, "what loading it runs"):
+            return get_backend(artifact.backend).extra_code(artifact)
+    except InferoxError:
         return None
 
 
 def _why_not_read(artifact: Artifact, requirements: Requirements) -> str | None:
     try:
-        backend = get_backend(artifact.backend)
-        if not backend.can_load(artifact):
-            return f"the backend {artifact.backend} does not read this format"
-        # A precision requested by name is tried: a runtime may convert to fp32 and back if it lacks the arithmetic.
-        return backend.lacks(artifact, requirements.device) if requirements.precision is None else None
-    except BackendUnavailableError as error:
-        return str(error)
-    except Exception as error:  # noqa: BLE001 - a third party's backend may fail in any way
-        failure = f"{type(error).__name__}: {first_line(error)}"
-        return f"asking the backend {artifact.backend} whether it reads this format failed: {failure}"
+        with _asking(artifact, "whether it reads this format"):
+            backend = get_backend(artifact.backend)
+            if not backend.can_load(artifact):
+                return f"the backend {artifact.backend} does not read this format"
+            # A precision requested by name is tried: a runtime may convert to fp32 and back if it lacks the arithmetic.
+            return backend.lacks(artifact, requirements.device) if requirements.precision is None else None
+    except InferoxError as error:
+        return first_line(error)
+
+
+def _asking(artifact: Artifact, question: str) -> AbstractContextManager[None]:
+    """Translates whatever a backend raises when asked about an artifact."""
+    return ErrorBorder(f"the backend {artifact.backend}")(f"being asked {question}", default=LoadError)
 
 
 def _why_not_good_enough(requirements: Requirements, known_of: _Known) -> str | None:

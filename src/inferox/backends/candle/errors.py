@@ -17,7 +17,7 @@ def _read_fault(error: BaseException) -> Fault:
     return Fault(_BACKTRACE.sub(r"\g<reason>", str(error)).strip().partition("\n")[0] or type(error).__name__)
 
 
-translated = ErrorBorder("candle", _read_fault, panics=("PanicException",))
+translated = ErrorBorder("candle", _read_fault)
 """The border that translates Candle's exceptions."""
 
 
