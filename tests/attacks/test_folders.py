@@ -134,10 +134,10 @@ DAMAGES: dict[str, tuple[type[InferoxError], str, Callable[[Path], Any]]] = {
         "the same name",
         lambda p: edit_model_info(p, lambda d: d["artifacts"].append(d["artifacts"][0])),
     ),
-    "an unknown precision": (
+    "a precision that is not a word": (
         ManifestError,
-        "fp4",
-        lambda p: edit_model_info(p, lambda d: d["artifacts"][0].update(precision="fp4")),
+        "'precision' of an artifact must be one of",
+        lambda p: edit_model_info(p, lambda d: d["artifacts"][0].update(precision="fp4/../x")),
     ),
     "absurd dims": (
         ManifestError,

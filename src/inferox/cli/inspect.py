@@ -111,6 +111,8 @@ def _print(package: Package, console: Console) -> None:
         paths = Text("\n".join(artifact.files.values()))
         artifacts.add_row(Text(artifact.name), spaces.get(artifact.name, ""), paths)
     console.print(artifacts)
+    for name, reason in package.unknown.items():
+        console.print(Text(printable(f"Not understood: {name}: {reason}")))
 
     files = plain_table("Files")
     files.add_column("file", overflow="fold")

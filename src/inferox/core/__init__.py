@@ -1,6 +1,6 @@
 """The contracts that everything else is built on. Nothing here imports more than NumPy."""
 
-from inferox.core.artifact import DATA_FORMATS, Artifact, Layout, Precision, TrustTier
+from inferox.core.artifact import DATA_FORMATS, Artifact, Layout, Precision, TrustTier, UnknownArtifact
 from inferox.core.backend import Availability, Backend, LoadOptions, check_model, probe_module
 from inferox.core.batch import Array, Batch, join_rows, stack_rows, to_cu_seqlens
 from inferox.core.border import ErrorBorder, Fault, closed_on_failure, is_failure
@@ -38,6 +38,7 @@ from inferox.core.errors import (
     ShuttingDownError,
     SignatureError,
     UnknownInputError,
+    UnknownKindError,
     UnreachableError,
     UnsafePathError,
     UnsupportedDTypeError,
@@ -151,7 +152,9 @@ __all__ = [
     "Trace",
     "TruncationWarning",
     "TrustTier",
+    "UnknownArtifact",
     "UnknownInputError",
+    "UnknownKindError",
     "UnreachableError",
     "UnsafePathError",
     "UnsupportedDTypeError",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from inferox.core.dtype_name import dtype_name
-from inferox.core.errors import ConfigError, ManifestError
+from inferox.core.error_root import first_line
+from inferox.core.errors import ConfigError, ManifestError, UnknownKindError
+from inferox.core.kinds import find_kind
 from inferox.core.packed import padded_signature
 from inferox.core.shown_text import shown
 from inferox.core.spec import Signature
@@ -21,7 +23,8 @@ DATA_FORMATS = frozenset({"safetensors", "onnx", "openvino-ir"})
 
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 
-Member = TypeVar("Member", bound=Enum)
+_NAMED = ("backend", "format", "precision", "layout")
+"""The fields that an artifact's name is made of."""
 
 
 class TrustTier(StrEnum):
@@ -156,28 +159,77 @@ class Artifact:
             root: The folder of the package.
 
         Raises:
+            UnknownKindError: If this version does not know its precision, its layout, or the data type of a tensor.
             ManifestError: If a field is missing or of the wrong type.
         """
-        if not isinstance(data, dict):
-            raise ManifestError(f"an artifact must be a JSON object, but is of the type {type(data).__name__}")
-        lacking = sorted({"backend", "format", "precision", "layout", "files", "signature"} - data.keys())
-        if lacking:
-            raise ManifestError(f"an artifact lacks {', '.join(lacking)}")
-        files, options = data["files"], data.get("options", {})
-        if not isinstance(files, dict) or not all(isinstance(path, str) for path in files.values()):
-            raise ManifestError(f"'files' of an artifact must be an object of paths, but is {shown(files)}")
-        if not isinstance(options, dict):
-            raise ManifestError(f"'options' of an artifact must be an object, but is {shown(options)}")
+        entry = _check_entry(data)
         return cls(
-            backend=_check_word("backend", data["backend"]),
-            format=_check_word("format", data["format"]),
-            precision=_find_member("precision", Precision, data["precision"]),
-            layout=_find_member("layout", Layout, data["layout"]),
-            files={_check_word("a role of files", role): path for role, path in files.items()},
-            signature=Signature.from_json(data["signature"]),
+            backend=entry["backend"],
+            format=entry["format"],
+            precision=find_kind("precision", Precision, entry["precision"], "'precision' of an artifact"),
+            layout=find_kind("layout", Layout, entry["layout"], "'layout' of an artifact"),
+            files=entry["files"],
+            signature=Signature.from_json(entry["signature"]),
             root=root,
-            options=options,
+            options=entry.get("options", {}),
         )
+
+
+@dataclass(frozen=True)
+class UnknownArtifact:
+    """An artifact of a package that only a newer version of Inferox understands; it is never tried.
+
+    Attributes:
+        name: Its name, as ``Artifact.name`` is made.
+        reason: What this version does not know.
+        files: Paths relative to the package by role.
+        data: The artifact as the manifest stores it.
+    """
+
+    name: str
+    reason: str
+    files: Mapping[str, str]
+    data: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the artifact as the manifest stores it."""
+        return dict(self.data)
+
+
+def read_artifact(data: Any, root: Path) -> Artifact | UnknownArtifact:
+    """Reads an artifact from a manifest, even if this version of Inferox does not understand it.
+
+    Args:
+        data: The JSON object.
+        root: The folder of the package.
+
+    Raises:
+        ManifestError: If a field is missing or of the wrong type.
+    """
+    try:
+        return Artifact.from_json(data, root)
+    except UnknownKindError as error:
+        name = "/".join(_check_word(field_name, data[field_name]) for field_name in _NAMED)
+        return UnknownArtifact(name, first_line(error), data["files"], data)
+
+
+def _check_entry(data: Any) -> dict[str, Any]:
+    """Checks everything that does not depend on the kinds that a version knows."""
+    if not isinstance(data, dict):
+        raise ManifestError(f"an artifact must be a JSON object, but is of the type {type(data).__name__}")
+    lacking = sorted({"backend", "format", "precision", "layout", "files", "signature"} - data.keys())
+    if lacking:
+        raise ManifestError(f"an artifact lacks {', '.join(lacking)}")
+    files, options = data["files"], data.get("options", {})
+    if not isinstance(files, dict) or not all(isinstance(path, str) for path in files.values()):
+        raise ManifestError(f"'files' of an artifact must be an object of paths, but is {shown(files)}")
+    if not isinstance(options, dict):
+        raise ManifestError(f"'options' of an artifact must be an object, but is {shown(options)}")
+    for role in files:
+        _check_word("a role of files", role)
+    for field_name in ("backend", "format"):
+        _check_word(field_name, data[field_name])
+    return data
 
 
 def _check_word(field_name: str, value: Any) -> str:
@@ -187,11 +239,3 @@ def _check_word(field_name: str, value: Any) -> str:
             f"{field_name!r} of an artifact must be a word of letters, digits, '.', '-' and '_', but is {shown(value)}"
         )
     return value
-
-
-def _find_member(field_name: str, kind: type[Member], value: Any) -> Member:
-    try:
-        return kind(value)
-    except ValueError:
-        known = ", ".join(item.value for item in kind)
-        raise ManifestError(f"{field_name!r} of an artifact must be one of {known}, but is {shown(value)}") from None

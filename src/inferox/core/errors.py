@@ -4,6 +4,7 @@
     ├── ConfigError               a setting is wrong (an option, an environment variable, a file of settings)
     ├── PackageError              a package or a source model cannot be used
     │   ├── ManifestError         a metadata file is missing, malformed or contradicts itself
+    │   │   └── UnknownKindError  it names a kind that this version does not know
     │   ├── IntegrityError        a file differs from what the manifest lists, or is missing
     │   ├── UnsafePathError       a path that leaves the package, a link, or a forged archive
     │   ├── UntrustedCodeError    loading would run code that the operator has not allowed
@@ -61,6 +62,25 @@ class PackageError(InferoxError):
 
 class ManifestError(PackageError):
     """A metadata file is missing, malformed or contradicts itself."""
+
+
+class UnknownKindError(ManifestError):
+    """A metadata file names a kind of something, such as a precision, that this version of Inferox does not know.
+
+    Args:
+        kind: What is named, such as ``precision``.
+        found: The name.
+        known: The names that this version knows.
+    """
+
+    def __init__(self, kind: str, found: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"this version of Inferox does not know the {kind} {found!r}; it knows {', '.join(known)}",
+            hint="upgrade Inferox, or pack the model again",
+        )
+        self.kind = kind
+        self.found = found
+        self.known = tuple(known)
 
 
 class IntegrityError(PackageError):

@@ -20,6 +20,7 @@ from inferox.core.errors import (
     UnknownInputError,
 )
 from inferox.core.json_reader import MAX_INTEGER
+from inferox.core.kinds import find_kind
 from inferox.core.shown_text import shown
 from inferox.core.tensor import TensorLike, dtype_of
 
@@ -160,12 +161,14 @@ class TensorSpec:
         """Reads a specification from a manifest.
 
         Raises:
+            UnknownKindError: If this version does not know its data type.
             ManifestError: If a field is missing or of the wrong type.
         """
         try:
-            name, dtype, dims = data["name"], DataType(data["dtype"]), data["dims"]
-        except (KeyError, TypeError, ValueError) as error:
+            name, stated, dims = data["name"], data["dtype"], data["dims"]
+        except (KeyError, TypeError) as error:
             raise ManifestError(f"a tensor needs name, dtype and dims, but is {shown(data)}") from error
+        dtype = find_kind("data type", DataType, stated, f"the dtype of {shown(name)}")
         if not _is_name(name):
             raise ManifestError(
                 f"the name of a tensor must be 1 to {_NAME_CHARACTERS} printable characters, but is {shown(name)}"

@@ -84,7 +84,10 @@ def make_plan(package: Package, requirements: Requirements, found: FoundProfile)
     weak = weak_artifacts(package.parity.artifacts if package.parity else ())
     return replace(
         rank(allowed, found.profile, weak=weak),
-        rejected={item.artifact.name: item.rejected for item in candidates if item.rejected is not None},
+        rejected={
+            **{item.artifact.name: item.rejected for item in candidates if item.rejected is not None},
+            **package.unknown,
+        },
         untrusted=frozenset(item.artifact.name for item in candidates if item.needs_trust),
         ignored=found.ignored,
     )

@@ -48,6 +48,7 @@ def open_models(
         The name of an artifact, and its model, which the caller must close.
     """
     samples, estimates, opened = loader.context.samples, LoadEstimates(), 0
+    not_run.update(loader.context.package.unknown)
     for candidate in order_loads(select(loader.context.package, requirements)):
         artifact = candidate.artifact
         if candidate.rejected is not None:

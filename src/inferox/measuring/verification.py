@@ -119,6 +119,7 @@ def verify(
     repetition = _Repetition(context, samples, context.package.proof_cases() or (), tolerance, progress)
     wanted, options = DeviceId.of(device), LoadOptions(name, threads=threads, trust_code=trust_code)
     waiting = []
+    repetition.not_run.update(context.package.unknown)
     for candidate in select(context.package, requirements):
         if candidate.rejected is not None:
             repetition.not_run[candidate.artifact.name] = candidate.rejected

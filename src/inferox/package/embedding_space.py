@@ -40,7 +40,10 @@ def embedding_space(package: Package, artifact: Artifact, task: str, options: Ma
     """
     classes = {item.artifact: item.parity_class for item in package.parity.artifacts} if package.parity else {}
     digests = {entry.path: entry.sha256 for entry in package.metadata.files}
-    of_artifacts = {file for other in package.artifacts for file in other.files.values()} - {WEIGHTS_FILE, CONFIG_FILE}
+    of_artifacts = {file for other in package.info.listed for file in other.files.values()} - {
+        WEIGHTS_FILE,
+        CONFIG_FILE,
+    }
     # A graph that was exported says what the config does. Otherwise a graph is the model itself.
     stated = bool(package.config.get("architectures")) and WEIGHTS_FILE in digests
     model = set() if stated else _reference_files(package)

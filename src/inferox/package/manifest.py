@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inferox.core import Artifact, FormatVersionError, ManifestError, Signature, read_json_file, shown
+from inferox.core import Artifact, FormatVersionError, ManifestError, Signature, UnknownArtifact, read_json_file, shown
+from inferox.core.artifact import read_artifact
 from inferox.core.fields import Fields
 
 FORMAT_VERSION = "2.0"
@@ -141,6 +142,7 @@ class ModelInfo:
         vocab_size: The number of its tokens.
         num_parameters: The number of its parameters.
         artifacts: The ways to run it.
+        unknown: The ways to run it that this version of Inferox does not understand.
     """
 
     model_type: str
@@ -155,6 +157,12 @@ class ModelInfo:
     vocab_size: int | None
     num_parameters: int | None
     artifacts: tuple[Artifact, ...]
+    unknown: tuple[UnknownArtifact, ...] = ()
+
+    @property
+    def listed(self) -> tuple[Artifact | UnknownArtifact, ...]:
+        """All ways to run it, whether this version understands them or not."""
+        return (*self.artifacts, *self.unknown)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the description as ``model_info.json`` stores it."""
@@ -170,7 +178,7 @@ class ModelInfo:
             "num_layers": self.num_layers,
             "vocab_size": self.vocab_size,
             "num_parameters": self.num_parameters,
-            "artifacts": [artifact.to_json() for artifact in self.artifacts],
+            "artifacts": [artifact.to_json() for artifact in self.listed],
         }
 
     @classmethod
@@ -185,7 +193,7 @@ class ModelInfo:
             ManifestError: If a field is missing or malformed, or two artifacts have the same name.
         """
         fields = Fields(data, MODEL_INFO_FILE)
-        artifacts = fields.map("artifacts", lambda item: Artifact.from_json(item, root))
+        artifacts = fields.map("artifacts", lambda item: read_artifact(item, root))
         names = [artifact.name for artifact in artifacts]
         if len(set(names)) != len(names):
             raise ManifestError(f"{MODEL_INFO_FILE} lists two artifacts with the same name: {', '.join(names)}")
@@ -201,7 +209,8 @@ class ModelInfo:
             num_layers=fields.optional_count("num_layers"),
             vocab_size=fields.optional_count("vocab_size"),
             num_parameters=fields.optional_count("num_parameters"),
-            artifacts=artifacts,
+            artifacts=tuple(item for item in artifacts if isinstance(item, Artifact)),
+            unknown=tuple(item for item in artifacts if isinstance(item, UnknownArtifact)),
         )
 
 

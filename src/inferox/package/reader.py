@@ -75,6 +75,11 @@ class Package:
         return self.info.artifacts
 
     @property
+    def unknown(self) -> Mapping[str, str]:
+        """The reason for each artifact that this version of Inferox does not understand, by name."""
+        return {item.name: item.reason for item in self.info.unknown}
+
+    @property
     def size_bytes(self) -> int:
         """The size of all files that the manifest lists."""
         return sum(entry.size_bytes for entry in self.metadata.files)

@@ -202,7 +202,7 @@ def check_artifacts(metadata: Metadata, info: ModelInfo) -> None:
         IntegrityError: If the package does not list a file.
     """
     listed = {entry.path for entry in metadata.files}
-    for artifact in info.artifacts:
+    for artifact in info.listed:
         for path in artifact.files.values():
             check_member_path(path)
             if path not in listed:

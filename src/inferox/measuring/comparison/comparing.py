@@ -79,7 +79,7 @@ def compare(
         unreached = "the time was over before it was measured; allow more seconds"
     shared = _shared_files(package)
     answered = [item for item in runs if item.reason is None and item.has_answer]
-    not_run = {item.name: item.reason or unreached for item in runs if item not in answered}
+    not_run = {item.name: item.reason or unreached for item in runs if item not in answered} | dict(package.unknown)
     if not answered:
         if any(item.reason is None for item in runs) or schedule.unreached:
             raise DeadlineExceededError(
