@@ -35,7 +35,7 @@ from inferox.engine.memory_budget import MemoryBudget
 from inferox.engine.workload import Workload
 from inferox.machine import MemoryLimit, memory_limit
 from inferox.tasks import RawTask
-from tests.engine.models import SIGNATURE, DoublingModel, SumTask, double, load_doubling
+from tests.engine.models import SIGNATURE, DoublingModel, SumTask, double, fix_rows, load_doubling
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process's memory")
 
@@ -80,6 +80,21 @@ def test_a_batch_that_would_pass_the_limit_is_divided(engine: Engine, hungry: Hu
     assert max(hungry.places) * PER_PLACE_BYTES <= LIMIT_BYTES
     assert len(hungry.places) < len(items)  # and not into single rows
     assert engine.stats("doubling").failed_batches == 0
+
+
+def test_batches_of_fixed_rows_are_full_whatever_the_first_one_took() -> None:
+    """A row alone takes as much memory as a full batch, and fewer rows would save none."""
+    model = HungryModel(32 << 10)
+    fix_rows(model, 8)
+    items = [[number] * 150 for number in range(64)]
+    with Engine(EngineConfig(memory_limit_bytes=LIMIT_BYTES)) as engine:
+        engine.register(load_doubling(model))
+        engine.infer("doubling", items[:1])
+        assert engine.infer("doubling", items).results == double(items)
+        assert len(model.places) == 1 + 8
+        with pytest.raises(InputTooLargeError, match=r"^item 0: a row of 300 tokens needs about"):
+            engine.infer("doubling", [[1] * 300])
+    assert max(model.places) == 8 * 150
 
 
 def test_a_row_that_can_never_have_room_is_refused_at_once_and_others_are_answered(

@@ -43,6 +43,8 @@ class BatchMemory:
         outputs: The memory of a batch's outputs in bytes, or less.
         weights_bytes: The memory of the artifact's weights.
         subject: The name of one row in errors, such as ``the call``; ``None`` to name it by its tokens.
+        fixed_rows: The number of rows that the model always computes, however few are filled; ``None`` if it computes
+            only those of the batch.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class BatchMemory:
         outputs: CostParts,
         weights_bytes: int,
         subject: str | None = None,
+        fixed_rows: int | None = None,
     ) -> None:
         self._cost = cost
         self._budget = budget
         self._outputs = outputs
         self._weights_bytes = weights_bytes
         self._subject = subject
+        self._fixed_rows = fixed_rows
         self._is_host = device == DeviceId.cpu()
         self._kept_bytes = 0
         self._largest_bytes = 0.0
@@ -102,7 +106,7 @@ class BatchMemory:
             OutOfMemoryError: If there is not enough for the first row alone.
         """
         work = work_of(rows)
-        needed = self._cost.estimate_bytes(work)
+        needed = self._estimate_bytes(work)
         if needed <= _NEGLIGIBLE_BYTES or not self._is_host:
             with self._budget.computing():
                 yield rows
@@ -120,18 +124,25 @@ class BatchMemory:
                     hint="unload other models, or raise memory_limit_bytes (--memory-limit) or the container's limit",
                 )
             work = work_of(count)
-            with self._measuring(self._cost.estimate_bytes(work), work):
+            with self._measuring(self._estimate_bytes(work), work):
                 yield count
 
     def _count_fitting(self, rows: int, work_of: Callable[[int], Workload], room: int) -> int:
         """Counts the rows that fit; at least one if it is not certain that it does not."""
         fitting = range(1, rows + 1)
-        count = bisect_right(fitting, max(room, _NEGLIGIBLE_BYTES), key=lambda n: self._cost.estimate_bytes(work_of(n)))
+        count = bisect_right(fitting, max(room, _NEGLIGIBLE_BYTES), key=lambda n: self._estimate_bytes(work_of(n)))
         return count or int(self._certain_bytes(work_of(1)) <= max(room, _NEGLIGIBLE_BYTES))
 
     def _certain_bytes(self, work: Workload) -> int:
         """Returns the memory that a batch needs: going by earlier ones or, before any was measured, its outputs."""
-        return self._cost.estimate_bytes(work) if self._cost.knows_bytes else int(self._outputs.of(work))
+        return self._estimate_bytes(work) if self._cost.knows_bytes else int(self._outputs.of(work))
+
+    def _estimate_bytes(self, work: Workload) -> int:
+        return self._cost.estimate_bytes(self._filled(work))
+
+    def _filled(self, work: Workload) -> Workload:
+        """Returns the work of all rows that the model computes."""
+        return work if self._fixed_rows is None else work.scaled_to(self._fixed_rows)
 
     @contextmanager
     def _measuring(self, needed: int, work: Workload) -> Iterator[None]:
@@ -147,7 +158,7 @@ class BatchMemory:
             return  # other batches, or models that were loaded, contributed to the growth
         growth, stays = found
         if growth > max(_LEAST_GROWTH_BYTES, _LEAST_GROWTH * self._kept_bytes):
-            self._cost.learn_bytes(work, growth + self._kept_bytes)
+            self._cost.learn_bytes(self._filled(work), growth + self._kept_bytes)
         self._largest_bytes = max(self._largest_bytes, needed)
         self._kept_bytes = max(0, self._kept_bytes + stays)
 

@@ -95,6 +95,7 @@ class BatchExecutor:
             outputs=output_shape(loaded.signature, has_tokens=_has_tokens(loaded)),
             weights_bytes=loaded.model.memory_requirements().weights_bytes,
             subject=_subject_of(loaded),
+            fixed_rows=self._budget.rows if self._is_fixed else None,
         )
         self._refuses_non_finite = config.refuse_non_finite
         self._delivery = delivery

@@ -46,3 +46,11 @@ class Workload(NamedTuple):
             other: The other workload.
         """
         return Workload(self.rows - other.rows, self.tokens - other.tokens, self.squares - other.squares)
+
+    def scaled_to(self, rows: int) -> Workload:
+        """Returns the workload of another number of rows that are alike on average.
+
+        Args:
+            rows: The number; this workload has at least one row.
+        """
+        return Workload(rows, self.tokens * rows // self.rows, self.squares * rows // self.rows)
