@@ -256,6 +256,21 @@ def test_used_tokens_are_those_of_the_whole_text(directory: Path, side: str, lon
     check_used_tokens(directory, side, long)
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_tokens_of_words_beside_the_cut_are_surplus(side: str) -> None:
+    tokenizer = make_tokenizer("gpt2")
+    rule = read_cut_rule(tokenizer, side)
+    assert rule is not None
+    parts = ("b " * 40, "qxyqxy " * 300)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        set_windows(monkeypatch, 240)
+        long = "".join(parts if side == "right" else parts[::-1])
+        item = encode_cut(tokenizer.encode_batch, tokenizer.encode_batch, [long], 4, rule)[0]
+    of_seven_words = 7 * len(tokenizer.encode(" qxyqxy", add_special_tokens=False))
+    assert of_seven_words > 8
+    assert of_seven_words < item.surplus < len(item.encoding)
+
+
 # Each depends on what stands beside the place of a cut: capital letters on the next small one, groups of digits and
 # repeated tokens on where they begin, white space on the token that takes it in.
 DEPENDENT = (
