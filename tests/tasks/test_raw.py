@@ -100,6 +100,11 @@ def test_calls_can_be_taken_apart_and_put_together() -> None:
         ({**call(1, 1), "x": [[1], [1, 2]]}, RequestError, "must be nested lists of equal lengths"),
         ({**call(1, 1), "x": np.full((1, 1), np.nan, dtype=np.float32)}, RequestError, "'x' of call 1 has NaN or inf"),
         ({**call(1, 1), "x": [[float("inf")]]}, RequestError, "input 'x' of call 1 has NaN or infinite numbers"),
+        (
+            {**call(1, 1), "x": np.ma.masked_array(np.ones((1, 1), dtype=np.float32), [[True]])},
+            RequestError,
+            "input 'x' of call 1 is a masked array",
+        ),
         (None, RequestError, "call 1 must give each input by name, but is of the type NoneType"),
         ([1, 2], RequestError, "call 1 must give each input by name, but is of the type list"),
     ],
@@ -109,8 +114,9 @@ def test_calls_that_do_not_fit_are_refused_before_any_is_computed(
 ) -> None:
     model = FunctionModel(SIGNATURE, multiply)
 
-    with pytest.raises(error, match=message):
-        RawTask({}, SIGNATURE).run(model, [call(1, 1), item])
+    for use in (partial(RawTask({}, SIGNATURE).run, model), RawTask({}, SIGNATURE).encode):
+        with pytest.raises(error, match=message):
+            use([call(1, 1), item])
     assert model.shapes == []
 
 

@@ -22,9 +22,14 @@ def to_array(value: Any, dtype: DataType, subject: str) -> npt.NDArray[Any]:
 
     Raises:
         DTypeMismatchError: If an array has another data type.
-        RequestError: If lists differ in length, or hold anything that the data type cannot: text, a fraction or a
-            number out of range for an integer type, or anything but true and false for the boolean type.
+        RequestError: If it is a masked array, or lists differ in length or hold anything that the data type cannot:
+            text, a fraction or a number out of range for an integer type, or anything but true and false for the
+            boolean type.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise RequestError(
+            f"{subject} is a masked array, and tensors have no masked elements", hint="fill them: array.filled(...)"
+        )
     if isinstance(value, np.ndarray):
         if value.dtype != dtype.numpy_dtype:
             raise DTypeMismatchError(subject, dtype, value.dtype.name)
