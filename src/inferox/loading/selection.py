@@ -22,7 +22,7 @@ from inferox.core import (
     first_line,
 )
 from inferox.package import Package
-from inferox.parity import ArtifactEvidence, ParityClass, ParityReport
+from inferox.parity import ArtifactEvidence, ParityClass, ParityReport, worst_class
 
 _PACKAGED_CODE = "code that comes with the package"
 
@@ -148,8 +148,7 @@ class _Known:
         packed = None if self.evidence is None else self.evidence.parity_class
         if packed is None and self.unmeasured is not None:
             packed = self.here and ParityClass.CLOSE
-        found = [item for item in (packed, self.here) if item is not None]
-        return max(found, key=list(ParityClass).index, default=None)
+        return worst_class(packed, self.here)
 
 
 def select(

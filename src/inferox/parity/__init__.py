@@ -8,7 +8,16 @@ from inferox.parity.parity_target import Arrays, ParityTarget
 from inferox.parity.proof import OWN_LIMIT, InputProof, ProofCase, ProofInput, ProofStatus, load_proof, save_proof
 from inferox.parity.report import ParityReport
 from inferox.parity.samples import SampleBatch, Samples
-from inferox.parity.tolerance import LEAST_CLASS, TOLERANCES, Agreement, Limits, ParityClass, Tolerance, classify
+from inferox.parity.tolerance import (
+    LEAST_CLASS,
+    TOLERANCES,
+    Agreement,
+    Limits,
+    ParityClass,
+    Tolerance,
+    classify,
+    worst_class,
+)
 
 __all__ = [
     "LEAST_CLASS",
@@ -39,4 +48,5 @@ __all__ = [
     "measure_model",
     "read_arrays",
     "save_proof",
+    "worst_class",
 ]
