@@ -34,7 +34,7 @@ from inferox.loading.context import PackageContext
 from inferox.loading.loader import Loader
 from inferox.loading.plan import make_plan
 from inferox.loading.planned_load import FAST
-from inferox.loading.profile import FoundProfile
+from inferox.loading.profile_store import FoundProfile
 from inferox.loading.selection import AUTO
 from inferox.package import Package
 from inferox.parity import ParityClass, SampleBatch, Samples

@@ -15,7 +15,8 @@ import transformers
 import inferox
 from inferox.loading.cell import Cell
 from inferox.loading.conditions import machine_name, runtime_version
-from inferox.loading.profile import Placement, Profile, device_text
+from inferox.loading.profile import Placement, Profile
+from inferox.loading.profile_store import device_text
 from inferox.package import open_package
 from tests.fuzz.cases import PROFILES
 

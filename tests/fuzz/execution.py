@@ -21,7 +21,8 @@ from inferox.cli.explain import EXIT_NOTHING_USABLE
 from inferox.cli.main import cli
 from inferox.cli.verify import EXIT_MISSED
 from inferox.core import InferoxError
-from inferox.loading.profile import Profile, save_profile
+from inferox.loading.profile import Profile
+from inferox.loading.profile_store import save_profile
 from inferox.loading.selection import AUTO
 from inferox.package import open_package
 from inferox.package.archive import write_archive

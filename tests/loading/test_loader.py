@@ -49,7 +49,8 @@ from inferox.loading.conditions import machine_name
 from inferox.loading.context import PackageContext
 from inferox.loading.loader import Loader
 from inferox.loading.plan import make_plan
-from inferox.loading.profile import FoundProfile, Profile
+from inferox.loading.profile import Profile
+from inferox.loading.profile_store import FoundProfile
 from inferox.package import Package
 from inferox.parity import TOLERANCES, ParityClass, SampleBatch, Samples, Tolerance
 from inferox.parity.samples import SAMPLES_FILE

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from inferox.core import Artifact, Precision
 from inferox.loading.cell import Cell
 from inferox.loading.plan import Plan, make_plan, rank
-from inferox.loading.profile import FoundProfile, Profile
+from inferox.loading.profile import Profile
+from inferox.loading.profile_store import FoundProfile
 from inferox.loading.selection import Requirements
 from tests.loading.backends import EchoBackend, make_artifact, make_package, use
 

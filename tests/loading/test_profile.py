@@ -17,14 +17,8 @@ from hypothesis import strategies as st
 from inferox.core import ConfigError, DeviceId, ManifestError
 from inferox.loading.cell import Cell
 from inferox.loading.conditions import machine_name, runtime_version
-from inferox.loading.profile import (
-    FoundProfile,
-    Placement,
-    Profile,
-    device_text,
-    find_profile,
-    save_profile,
-)
+from inferox.loading.profile import Placement, Profile
+from inferox.loading.profile_store import FoundProfile, device_text, find_profile, save_profile
 from inferox.package import Store
 
 DIGEST = "ab" * 32

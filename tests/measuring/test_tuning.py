@@ -37,7 +37,8 @@ from inferox.core import (
 from inferox.core import model as core_model
 from inferox.loading import explain
 from inferox.loading.conditions import machine_name
-from inferox.loading.profile import FoundProfile, Placement, Profile, find_profile
+from inferox.loading.profile import Placement, Profile
+from inferox.loading.profile_store import FoundProfile, find_profile
 from inferox.measuring import Ending, Tuning, tune
 from inferox.package import Store, open_package
 from inferox.parity import ParityClass, SampleBatch, Samples
@@ -273,7 +274,7 @@ def test_what_would_not_be_loaded_in_time_is_not_begun(
 def test_a_profile_of_another_machine_is_ignored_and_said_to_be(
     package: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("inferox.loading.profile.machine_name", lambda: "another machine")
+    monkeypatch.setattr("inferox.loading.profile_store.machine_name", lambda: "another machine")
     found = explain(package, threads=1)
     assert found.found.profile is None
     assert found.found.ignored is not None

@@ -12,7 +12,8 @@ import inferox
 from inferox.core import Artifact
 from inferox.loading.cell import Cell
 from inferox.loading.conditions import machine_name, runtime_version
-from inferox.loading.profile import Placement, Profile, save_profile
+from inferox.loading.profile import Placement, Profile
+from inferox.loading.profile_store import save_profile
 from inferox.package import Package, Store, embedding_space, open_package
 from inferox.parity import ParityClass
 

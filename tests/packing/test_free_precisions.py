@@ -186,7 +186,8 @@ def test_bf16_of_openvino_comes_by_itself(source: Path, tmp_path: Path) -> None:
 
 
 def save(profile: object) -> None:
-    from inferox.loading.profile import Profile, save_profile
+    from inferox.loading.profile import Profile
+    from inferox.loading.profile_store import save_profile
     from inferox.package import Store
 
     assert isinstance(profile, Profile)

@@ -51,7 +51,8 @@ from inferox.core.item_counting import counting_items_from
 from inferox.core.json_reader import MAX_INTEGER, MAX_JSON_BYTES, parse_json, read_json_file, read_json_object
 from inferox.core.json_writer import to_json_bytes
 from inferox.core.layout import check_batch, pad_batch, unpad
-from inferox.core.model import BatchLimits, MemoryRequirements, Model, ModelMetadata
+from inferox.core.model import BatchLimits, MemoryRequirements, Model
+from inferox.core.model_metadata import ModelMetadata
 from inferox.core.outputs import Outputs
 from inferox.core.packed import can_be_packed, pack_batch, packed_signature, padded_signature, read_padded
 from inferox.core.regular_file import read_regular_file

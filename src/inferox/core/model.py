@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import BoundedSemaphore, Lock
 from typing import Any, ClassVar
@@ -12,61 +12,21 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core.artifact import Artifact, Layout, Precision, name_artifact
+from inferox.core.artifact import Layout
 from inferox.core.batch import Batch
 from inferox.core.border import ErrorBorder
 from inferox.core.closing import Closing
-from inferox.core.device import DeviceId
 from inferox.core.empty_calls import answers_tokens_alone, has_no_elements, require_tokens
 from inferox.core.errors import ConfigError, ExecutionError, LoadError, UnknownInputError
 from inferox.core.given import missing_inputs, name_inputs, read_inputs
 from inferox.core.layout import pad_batch
+from inferox.core.model_metadata import ModelMetadata
 from inferox.core.outputs import Outputs
 from inferox.core.packed import pack_batch, packed_signature, padded_signature, read_padded, repad
 from inferox.core.shown_text import shown
 from inferox.core.spec import BATCH, SEQUENCE, Signature
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, to_array
 from inferox.core.trace import span
-
-
-@dataclass(frozen=True)
-class ModelMetadata:
-    """The facts about a loaded model, and why it was chosen.
-
-    Attributes:
-        backend: The backend that runs it.
-        format: The format of the artifact.
-        precision: The number format in which it computes.
-        layout: How it takes rows of different lengths.
-        device: The device that it runs on.
-        rejected: The reason for each artifact that was tried or considered first and not taken.
-        batch_invariant: Whether a row has the same outputs in any batch as alone, except for rounding; ``None`` if that
-            was not measured. If ``False``, rows are computed one by one, and must not share a batch.
-        embedding_space: The id of the embedding space of its answers: vectors of the same space may share an index.
-            ``None`` for an artifact that is loaded outside a package.
-        parity_class: Its agreement with the original: when it was packed, or here if it was measured to be worse here;
-            ``None`` if that is not known.
-    """
-
-    backend: str
-    format: str
-    precision: Precision
-    layout: Layout
-    device: DeviceId
-    rejected: Mapping[str, str] = field(default_factory=dict)
-    batch_invariant: bool | None = None
-    embedding_space: str | None = None
-    parity_class: str | None = None
-
-    @property
-    def artifact(self) -> str:
-        """The name of the artifact, as ``Artifact.name`` gives it."""
-        return name_artifact(self.backend, self.format, self.precision, self.layout)
-
-    @classmethod
-    def of(cls, artifact: Artifact, device: DeviceId) -> ModelMetadata:
-        """Returns the metadata of an artifact that is loaded on a device."""
-        return cls(artifact.backend, artifact.format, artifact.precision, artifact.layout, device)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from inferox.core import Fields, InferoxError, ManifestError, shown
 from inferox.engine.learned_cost import CostParts
 from inferox.loading import PlannedLoad
 from inferox.loading.conditions import machine_name, runtime_version
-from inferox.loading.profile import device_text
+from inferox.loading.profile_store import device_text
 from inferox.machine import resolve_threads
 from inferox.package import Store, read_json, write_json
 

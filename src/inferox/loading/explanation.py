@@ -9,7 +9,7 @@ from pathlib import Path
 from inferox.backends.registry import get_backend, probe_backend
 from inferox.core import Artifact, DeviceId, ErrorBorder, InferoxError, LoadError, first_line
 from inferox.loading.plan import make_plan
-from inferox.loading.profile import FoundProfile, find_profile
+from inferox.loading.profile_store import FoundProfile, find_profile
 from inferox.loading.selection import AUTO, Requirements, find_extra_code
 from inferox.machine import resolve_threads
 from inferox.package import Store, open_package

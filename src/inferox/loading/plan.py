@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from inferox.core import Artifact
-from inferox.loading.profile import FoundProfile, Profile
+from inferox.loading.profile import Profile
+from inferox.loading.profile_store import FoundProfile
 from inferox.loading.selection import Requirements, select, weak_artifacts
 from inferox.package import Package
 

@@ -13,7 +13,7 @@ from inferox.core import Artifact, ConfigError, DeviceId, InferoxError, LoadOpti
 from inferox.loading.context import PackageContext
 from inferox.loading.loader import Loader
 from inferox.loading.plan import Plan, make_plan
-from inferox.loading.profile import find_profile
+from inferox.loading.profile_store import find_profile
 from inferox.loading.selection import AUTO, Requirements
 from inferox.loading.task_model import TaskModel
 from inferox.machine import resolve_threads

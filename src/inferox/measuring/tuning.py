@@ -30,14 +30,8 @@ from inferox.loading.cell import Cell
 from inferox.loading.conditions import machine_name, runtime_version
 from inferox.loading.context import PackageContext
 from inferox.loading.loader import Loader
-from inferox.loading.profile import (
-    Placement,
-    Profile,
-    device_text,
-    find_profile,
-    profile_path,
-    save_profile,
-)
+from inferox.loading.profile import Placement, Profile
+from inferox.loading.profile_store import device_text, find_profile, profile_path, save_profile
 from inferox.loading.selection import AUTO, Requirements
 from inferox.loading.task_model import TaskModel
 from inferox.machine import resolve_threads
