@@ -10,11 +10,7 @@ import pytest
 
 import inferox
 from inferox.core import Artifact
-from inferox.loading.cell import Cell
-from inferox.loading.conditions import machine_name, runtime_version
-from inferox.loading.profile import Placement, Profile
-from inferox.loading.profile_store import save_profile
-from inferox.package import Package, Store, embedding_space, open_package
+from inferox.package import Package, embedding_space, open_package
 from inferox.parity import ParityClass
 
 
@@ -74,29 +70,3 @@ def test_what_was_never_measured_has_a_space_of_its_own(package: Package) -> Non
 def test_a_loaded_model_states_its_space(package: Package) -> None:
     with inferox.load(package.root, "onnxruntime", precision="fp32") as model:
         assert model.metadata.embedding_space == space(package, package.artifacts[0])
-
-
-@pytest.mark.parametrize(
-    ("here", "is_shared"), [(ParityClass.EXACT, True), (ParityClass.CLOSE, True), (ParityClass.QUANTIZED, False)]
-)
-def test_one_that_was_measured_to_be_worse_here_has_a_space_of_its_own(
-    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: ParityClass, is_shared: bool
-) -> None:
-    monkeypatch.setenv("INFEROX_STORE", str(tmp_path))
-    names = [item.name for item in package.artifacts]
-    profile = Profile(
-        package.digest,
-        machine_name(),
-        1,
-        "default",
-        {item.backend: runtime_version(item.backend) for item in package.artifacts},
-        "2026-01-01T00:00:00+00:00",
-        {name: (Cell(1, 8, 1.0 + place),) for place, name in enumerate(names)},
-        placements=dict.fromkeys(names, Placement("cpu", True)),
-        classes={names[0]: here},
-    )
-    save_profile(profile, Store())
-    with inferox.load(package.root, quality="quantized", threads=1) as model:
-        found = model.metadata
-    assert (found.artifact, found.parity_class) == (names[0], here.value)
-    assert (found.embedding_space == space(package, package.artifacts[0])) is is_shared

@@ -24,8 +24,7 @@ class ModelMetadata:
             was not measured. If ``False``, rows are computed one by one, and must not share a batch.
         embedding_space: The id of the embedding space of its answers: vectors of the same space may share an index.
             ``None`` for an artifact that is loaded outside a package.
-        parity_class: Its agreement with the original: when it was packed, or here if it was measured to be worse here;
-            ``None`` if that is not known.
+        parity_class: Its agreement with the original when it was packed; ``None`` if that is not known.
     """
 
     backend: str

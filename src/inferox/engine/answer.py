@@ -25,7 +25,7 @@ class Answer:
         embedding_space: The id of the vectors' embedding space; ``None`` if that is not known.
         cut_tokens: The tokens cut off each text; empty if the items are not texts.
         tokens: The number of tokens computed; items without tokens count as an equivalent number.
-        parity_class: The artifact's parity class, as its model's metadata has it; ``None`` if that is not known.
+        parity_class: The artifact's parity class from pack time; ``None`` if that is not known.
         queue_s: The seconds from its arrival until its first row was computed, including encoding.
         compute_s: The seconds from then until its last row was computed; 0 if nothing had to be computed.
         phases: The times of its phases; ``None`` if they are not known.

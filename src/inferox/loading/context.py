@@ -10,7 +10,7 @@ from typing import Any
 from inferox.backends.registry import get_backend
 from inferox.core import Artifact, DeviceId, ErrorBorder, LoadError, LoadOptions, Model, Signature, check_model
 from inferox.package import Package, embedding_space
-from inferox.parity import ArtifactEvidence, ParityClass, Samples, worst_class
+from inferox.parity import ArtifactEvidence, Samples
 from inferox.tasks import Task, choose_task, open_task
 
 
@@ -21,12 +21,10 @@ class PackageContext:
     Attributes:
         package: The package.
         wanted_task: The task that overrides the package's own; ``None`` for that.
-        measured_here: The parity classes that artifacts reached on this machine, as far as they were measured.
     """
 
     package: Package
     wanted_task: str | None = None
-    measured_here: Mapping[str, ParityClass] = field(default_factory=dict)
     _tasks: dict[Signature, Task] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -78,22 +76,7 @@ class PackageContext:
         Args:
             artifact: The artifact.
         """
-        settings = self._settings(artifact.padded_signature)
-        return embedding_space(self.package, artifact, *settings, parity_class=self.parity_class(artifact))
-
-    def parity_class(self, artifact: Artifact) -> ParityClass | None:
-        """Returns the worse of an artifact's parity classes, from pack time and on this machine.
-
-        Args:
-            artifact: The artifact.
-
-        Returns:
-            The class; ``None`` if it was not measured at pack time.
-        """
-        evidence = self.evidence.get(artifact.name)
-        if evidence is None:
-            return None
-        return worst_class(evidence.parity_class, self.measured_here.get(artifact.name))
+        return embedding_space(self.package, artifact, *self._settings(artifact.padded_signature))
 
     def _open_task(self, signature: Signature) -> Task:
         name, options = self._settings(signature)

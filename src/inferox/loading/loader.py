@@ -87,13 +87,13 @@ class Loader:
         with closed_on_failure(model, f"the backend {artifact.backend}"), _border(artifact, "loading"):
             self.context.package.keep_for(model)
             self.check(model, artifact, all_samples=all_samples)
-            parity_class = self.context.parity_class(artifact)
+            evidence = self.context.evidence.get(artifact.name)
             return TaskModel(
                 model,
                 self.context.task(model.signature),
                 rejected=rejected,
                 embedding_space=self.context.embedding_space(artifact),
-                parity_class=None if parity_class is None else parity_class.value,
+                parity_class=None if evidence is None else evidence.parity_class.value,
             )
 
     def open_alone(self, artifact: Artifact) -> TaskModel:

@@ -22,7 +22,7 @@ from inferox.core import (
     first_line,
 )
 from inferox.package import Package
-from inferox.parity import ArtifactEvidence, ParityClass, ParityReport, worst_class
+from inferox.parity import ArtifactEvidence, ParityClass, ParityReport
 
 _PACKAGED_CODE = "code that comes with the package"
 
@@ -148,7 +148,8 @@ class _Known:
         packed = None if self.evidence is None else self.evidence.parity_class
         if packed is None and self.unmeasured is not None:
             packed = self.here and ParityClass.CLOSE
-        return worst_class(packed, self.here)
+        found = [item for item in (packed, self.here) if item is not None]
+        return max(found, key=list(ParityClass).index, default=None)
 
 
 def select(

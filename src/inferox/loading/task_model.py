@@ -45,7 +45,7 @@ class TaskModel(Closing):
         task: The task.
         rejected: The reason for each artifact that was considered first and not taken.
         embedding_space: The id of the embedding space of its answers.
-        parity_class: Its parity class: the worse of that from pack time and, where it was measured, on this machine.
+        parity_class: Its parity class from pack time.
     """
 
     def __init__(

@@ -23,14 +23,7 @@ _FILES_OF_PACKAGES = frozenset({METADATA_FILE, MODEL_INFO_FILE, PARITY_FILE, SAM
 _ID_DIGITS = 16
 
 
-def embedding_space(
-    package: Package,
-    artifact: Artifact,
-    task: str,
-    options: Mapping[str, Any],
-    *,
-    parity_class: ParityClass | None = None,
-) -> str:
+def embedding_space(package: Package, artifact: Artifact, task: str, options: Mapping[str, Any]) -> str:
     """Computes the id of the embedding space of an artifact's answers.
 
     It is the same for all artifacts whose evidence is ``exact`` or ``close``, and for every package of the
@@ -41,13 +34,11 @@ def embedding_space(
         artifact: One of its artifacts.
         task: The name of the task.
         options: The settings of the task.
-        parity_class: The class of the artifact; ``None`` for that from pack time.
 
     Returns:
         16 hexadecimal digits.
     """
-    if parity_class is None and package.parity is not None:
-        parity_class = next((it.parity_class for it in package.parity.artifacts if it.artifact == artifact.name), None)
+    classes = {item.artifact: item.parity_class for item in package.parity.artifacts} if package.parity else {}
     digests = {entry.path: entry.sha256 for entry in package.metadata.files}
     of_artifacts = {file for other in package.info.listed for file in other.files.values()} - {
         WEIGHTS_FILE,
@@ -58,7 +49,7 @@ def embedding_space(
     model = set() if stated else _reference_files(package)
     files = {path for path in digests if path not in _FILES_OF_PACKAGES and path not in of_artifacts} | model
     own = None
-    if parity_class not in _COMPARABLE:
+    if classes.get(artifact.name) not in _COMPARABLE:
         own = [artifact.name, *sorted(digests.get(file, file) for file in artifact.files.values())]
     content = [sorted((path, digests.get(path)) for path in files), task, options, own]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_ID_DIGITS]

@@ -8,16 +8,7 @@ from inferox.parity.parity_target import Arrays, ParityTarget
 from inferox.parity.proof import OWN_LIMIT, InputProof, ProofCase, ProofInput, ProofStatus, load_proof, save_proof
 from inferox.parity.report import ParityReport
 from inferox.parity.samples import SampleBatch, Samples
-from inferox.parity.tolerance import (
-    LEAST_CLASS,
-    TOLERANCES,
-    Agreement,
-    Limits,
-    ParityClass,
-    Tolerance,
-    classify,
-    worst_class,
-)
+from inferox.parity.tolerance import LEAST_CLASS, TOLERANCES, Agreement, Limits, ParityClass, Tolerance, classify
 
 __all__ = [
     "LEAST_CLASS",
@@ -48,5 +39,4 @@ __all__ = [
     "measure_model",
     "read_arrays",
     "save_proof",
-    "worst_class",
 ]

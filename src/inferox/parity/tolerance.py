@@ -206,12 +206,3 @@ def classify(agreement: Agreement, tolerance: Tolerance) -> ParityClass:
         return ParityClass.FAIL
     reached = (parity_class for parity_class, needed in TOLERANCES.items() if needed.accepts(agreement))
     return next(reached, ParityClass.QUANTIZED)
-
-
-def worst_class(*found: ParityClass | None) -> ParityClass | None:
-    """Returns the worst of some parity classes; ``None`` if none is known.
-
-    Args:
-        found: The classes; ``None`` for one that is not known.
-    """
-    return max((item for item in found if item is not None), key=list(ParityClass).index, default=None)
