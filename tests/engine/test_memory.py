@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 from typing import Any
 
+import psutil
 import pytest
 
 from inferox import Engine, EngineConfig
@@ -261,3 +265,21 @@ def test_workers_share_what_there_is() -> None:
     config = EngineConfig(isolation="process", workers=3, threads=7, memory_limit_bytes=3100).of_worker()
     assert (config.isolation, config.workers, config.threads, config.memory_limit_bytes) == ("process", 3, 2, 1033)
     assert EngineConfig(isolation="process", workers=2, threads=1).of_worker().memory_limit_bytes is None
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="another C library's heap")
+def test_unloading_a_model_returns_what_the_heap_keeps() -> None:
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    size, count = 65536, 1000
+    with Engine() as engine:
+        engine.register(load_doubling(DoublingModel()), name="doubling")
+        blocks = [libc.malloc(size) for _ in range(count)]
+        for block in blocks:
+            ctypes.memset(block, 1, size)
+        for block in blocks[:-1]:  # the last one holds the others back
+            libc.free(block)
+        held = psutil.Process().memory_info().rss
+        engine.unload("doubling")
+        assert held - psutil.Process().memory_info().rss > size * count // 2
+        libc.free(blocks[-1])

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
-import platform
 import re
 import shutil
-import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -322,23 +318,6 @@ def test_a_closed_model_computes_no_more(package: Path) -> None:
     model.close()
     with pytest.raises(ExecutionError, match="closed"):
         model.embed(["x"])
-
-
-@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="another C library's heap")
-def test_closing_a_model_returns_what_the_heap_keeps(package: Path) -> None:
-    libc = ctypes.CDLL(None)
-    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-    size, count = 65536, 1000
-    model = inferox.load(package)
-    blocks = [libc.malloc(size) for _ in range(count)]
-    for block in blocks:
-        ctypes.memset(block, 1, size)
-    for block in blocks[:-1]:  # the last one holds the others back
-        libc.free(block)
-    held = psutil.Process().memory_info().rss
-    model.close()
-    assert held - psutil.Process().memory_info().rss > size * count // 2
-    libc.free(blocks[-1])
 
 
 def test_another_task_is_refused(package: Path) -> None:

@@ -65,7 +65,7 @@ class BatchMemory:
         self._subject = subject
         self._fixed_rows = fixed_rows
         self._is_host = device == DeviceId.cpu()
-        self._kept_bytes = 0
+        self._kept_bytes, self._releases = 0, budget.releases
         self._largest_bytes = 0.0
         self._measured = self._skipped = 0
 
@@ -105,6 +105,8 @@ class BatchMemory:
         Raises:
             OutOfMemoryError: If there is not enough for the first row alone.
         """
+        if self._releases != self._budget.releases:
+            self._releases, self._kept_bytes = self._budget.releases, 0
         work = work_of(rows)
         needed = self._estimate_bytes(work)
         if needed <= _NEGLIGIBLE_BYTES or not self._is_host:

@@ -187,6 +187,7 @@ class Engine(Inference, Closing):
         """
         removed = self._models.remove(name, version, drop_labels=drop_labels)
         _close_all([*self._sessions.of(removed), *removed])
+        self._host.release_memory()
 
     def session(
         self, name: str, state: State, *, version: str | None = None, owner: str | None = None

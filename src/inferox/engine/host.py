@@ -56,6 +56,9 @@ class ModelHost(Closing):
             ConfigError: If it cannot be computed here, or cannot be added.
         """
 
+    def release_memory(self) -> None:
+        """Returns the memory that removed models have left to the system."""
+
     def workers(self) -> list[WorkerInfo]:
         """Lists the live worker processes; empty if there are none."""
         return []

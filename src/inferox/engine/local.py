@@ -57,6 +57,10 @@ class LocalHost(ModelHost):
         with models.claim(name, version), self._memory.reserve(size_bytes):
             return self._serve(model, name, version, models, watch=self._make_watch())
 
+    def release_memory(self) -> None:
+        """Returns the memory that removed models have left to the system; see ``ModelHost``."""
+        self._memory.release()
+
     def _keep_or_close(self, loaded: TaskModel, keep: Callable[[], ModelRunner]) -> ModelRunner:
         try:
             return keep()

@@ -9,6 +9,7 @@ from threading import Condition
 
 from inferox.core import ConfigError
 from inferox.machine import MemoryLimit, memory_limit
+from inferox.machine.memory import release_free_memory
 
 _WAIT_S = 0.05
 """The seconds after which a model that waits for memory checks again whether another can be evicted."""
@@ -69,6 +70,7 @@ class MemoryBudget:
     Attributes:
         running: The number of batches being computed, and of models being loaded.
         begun: The number of both begun so far.
+        releases: The number of times that free memory was returned to the system.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class MemoryBudget:
         self._condition = Condition()
         self._held: dict[Evictable, int] = {}
         self._reserved_bytes = self._running_bytes = self._running_batches = 0
-        self.running = self.begun = 0
+        self.running = self.begun = self.releases = 0
 
     @contextmanager
     def reserve(self, size_bytes: int) -> Iterator[None]:
@@ -119,6 +121,12 @@ class MemoryBudget:
             if not size_bytes:
                 del self._held[model]
                 self._condition.notify_all()
+
+    def release(self) -> None:
+        """Returns free memory to the system. What runtimes have kept from earlier batches may be part of it."""
+        release_free_memory()
+        with self._condition:
+            self.releases += 1
 
     @contextmanager
     def computing(self, least_bytes: int = 0, most_bytes: int = 0, *, kept_bytes: int = 0) -> Iterator[int | None]:

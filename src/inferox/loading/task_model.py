@@ -14,7 +14,6 @@ from inferox.batching import MAX_TOKENS
 from inferox.core import Closing, Model, ModelMetadata, RequestError, Signature, Tensor, positive_integer
 from inferox.loading.embed_call import EmbedCall, VectorOutput
 from inferox.loading.progress import watch
-from inferox.machine.memory import release_free_memory
 from inferox.tasks import (
     ClassifyTask,
     EmbedTask,
@@ -104,7 +103,6 @@ class TaskModel(Closing):
     def close(self) -> None:
         """Frees the model's resources. Closing twice does nothing."""
         self._model.close()
-        release_free_memory()
 
     def embed(
         self,

@@ -31,14 +31,13 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """The streams and the threads of each compilation."""
+    """The streams and the threads for which each compilation asks."""
     found: list[tuple[int, int]] = []
     compile_model = openvino.Core.compile_model
 
     def compile_and_tell(core: openvino.Core, model: Any, device: str, settings: dict[str, Any]) -> Any:
-        result = compile_model(core, model, device, settings)
-        found.append((result.get_property("NUM_STREAMS"), result.get_property("INFERENCE_NUM_THREADS")))
-        return result
+        found.append((settings["NUM_STREAMS"], settings["INFERENCE_NUM_THREADS"]))
+        return compile_model(core, model, device, settings)
 
     monkeypatch.setattr(openvino.Core, "compile_model", compile_and_tell)
     return found
@@ -91,8 +90,7 @@ def test_as_many_calls_compute_at_once_as_there_are_streams(
     for call, found in zip(calls, answers, strict=True):
         np.testing.assert_allclose(found["y"].numpy(), mlp_outputs(call)["y"], rtol=1e-5, atol=1e-5)
     assert most == len(used) == lanes
-    # OpenVINO itself computes no more of them at once than it has threads.
-    assert compiled == [(1, THREADS), (min(lanes, THREADS), THREADS)]
+    assert compiled == [(1, THREADS), (lanes, THREADS)]
 
 
 def test_a_call_that_runs_alone_gets_all_threads_and_the_same_numbers(

@@ -208,7 +208,7 @@ def test_a_worker_says_of_every_call_that_it_failed(ends: tuple[Worker, Channel]
     first, second, third = found
     assert isinstance(first, Failed)
     assert "object" in first.message
-    assert (second.call, second.message) == (2, "Unspeakable")
+    assert (second.call, second.message) == (2, "Unspeakable: Unspeakable")
     assert third == Done(3, 5)
 
 
