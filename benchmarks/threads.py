@@ -1,4 +1,4 @@
-"""Eight threads that call one model, against one thread with the same rows in one call.
+"""Threads that call one model, eight by default, against one thread with the same rows in one call.
 
     python benchmarks/threads.py PACKAGE [--backends torch,onnxruntime,openvino,candle] [--threads 2] [--callers 8]
         [--rows 64] [--rounds 7] [--json]
@@ -68,10 +68,11 @@ def measure(backend: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     ):
         engine.load(options.package, name="model", backend=backend, precision="fp32")
         batch, output = make_batch(model.task.encode(texts), total), model.signature.output_names[0]
+        parts = [range(start, start + options.rows) for start in range(0, total, options.rows)]
+        batches = {rows: batch.select(rows) for rows in (range(total), *parts)}
 
         def compute(rows: range) -> Vectors:
-            some = batch if len(rows) == total else batch.select(rows)
-            return np.asarray(model.model.compute(some).of_tokens(output)).reshape(len(rows), -1)
+            return np.asarray(model.model.compute(batches[rows]).of_tokens(output)).reshape(len(rows), -1)
 
         def embed(rows: range) -> Vectors:
             return model.embed(texts[rows.start : rows.stop])
@@ -80,7 +81,6 @@ def measure(backend: str, options: argparse.Namespace) -> list[dict[str, Any]]:
             answers: Vectors = engine.infer("model", texts[rows.start : rows.stop]).results
             return answers
 
-        parts = [range(start, start + options.rows) for start in range(0, total, options.rows)]
         calls: dict[str, tuple[Call, Call]] = {
             "compute": (compute, compute),
             "embed": (embed, embed),

@@ -158,7 +158,7 @@ def test_images_fill_batches_by_their_size() -> None:
         (TensorSpec("pixels", DataType.F32, (BATCH, 3, "height", "width")),),
         (TensorSpec("sums", DataType.F32, (BATCH, 1)),),
     )
-    pixels._takes_tokens_alone = False
+    pixels._has_only_token_inputs = False
     with Engine() as engine:
         engine.register(load_doubling(pixels, PixelTask()))
         assert engine.infer("doubling", requests).results == [0] * 12

@@ -38,7 +38,7 @@ def test_hostile_packages_end_in_errors_of_inferox_or_in_answers(corpus: Path) -
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has signals and limits the memory of a process")
 def test_what_no_case_may_end_in_is_reported_and_the_next_one_runs() -> None:
     names = ("exception", "crash", "hang", "memory", "fine")
-    limits = Limits(1 << 30, 2.5)
+    limits = Limits(1 << 30, 5.0)
     cases = [Case(name) for name in names]
     outcomes = list(run_cases(Path(), cases, limits, jobs=1, open_runner=FaultyRunner))
     assert [(item.case.name, item.ending, item.is_violation) for item in outcomes] == [

@@ -117,7 +117,7 @@ class ErrorBorder:
 
 @contextmanager
 def closed_on_failure(resource: Closing, subject: str) -> Iterator[None]:
-    """Closes a resource if the block fails. A failure to close it is logged, and never replaces the block's.
+    """Closes a resource if the block fails. A failure to close it is logged, and only a request to stop is raised.
 
     Args:
         resource: The resource.

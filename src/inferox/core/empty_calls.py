@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from inferox.core.dtype import DataType
 from inferox.core.errors import RequestError
-from inferox.core.spec import BATCH, MASK, SEQUENCE, Signature, TensorSpec
+from inferox.core.spec import BATCH, MASK, SEQUENCE, Signature
 from inferox.core.tensor import TensorLike, to_array
 
 _PADDED_DIMS = (BATCH, SEQUENCE)
@@ -28,7 +27,7 @@ def has_no_elements(signature: Signature, extents: Mapping[str, int]) -> bool:
     )
 
 
-def answers_tokens_alone(signature: Signature) -> bool:
+def has_only_token_outputs(signature: Signature) -> bool:
     """Returns whether every output has one entry per token, so that a row without tokens has an answer.
 
     Args:
@@ -49,8 +48,8 @@ def require_tokens(inputs: Mapping[str, TensorLike], signature: Signature) -> No
     Raises:
         RequestError: If a row has no tokens, and the model has outputs for whole rows.
     """
-    has_mask = TensorSpec(MASK, DataType.I64, _PADDED_DIMS) in signature.inputs
-    if not has_mask or any(spec.dims != _PADDED_DIMS for spec in signature.inputs) or answers_tokens_alone(signature):
+    has_mask = any(spec.name == MASK and not spec.dtype.is_floating for spec in signature.inputs)
+    if not has_mask or any(spec.dims != _PADDED_DIMS for spec in signature.inputs) or has_only_token_outputs(signature):
         return
     mask = inputs[MASK]
     rows, longest = mask.shape

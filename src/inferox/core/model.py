@@ -16,7 +16,7 @@ from inferox.core.artifact import Layout
 from inferox.core.batch import Batch
 from inferox.core.border import ErrorBorder
 from inferox.core.closing import Closing
-from inferox.core.empty_calls import answers_tokens_alone, has_no_elements, require_tokens
+from inferox.core.empty_calls import has_no_elements, has_only_token_outputs, require_tokens
 from inferox.core.errors import ConfigError, ExecutionError, LoadError, UnknownInputError
 from inferox.core.given import missing_inputs, name_inputs, read_inputs
 from inferox.core.layout import pad_batch
@@ -101,7 +101,7 @@ class Model(Closing):
         self._is_packed = metadata.layout is Layout.PACKED
         self.signature = padded_signature(signature) if self._is_packed else signature
         # The dims after the tokens', or in place of them, are checked for each batch.
-        self._takes_tokens_alone = all(spec.dims == (BATCH, SEQUENCE) for spec in self.signature.inputs)
+        self._has_only_token_inputs = all(spec.dims == (BATCH, SEQUENCE) for spec in self.signature.inputs)
         if self._is_packed and packed_signature(self.signature) != signature:
             raise LoadError(
                 f"{metadata.artifact} states a signature that is not of the packed layout: "
@@ -171,7 +171,7 @@ class Model(Closing):
         if self._is_packed:
             return pack_batch(batch, self.signature)
         arrays = pad_batch(self._repeat_last_row(batch), self.signature)
-        if not self._takes_tokens_alone:
+        if not self._has_only_token_inputs:
             self.signature.check_shapes(arrays)
         return arrays
 
@@ -231,7 +231,7 @@ class Model(Closing):
         self, arrays: Mapping[str, npt.NDArray[Any]], extents: Mapping[str, int]
     ) -> Mapping[str, TensorLike]:
         batch, lengths = read_padded(arrays, self.signature)
-        if not len(batch) and answers_tokens_alone(self.signature):
+        if not len(batch) and has_only_token_outputs(self.signature):
             return self._make_zeros(extents)
         computed = self.compute(batch)
         return {

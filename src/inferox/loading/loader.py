@@ -166,7 +166,7 @@ class Loader:
     ) -> InferoxError:
         artifacts = self.context.package.artifacts
         data = [item for item in artifacts if item.trust_tier is TrustTier.DATA and item.name not in plan.untrusted]
-        if plan.untrusted and not data:
+        if plan.untrusted and not data and not self.context.package.unknown:
             # If trust is all that is missing, the error says so, rather than listing it as one reason among several.
             return UntrustedCodeError(
                 f"{self.options.package!r} can only be run by code that comes with it",

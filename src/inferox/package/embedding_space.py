@@ -57,5 +57,5 @@ def embedding_space(package: Package, artifact: Artifact, task: str, options: Ma
 
 def _reference_files(package: Package) -> set[str]:
     references = {item.artifact for item in package.parity.artifacts if item.is_reference} if package.parity else set()
-    chosen = [artifact for artifact in package.artifacts if artifact.name in references] or package.artifacts[:1]
+    chosen = [artifact for artifact in package.info.listed if artifact.name in references] or package.info.listed[:1]
     return {file for artifact in chosen for file in artifact.files.values()}

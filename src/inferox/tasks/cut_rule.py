@@ -19,7 +19,7 @@ _SEARCHED = 4096
 """The distance, in characters, over which a place for a cut is searched for."""
 
 _LONGEST_WORD = 10_000
-"""The largest limit on the length of words up to which longer words are shortened."""
+"""Words are shortened only if the model limits their length, to at most this many characters."""
 
 # Fixed ranges rather than categories, which Python and the tokenizers library take from different versions of Unicode.
 _SPACE = " \t\n\r\u00a0\u3000"
