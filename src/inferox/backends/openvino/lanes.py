@@ -11,6 +11,8 @@ from typing import Any
 import numpy.typing as npt
 import openvino
 
+from inferox.core import is_failure
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -25,6 +27,8 @@ class Lanes:
         compile_for: Compiles the graph for a number of concurrent calls.
         count: That number.
         first: The first compilation, if there is one already.
+        on_failure: Told if compiling fails; from then on, all calls must be computed elsewhere. Without it, compiling
+            raises.
     """
 
     def __init__(
@@ -32,10 +36,17 @@ class Lanes:
         compile_for: Callable[[int], openvino.CompiledModel],
         count: int,
         first: openvino.CompiledModel | None = None,
+        *,
+        on_failure: Callable[[BaseException], object] | None = None,
     ) -> None:
-        self._compile_for, self._count = compile_for, count
+        self._compile_for, self._count, self._on_failure = compile_for, count, on_failure
         self._current = None if first is None else _Requests(first, count)
         self._compiling = Lock()
+        self._is_closing = self._is_given_up = False
+
+    def close(self) -> None:
+        """Says that no further calls begin: one that fails now compiles nothing for those after it."""
+        self._is_closing = True
 
     def release(self) -> None:
         """Releases the compilation, which is compiled anew if it is needed again."""
@@ -49,34 +60,59 @@ class Lanes:
             waits: Whether to wait while another thread compiles.
 
         Returns:
-            The outputs; ``None`` if the call must be computed elsewhere: another call has failed here, or another
-            thread compiles.
+            The outputs; ``None`` if the call must be computed elsewhere: another call has failed here, another thread
+            compiles, or compiling has failed.
 
         Raises:
-            Exception: Whatever ``infer`` raises, once the next compilation is ready; or what compiling raises.
+            BaseException: Whatever ``infer`` raises, once the next compilation is ready, or at once if it is a request
+                to stop; or what compiling raises.
         """
         requests = self._get(waits=waits)
         if requests is None:
             return None
-        request = requests.take()
         try:
+            request = requests.take()
+            if request is None:
+                return None
             outputs = None if requests.failed.is_set() else infer(request)
-        except BaseException:
-            # With the lock held before anybody can know of the failure, no other thread compiles in place of this one.
-            with self._compiling:
-                requests.failed.set()
-                requests.give_back(request)
-                if self._current is requests:
-                    self._current = None
-                    self._current = self._compile()
+            # A call that failed beside it may have left its numbers where this one's belong.
+            is_lost = requests.have_failed()
+            requests.give_back(request)
+        except BaseException as error:
+            requests.failed.set()
+            try:
+                if is_failure(error):
+                    self._replace(requests)
+            finally:
+                self._drop(requests)  # Ctrl-C may come before or while it is replaced
             raise
-        # A call that failed beside it may have left its numbers where this one's belong.
-        is_lost = requests.have_failed()
-        requests.give_back(request)
         return None if is_lost else outputs
 
-    def _compile(self) -> _Requests:
-        return _Requests(self._compile_for(self._count), self._count)
+    def _replace(self, requests: _Requests) -> None:
+        # Other calls wait for a request, or for the lock, until it is held: none of them compiles in place of this one.
+        with self._compiling:
+            if self._drop(requests) and not self._is_closing:
+                self._current = self._compile()
+
+    def _drop(self, requests: _Requests) -> bool:
+        """Ends the use of requests, and returns whether they were the current ones."""
+        is_current = self._current is requests
+        if is_current:
+            self._current = None
+        requests.end()
+        return is_current
+
+    def _compile(self) -> _Requests | None:
+        if self._is_given_up:
+            return None
+        try:
+            return _Requests(self._compile_for(self._count), self._count)
+        except BaseException as error:
+            if self._on_failure is None or not is_failure(error):
+                raise
+            self._is_given_up = True
+            self._on_failure(error)
+            return None
 
     def _get(self, *, waits: bool) -> _Requests | None:
         if (requests := self._current) is not None:
@@ -103,28 +139,22 @@ class _Requests:
         self._requests = [compiled.create_infer_request() for _ in range(count)]
         self._lock = Lock()
         self._idle = list(self._requests)
-        self._waiting: deque[SimpleQueue[openvino.InferRequest]] = deque()
+        self._waiting: deque[SimpleQueue[openvino.InferRequest | None]] = deque()
+        self._has_ended = False
 
-    def take(self) -> openvino.InferRequest:
-        """Takes a request, as soon as one is idle and earlier calls have theirs.
+    def take(self) -> openvino.InferRequest | None:
+        """Takes a request, as soon as one is idle and earlier calls have theirs; ``None`` once their use has ended.
 
         A queue of idle requests would let a thread that has just given one back take it again, over and over.
         """
         with self._lock:
+            if self._has_ended:
+                return None
             if self._idle:
                 return self._idle.pop()
-            handed = SimpleQueue[openvino.InferRequest]()
+            handed = SimpleQueue[openvino.InferRequest | None]()
             self._waiting.append(handed)
-        try:
-            return handed.get()
-        except BaseException:  # Ctrl-C
-            with self._lock:
-                was_handed = handed not in self._waiting
-                if not was_handed:
-                    self._waiting.remove(handed)
-            if was_handed:
-                self.give_back(handed.get())
-            raise
+        return handed.get()
 
     def give_back(self, request: openvino.InferRequest) -> None:
         """Hands a request to the call that has waited longest, or leaves it idle."""
@@ -133,6 +163,14 @@ class _Requests:
                 self._waiting.popleft().put(request)
             else:
                 self._idle.append(request)
+
+    def end(self) -> None:
+        """Ends their use, and lets go of the calls that wait for one. Those in use need not be given back."""
+        with self._lock:
+            self._has_ended = True
+            for handed in self._waiting:
+                handed.put(None)
+            self._waiting.clear()
 
     def have_failed(self) -> bool:
         """Returns whether one of them has failed, even if the thread that waits for it does not know yet."""

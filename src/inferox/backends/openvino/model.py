@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -24,12 +25,16 @@ from inferox.core import (
     UNPAD_INDICES,
     Dim,
     ExecutionError,
+    InferoxError,
     Layout,
+    LoadError,
     MemoryRequirements,
     Model,
     ModelMetadata,
     Signature,
 )
+
+_logger = logging.getLogger(__name__)
 
 _MOST_TURNS = 3
 """The number of times that a call waits for the request that has all threads, where calls before it keep failing. After
@@ -41,7 +46,8 @@ class OpenVinoModel(Model):
 
     Concurrent calls share the threads in lanes, which then need not wait for each other within every layer (5% faster
     on 2 cores). For that, the model is compiled once more when it is first needed. Where lanes cannot be used because a
-    call in them has failed, the calls beside it take turns with all threads.
+    call in them has failed, the calls beside it take turns with all threads; so do all calls from then on if it cannot
+    be compiled for lanes, for which there may be too little memory.
 
     Inputs are passed without a copy where possible; outputs are copied, since OpenVINO reuses their memory.
 
@@ -75,12 +81,14 @@ class OpenVinoModel(Model):
         self._is_closed = False
         self._computing = 0
         self._whole = Lanes(compile_for, 1, compiled)
-        self._lanes = Lanes(compile_for, streams)
+        self._lanes = Lanes(compile_for, streams, on_failure=partial(_warn_of_turns, name))
 
     def close(self) -> None:
         """Releases the compiled models once no call in another thread is in progress."""
         with self._lock:
             self._is_closed = True
+            self._whole.close()
+            self._lanes.close()
             self._release_if_over()
 
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
@@ -132,13 +140,18 @@ class OpenVinoModel(Model):
             request.set_tensor(spec.name, openvino.Tensor(arrays[spec.name], shared_memory=True))
             extents |= zip(spec.dims, arrays[spec.name].shape, strict=True)
         compute(request)
-        outputs: Arrays = {}
+        # All shapes before any copy: calls beside this one do not know of such a failure until it is raised here.
+        found = {spec.name: request.get_tensor(spec.name) for spec in self.layout_signature.outputs}
         for spec in self.layout_signature.outputs:
-            found = np.array(request.get_tensor(spec.name).data)
-            if not spec.allows(found.shape, extents):
+            shape = list(found[spec.name].shape)
+            if not spec.allows(shape, extents):
                 # Some failures within the graph are not reported in any other way.
-                raise ExecutionError(
-                    f"openvino gave {spec.name} the shape {list(found.shape)}, but it must be {spec.shape_text}"
-                )
-            outputs[spec.name] = found
-        return outputs
+                raise ExecutionError(f"openvino gave {spec.name} the shape {shape}, but it must be {spec.shape_text}")
+        return {name: np.array(tensor.data) for name, tensor in found.items()}
+
+
+def _warn_of_turns(name: str, error: BaseException) -> None:
+    try:
+        translated.translate(error, f"compiling {name!r} for concurrent calls", default=LoadError)
+    except InferoxError as translation:
+        _logger.warning("concurrent calls of %s take turns: %s", name, translation)
