@@ -115,7 +115,7 @@ class Artifact:
 
     @property
     def trust_tier(self) -> TrustTier:
-        """True if loading it runs code that came with it."""
+        """The trust that loading it takes: ``code`` if code that came with it runs."""
         return TrustTier.DATA if self.format in DATA_FORMATS else TrustTier.CODE
 
     def path(self, role: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,16 @@ from inferox.core import Artifact, DeviceId, ErrorBorder, LoadError, LoadOptions
 from inferox.package import Package, embedding_space
 from inferox.parity import ArtifactEvidence, Samples
 from inferox.tasks import Task, choose_task, open_task
+
+
+def artifact_border(artifact: Artifact, action: str) -> AbstractContextManager[None]:
+    """Translates whatever an artifact's backend raises, so that every failure is a reason to try the next artifact.
+
+    Args:
+        artifact: The artifact.
+        action: What the backend does, for the error.
+    """
+    return ErrorBorder(f"the backend {artifact.backend}")(action, default=LoadError)
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ class PackageContext:
         known = self.evidence.get(artifact.name)
         invariant = None if known is None or known.batch is None else known.batch.holds
         options = replace(options, batch_invariant=invariant)
-        with ErrorBorder(f"the backend {artifact.backend}")(f"loading {artifact.name}", default=LoadError):
+        with artifact_border(artifact, f"loading {artifact.name}"):
             return check_model(get_backend(artifact.backend).load(artifact, device, options), artifact)
 
     def task(self, signature: Signature) -> Task:

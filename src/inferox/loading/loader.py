@@ -11,10 +11,8 @@ from inferox.core import (
     Artifact,
     BackendUnavailableError,
     DeviceId,
-    ErrorBorder,
     ExecutionError,
     InferoxError,
-    LoadError,
     LoadOptions,
     Model,
     NoUsableBackendError,
@@ -23,7 +21,7 @@ from inferox.core import (
     closed_on_failure,
     first_line,
 )
-from inferox.loading.context import PackageContext
+from inferox.loading.context import PackageContext, artifact_border
 from inferox.loading.plan import Plan
 from inferox.loading.task_model import TaskModel
 from inferox.machine import limit_rayon
@@ -84,7 +82,10 @@ class Loader:
         """
         limit_rayon(self.options.threads)
         model = self.context.load(artifact, self.device, self.options)
-        with closed_on_failure(model, f"the backend {artifact.backend}"), _border(artifact, "loading"):
+        with (
+            closed_on_failure(model, f"the backend {artifact.backend}"),
+            artifact_border(artifact, f"loading {artifact.name}"),
+        ):
             self.context.package.keep_for(model)
             self.check(model, artifact, all_samples=all_samples)
             evidence = self.context.evidence.get(artifact.name)
@@ -136,7 +137,7 @@ class Loader:
         Raises:
             InferoxError: If it fails, or computes something else than it should.
         """
-        with _border(artifact, "checking"):
+        with artifact_border(artifact, f"checking {artifact.name}"):
             self._check(model, artifact, all_samples=all_samples)
 
     def _check(self, model: Model, artifact: Artifact, *, all_samples: bool) -> None:
@@ -181,11 +182,6 @@ class Loader:
 
 def _texts(failures: Mapping[str, InferoxError]) -> dict[str, str]:
     return {name: first_line(error) for name, error in failures.items()}
-
-
-def _border(artifact: Artifact, action: str) -> AbstractContextManager[None]:
-    """Translates whatever an artifact's model raises, so that every failure is a reason to try the next artifact."""
-    return ErrorBorder(f"the backend {artifact.backend}")(f"{action} {artifact.name}", default=LoadError)
 
 
 def _count_numbers(batch: SampleBatch) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +12,13 @@ from inferox.core import (
     BackendNotFoundError,
     ConfigError,
     DeviceId,
-    ErrorBorder,
     InferoxError,
     Layout,
-    LoadError,
     Precision,
     TrustTier,
     first_line,
 )
+from inferox.loading.context import artifact_border
 from inferox.package import Package
 from inferox.parity import ArtifactEvidence, ParityClass, ParityReport
 
@@ -229,7 +227,7 @@ def find_extra_code(artifact: Artifact) -> str | None:
         A phrase that names it; ``None`` if there is none, or if its backend fails, as it then will when loading.
     """
     try:
-        with _asking(artifact, "what loading it runs"):
+        with artifact_border(artifact, "being asked what loading it runs"):
             return get_backend(artifact.backend).extra_code(artifact)
     except InferoxError:
         return None
@@ -237,7 +235,7 @@ def find_extra_code(artifact: Artifact) -> str | None:
 
 def _why_not_read(artifact: Artifact, requirements: Requirements) -> str | None:
     try:
-        with _asking(artifact, "whether it reads this format"):
+        with artifact_border(artifact, "being asked whether it reads this format"):
             backend = get_backend(artifact.backend)
             if not backend.can_load(artifact):
                 return f"the backend {artifact.backend} does not read this format"
@@ -245,11 +243,6 @@ def _why_not_read(artifact: Artifact, requirements: Requirements) -> str | None:
             return backend.lacks(artifact, requirements.device) if requirements.precision is None else None
     except InferoxError as error:
         return first_line(error)
-
-
-def _asking(artifact: Artifact, question: str) -> AbstractContextManager[None]:
-    """Translates whatever a backend raises when asked about an artifact."""
-    return ErrorBorder(f"the backend {artifact.backend}")(f"being asked {question}", default=LoadError)
 
 
 def _why_not_good_enough(requirements: Requirements, known_of: _Known) -> str | None:
