@@ -131,7 +131,7 @@ def _run(answerer: Answerer, kept: KeptColumns, source: Input, out: Output, watc
                 watcher.note_window(*window.share)
 
         for answered in pipeline.ahead(compute(), name="compute"):
-            with span("write"):
+            with span.get()("write"):
                 out.write(answered)
 
 

@@ -73,7 +73,7 @@ def read_part(source: Input, rows: int, *, is_first: bool) -> Iterator[tuple[Row
 
 
 def _read_window(source: Input, most: int) -> Rows:
-    with span("read"):
+    with span.get()("read"):
         return _take_window(source, most)
 
 
@@ -112,7 +112,7 @@ def encode_window(
         truncate: The handling of texts that are too long: with ``error`` their rows fail, otherwise they are cut.
         share: The shares of the input's bytes before them, and up to their end.
     """
-    with span("tokenise"):
+    with span.get()("tokenise"):
         items, errors = questions.make(rows)
         places = [place for place, error in enumerate(errors) if error is None]
         batch = _encode(task, items, places, errors)

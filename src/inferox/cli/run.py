@@ -261,7 +261,7 @@ def _run_window(
         with counting_items_from(done):
             if task.name in {"raw", "image-classify"}:
                 return task.run(model.model, window), None
-            with span("tokenise"):
+            with span.get()("tokenise"):
                 batch = task.encode(window)
             if truncate == "error":
                 report_truncation(batch, truncate)

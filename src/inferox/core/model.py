@@ -163,7 +163,7 @@ class Model(Closing):
             OutOfMemoryError: If the device does not have enough memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """
-        with span("lay out"):
+        with span.get()("lay out"):
             arrays = self._lay_out(batch)
         return Outputs(self._run(arrays), self.layout_signature, batch)
 
@@ -246,7 +246,7 @@ class Model(Closing):
 
     def _run(self, inputs: Mapping[str, Any]) -> Mapping[str, TensorLike]:
         """Computes outputs from inputs in the artifact's own layout that are known to fit its signature."""
-        with self._turns, span("compute"):
+        with self._turns, span.get()("compute"):
             try:
                 return self._check_outputs(self._compute(inputs))
             except BaseException as error:  # noqa: BLE001 - always raises

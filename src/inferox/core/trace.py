@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,7 +21,9 @@ from inferox.core.errors import ConfigError
 _MOST_EVENTS = 100_000
 """The most events that are kept, about 20 MB. The oldest are dropped first."""
 
-_NOTHING = nullcontext()
+span: ContextVar[Callable[[str], AbstractContextManager[object]]] = ContextVar("span", default=nullcontext)
+"""What records a block as an event of this thread if a trace is ``active``: ``with span.get()("decode"):``. It is on
+the way of every batch, so that without a trace nothing of Inferox runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,11 @@ class Trace:
     @contextmanager
     def active(self) -> Iterator[None]:
         """Makes this the trace in which ``span`` records events of the block."""
-        token = _current.set(self)
+        token = span.set(self.noting)
         try:
             yield
         finally:
-            _current.reset(token)
+            span.reset(token)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the events in Chrome's trace format, the earliest first."""
@@ -136,19 +138,6 @@ class Trace:
             path.write_text(json.dumps(self.to_json()), encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def span(name: str) -> AbstractContextManager[None]:
-    """Records the block as an event of this thread, if a trace is ``active``.
-
-    Args:
-        name: The name of the event.
-    """
-    trace = _current.get()
-    return _NOTHING if trace is None else trace.noting(name)
-
-
-_current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
 def _event(name: str, phase: str, began_s: float, **fields: Any) -> dict[str, Any]:

@@ -263,12 +263,12 @@ class BatchExecutor:
         parts = [(encoding, [row for _, row in some]) for encoding, some in groupby(rows, _encoding_of)]
         items = [request.encoding.items[row] for request, row in rows]
         with self._watch.computing(rows):
-            with span("lay out"):
+            with span.get()("lay out"):
                 batch = Batch.concatenate([encoding.batch.select(some) for encoding, some in parts])
             began = time.perf_counter()
             outputs = self.loaded.model.compute(batch)
             # Texts with different prompts may share a batch, and are pooled differently.
-            with span("decode"):
+            with span.get()("decode"):
                 tasks = {encoding.task for encoding, _ in parts}
                 answers = {task: task.decode(items, batch, outputs) for task in tasks}
         self._note_batch(rows, time.perf_counter() - began)

@@ -186,7 +186,7 @@ class Task(ABC):
         """
         check_truncation(truncate)
         read = as_list(items)
-        with span("tokenise"):
+        with span.get()("tokenise"):
             batch = self.encode(read)
         report_truncation(batch, truncate)
         return read, batch
@@ -239,6 +239,6 @@ class Task(ABC):
             The indices of a batch's items, and their results.
         """
         for indices, rows, outputs in run_batches(model, batch, max_tokens=max_tokens, max_rows=self.max_rows):
-            with span("decode"):
+            with span.get()("decode"):
                 decoded = self.decode([items[index] for index in indices], rows, outputs)
             yield indices, decoded

@@ -31,7 +31,7 @@ from inferox.tasks.texts import Text, check_texts_or_pairs
 from inferox.tasks.token_id_rows import make_token_id_rows
 from inferox.tasks.token_inputs import choose_pad_values, is_token, shorter, shortest
 from inferox.tasks.token_selection import select_tokens
-from inferox.tasks.tokenizer_border import translated_tokenizer
+from inferox.tasks.tokenizer_border import translate_tokenizer, translated_tokenizer
 from inferox.tasks.tokenizer_file import TokenizerFile, open_tokenizer
 from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
 
@@ -233,19 +233,22 @@ class TextTokenizer:
         if prompt:
             given = [prompt + text if isinstance(text, str) else (prompt + text[0], text[1]) for text in given]
             check(given)
-        starts = range(0, max(1, len(given)), _MOST_AT_ONCE)
+        if len(given) <= _MOST_AT_ONCE:
+            return self._encode_some(given, 0, offsets=offsets)
+        starts = range(0, len(given), _MOST_AT_ONCE)
         return Batch.concatenate(
             [self._encode_some(given[start : start + _MOST_AT_ONCE], start, offsets=offsets) for start in starts]
         )
 
     def _encode_some(self, given: Sequence[Text], start: int, *, offsets: bool) -> Batch:
-        encode = self._tokenizer.encode_batch if offsets else self._encode
-        with translated_tokenizer("tokenizing the texts with the package's tokenizer.json", hint=_MEND):
-            if self._max_length is not None and self._cut_rule is not None and may_be_cut(given):
-                with_words = self._tokenizer.encode_batch
-                encodings = encode_cut(encode, with_words, given, self._max_length, self._cut_rule)
+        characters = sum(len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in given)
+        try:
+            if characters <= _FEW_CHARACTERS and not offsets:
+                encodings = self._encode_few(given)
             else:
-                encodings = [CutEncoding(encoding) for encoding in encode(given)]
+                encodings = self._encode_many(given, offsets=offsets)
+        except BaseException as error:  # noqa: BLE001 - always raises
+            translate_tokenizer(error, "tokenizing the texts with the package's tokenizer.json", hint=_MEND)
         return self._to_batch(encodings, start, offsets=offsets)
 
     def encode_token_ids(self, rows: Sequence[Sequence[int]]) -> Batch:
@@ -287,13 +290,16 @@ class TextTokenizer:
         trailing = bool(encoding.special_tokens_mask) and encoding.special_tokens_mask[-1] == 1
         return len(encoding.ids) - int(trailing)
 
-    def _encode(self, texts: Sequence[Text]) -> list[Encoding]:
-        characters = sum(len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
-        if characters > _FEW_CHARACTERS:
-            # The fast way computes no offsets.
-            return self._tokenizer.encode_batch_fast(texts)
+    def _encode_many(self, texts: Sequence[Text], *, offsets: bool) -> Sequence[CutEncoding]:
+        with_words = self._tokenizer.encode_batch
+        encode = with_words if offsets else self._tokenizer.encode_batch_fast  # which computes no offsets
+        if self._max_length is not None and self._cut_rule is not None and may_be_cut(texts):
+            return encode_cut(encode, with_words, texts, self._max_length, self._cut_rule)
+        return [CutEncoding(encoding) for encoding in encode(texts)]
+
+    def _encode_few(self, texts: Sequence[Text]) -> Sequence[CutEncoding]:
         encode = self._tokenizer.encode
-        return [encode(text) if isinstance(text, str) else encode(*text) for text in texts]
+        return [CutEncoding(encode(text) if isinstance(text, str) else encode(*text)) for text in texts]
 
     def _to_batch(self, items: Sequence[CutEncoding], start: int, *, offsets: bool) -> Batch:
         encodings = [item.encoding for item in items]
