@@ -33,7 +33,7 @@ from inferox.engine.batch_memory import BatchMemory, output_shape
 from inferox.engine.learned_cost import CostParts, LearnedCost
 from inferox.engine.memory_budget import MemoryBudget
 from inferox.engine.workload import Workload
-from inferox.machine import MemoryLimit, memory_limit
+from inferox.machine import MemoryGauge, MemoryLimit
 from inferox.tasks import RawTask
 from tests.engine.models import SIGNATURE, DoublingModel, SumTask, double, fix_rows, load_doubling
 
@@ -220,7 +220,7 @@ def test_a_container_divides_and_refuses_as_well(
         for name, size in zip(names, (limit_bytes, used_bytes), strict=True):
             (folder / name).write_text(f"{size}\n", encoding="ascii")
 
-    read = partial(memory_limit, tmp_path, membership)
+    read = MemoryGauge(tmp_path, membership)
     monkeypatch.setattr("inferox.engine.local.MemoryBudget", partial(MemoryBudget, read_container=read))
     set_limit(1 << 30, 0)
     with Engine(EngineConfig(max_batch_tokens=100_000)) as engine:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inferox.machine.cgroup import MemoryLimit, cpu_limit, memory_limit
+from inferox.machine.cgroup import MemoryGauge, MemoryLimit, cpu_limit, memory_limit
 
 
 def write(folder: Path, **files: str) -> None:
@@ -105,3 +105,29 @@ def test_what_the_kernel_would_give_up_in_version_1(tmp_path: Path, mount: Path)
         memory__stat=stat,
     )
     assert memory_limit(mount, member(tmp_path, "5:memory:/app")) == MemoryLimit(7000, 200)
+
+
+def test_a_gauge_reads_the_memory_in_use_at_every_call(tmp_path: Path, mount: Path) -> None:
+    write(mount / "app", memory__max="1000", memory__current="400")
+    gauge = MemoryGauge(mount, member(tmp_path, "0::/app"), clock=lambda: 0.0)
+    assert gauge() == MemoryLimit(1000, 400)
+    write(mount / "app", memory__current="600")
+    assert gauge() == MemoryLimit(1000, 600)
+    write(mount / "app", memory__max="700")
+    assert gauge() == MemoryLimit(700, 600)
+
+
+@pytest.mark.parametrize("lacking", ["limit", "file"])
+def test_a_gauge_finds_a_limit_that_is_set_later(tmp_path: Path, mount: Path, lacking: str) -> None:
+    now_s = 0.0
+    here = member(tmp_path, "0::/app")
+    if lacking == "limit":
+        write(mount / "app", memory__max="max", memory__current="400")
+    gauge = MemoryGauge(mount, here, clock=lambda: now_s)
+    assert gauge() is None
+    write(mount / "app", memory__max="1000", memory__current="400")
+    assert gauge() is None
+    now_s = 1.0
+    assert gauge() == MemoryLimit(1000, 400)
+    write(mount / "app", memory__max="max")
+    assert gauge() is None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Condition
 
 from inferox.core import ConfigError
-from inferox.machine import MemoryLimit, memory_limit
+from inferox.machine import MemoryGauge, MemoryLimit
 from inferox.machine.memory import release_free_memory
 
 _WAIT_S = 0.05
@@ -65,7 +65,7 @@ class MemoryBudget:
     Args:
         limit_bytes: The most memory of all models and their batches; ``None`` for no limit.
         sharers: The number of processes that compute batches in the same container, this one included.
-        read_container: Reads the limit of the container; ``None`` if there is none.
+        read_container: Reads the limit of the container, if there is one; by default, this process's.
 
     Attributes:
         running: The number of batches being computed, and of models being loaded.
@@ -78,11 +78,11 @@ class MemoryBudget:
         limit_bytes: int | None,
         *,
         sharers: int = 1,
-        read_container: Callable[[], MemoryLimit | None] = memory_limit,
+        read_container: Callable[[], MemoryLimit | None] | None = None,
     ) -> None:
         self._limit_bytes = limit_bytes
         self._sharers = sharers
-        self._read_container = read_container
+        self._read_container = read_container or MemoryGauge()
         self._condition = Condition()
         self._held: dict[Evictable, int] = {}
         self._reserved_bytes = self._running_bytes = self._running_batches = 0
