@@ -28,6 +28,7 @@ from inferox.core import (
     Signature,
     TensorSpec,
 )
+from inferox.engine.request import RequestOptions
 from inferox.engine.turns import Turns
 from inferox.loading import TaskModel
 from inferox.tasks import RawTask
@@ -53,12 +54,67 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.mark.parametrize(
-    "options", [{"priority": None}, {"priority": "high"}, {"owner": 5}, {"deadline_s": float("inf")}]
+    "options",
+    [
+        {"priority": None},
+        {"priority": "high"},
+        {"priority": True},
+        {"owner": 5},
+        {"deadline_s": float("inf")},
+        {"deadline_s": 10**400},
+        {"deadline_s": np.array([1.0])},
+        {"unscaled": 1},
+        {"of_tokens": "no"},
+        {"token_ids": None},
+        {"unscaled": []},
+        {"truncation_side": []},
+        {"version": []},
+        {"name": []},
+        {"name": None},
+    ],
+    ids=str,
 )
 def test_options_of_another_type_are_refused(engine: Engine, options: dict[str, Any]) -> None:
     engine.register(load_doubling())
     with pytest.raises(RequestError):
-        engine.infer("doubling", [[1]], **options)
+        engine.infer(options.pop("name", "doubling"), [[1]], **options)
+
+
+def test_options_may_be_numbers_of_numpy_and_become_those_of_python() -> None:
+    given: dict[str, Any] = {"deadline_s": np.float32(2), "priority": np.int64(3), "of_tokens": np.bool_(True)}
+    options = RequestOptions(**given)
+    assert (options.deadline_s, options.priority, options.of_tokens) == (2.0, 3, True)
+    assert [type(getattr(options, name)) for name in given] == [float, int, bool]
+    numbers: list[Any] = [np.float64(2), np.int32(2), 2]
+    assert {type(RequestOptions(number).deadline_s) for number in numbers} == {float}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"name": ""},
+        {"name": 5},
+        {"name": "a\0b"},
+        {"name": "\ud800"},
+        {"version": ""},
+        {"version": 1},
+        {"version": None},
+        {"version": []},
+        {"version": "1\0"},
+        {"version": "\udfff"},
+        {"trust_code": "no"},
+        {"compile": 1},
+        {"offers": 3},
+        {"later": 3},
+    ],
+    ids=repr,
+)
+def test_arguments_of_load_that_a_worker_could_not_read_are_refused(engine: Engine, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(arguments))}|{next(iter(arguments)).replace('_', ' ')}"):
+        engine.load("/nowhere", **arguments)
+    if arguments.keys() <= {"name", "version"}:
+        with pytest.raises(ConfigError):
+            engine.register(load_doubling(), **arguments)
 
 
 def test_answers_that_cannot_be_collected_are_an_error_of_their_own_request(engine: Engine) -> None:

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from inferox.core import Closing, ConfigError, DeviceId, ModelNotFoundError
+from inferox.core import Closing, ConfigError, DeviceId, ModelNotFoundError, shown
 from inferox.engine.config import EngineConfig
 from inferox.engine.inference import Inference
 from inferox.engine.isolation import open_host
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.open_sessions import OpenSessions
-from inferox.engine.registry import ModelRegistry
+from inferox.engine.registry import ModelRegistry, check_new_name
 from inferox.engine.served_model import ServedModel
 from inferox.engine.session import InferenceSession
 from inferox.engine.stats import ModelStats
@@ -98,11 +98,14 @@ class Engine(Inference, Closing):
 
         Raises:
             InferoxError: See ``inferox.load``.
-            ConfigError: If the name has this version already, or memory_limit_bytes leaves no room for it;
-                if the shadow or the canary is the artifact that serves, or a canary lies in another embedding space.
+            ConfigError: If the name has this version already, or memory_limit_bytes leaves no room for it; if an
+                argument has another type, or a name is not valid Unicode; if the shadow or the canary is the artifact
+                that serves, or a canary lies in another embedding space.
             NoUsableBackendError: If no artifact agrees on its samples; it lists the reason for each.
             ShuttingDownError: If the engine is closed.
         """
+        _check_new(name, version)
+        _check_load(compile, trust_code, later)
         options = {
             "backend": backend,
             "device": None if device is None else str(device),
@@ -157,6 +160,7 @@ class Engine(Inference, Closing):
             ConfigError: If the name has this version already.
             ShuttingDownError: If the engine is closed.
         """
+        _check_new(name, version)
         return self._describe(self._host.register(model, name, version, self._models))
 
     def label(self, name: str, label: str, version: str | None) -> None:
@@ -266,6 +270,20 @@ class Engine(Inference, Closing):
 
     def _describe(self, model: ServedModel) -> ModelInfo:
         return replace(model.info(), labels=self._models.labels_of(model))
+
+
+def _check_new(name: str | None, version: str) -> None:
+    if name is not None:
+        check_new_name("the name of a model", name)
+    check_new_name("a version", version)
+
+
+def _check_load(compiles: object, trust_code: object, later: object) -> None:
+    for flag, value in (("compile", compiles), ("trust_code", trust_code)):
+        if type(value) is not bool:
+            raise ConfigError(f"{flag} must be True or False, but is {shown(value)}")
+    if later is not None and not callable(later):
+        raise ConfigError(f"later must be a function, or None, but is {shown(later)}")
 
 
 def _close_all(closing: Sequence[Closing]) -> None:

@@ -7,13 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from inferox.core import ConfigError, ModelNotFoundError, RequestError, ShuttingDownError
+from inferox.core import ConfigError, ModelNotFoundError, RequestError, ShuttingDownError, shown
 from inferox.engine.served_model import ServedModel
 
 LATEST = "latest"
 """The label of the version that was loaded last."""
 
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
+
+
+def check_new_name(what: str, value: object) -> None:
+    """Checks the name of a model or a version that is about to be loaded.
+
+    Args:
+        what: What it names, for the error.
+        value: The caller's value.
+
+    Raises:
+        ConfigError: If it is not a text that every process can read and tell from others.
+    """
+    if not isinstance(value, str) or not value or "\0" in value or not _is_unicode(value):
+        raise ConfigError(f"{what} must be a non-empty string of valid Unicode without NUL, but is {shown(value)}")
 
 
 class ModelRegistry:
@@ -96,6 +110,7 @@ class ModelRegistry:
             ModelNotFoundError: If there is none.
             ShuttingDownError: If the registry is closed.
         """
+        _check_words(name, version)
         with self._lock:
             self._refuse_if_closed()
             labels = self._labels.get(name, {})
@@ -119,11 +134,12 @@ class ModelRegistry:
             ConfigError: If it cannot be a label.
             ModelNotFoundError: If there is no such version, or no such label to remove.
         """
+        _check_words(name, version)
         with self._lock:
             versions, labels = self._versions.get(name, {}), self._labels.get(name, {})
             if label == LATEST:
                 raise ConfigError(f"the label {LATEST} always stands for the version that was loaded last")
-            if label in versions or (name, label) in self._claims:
+            if isinstance(label, str) and (label in versions or (name, label) in self._claims):
                 raise ConfigError(f"{label!r} is a version of {name!r}, and cannot be a label", hint="choose another")
             if not isinstance(label, str) or not _LABEL.fullmatch(label):
                 raise ConfigError(
@@ -162,6 +178,7 @@ class ModelRegistry:
             ConfigError: If the version has a label, and ``drop_labels`` is not set.
             ModelNotFoundError: If there is none.
         """
+        _check_words(name, version)
         with self._lock:
             found, labels = self._find_all(name, version), self._labels.get(name, {})
             held = [] if version is None else self._labels_of(name, version)
@@ -199,8 +216,6 @@ class ModelRegistry:
         return sorted(label for label, meant in self._labels.get(name, {}).items() if meant == version)
 
     def _find_all(self, name: str, version: str | None, *, asked: str | None = None) -> list[ServedModel]:
-        if version is not None and not isinstance(version, str):
-            raise RequestError(f"a version must be a string, but is {version!r}")
         versions = self._versions.get(name, {})
         found = [runner for runner in versions.values() if version in {None, runner.version}]
         if not found:
@@ -214,3 +229,14 @@ class ModelRegistry:
             )
             raise ModelNotFoundError(f"no model {name!r} is loaded", hint=there)
         return found
+
+
+def _check_words(name: object, version: object) -> None:
+    if not isinstance(name, str):
+        raise RequestError(f"the name of a model must be a string, but is {name!r}")
+    if version is not None and not isinstance(version, str):
+        raise RequestError(f"a version must be a string, but is {version!r}")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)

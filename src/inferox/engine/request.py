@@ -12,17 +12,11 @@ from typing import Any
 
 from inferox.core import RequestError
 from inferox.engine.encoding import Encoding
+from inferox.engine.option_values import check_texts_of_options, read_deadline, read_flag, read_priority
 from inferox.engine.shift import Shift
 from inferox.engine.workload import Workload
 from inferox.tasks import Task
 from inferox.tasks.truncation import check_truncation
-
-_LONGEST_S = 365 * 24 * 3600.0
-"""The longest deadline, which every timer can handle."""
-
-MOST_PRIORITY = 2**31 - 1
-"""The largest priority, which every clock can count down from."""
-
 
 _COUNTED_SHARE = 0.5
 """The share of a batch that a request may get before it counts as served."""
@@ -66,24 +60,18 @@ class RequestOptions:
     artifact: str | None = None
 
     def __post_init__(self) -> None:
-        if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):
-            raise RequestError(f"a deadline must be a positive number of seconds, but is {self.deadline_s!r}")
-        if type(self.priority) is not int or abs(self.priority) > MOST_PRIORITY:
-            raise RequestError(f"a priority must be an integer of 32 bits, but is {self.priority!r}")
-        if self.owner is not None and not isinstance(self.owner, str):
-            raise RequestError(f"an owner must be a string, but is {self.owner!r}")
-        if self.prompt is not None and not isinstance(self.prompt, str):
-            raise RequestError(f"a prompt must be given by its name, but is {self.prompt!r}")
+        if self.deadline_s is not None:
+            object.__setattr__(self, "deadline_s", read_deadline(self.deadline_s))
+        object.__setattr__(self, "priority", read_priority(self.priority))
+        for name in ("unscaled", "of_tokens", "token_ids"):
+            object.__setattr__(self, name, read_flag(name, getattr(self, name)))
+        check_texts_of_options(self.owner, self.prompt, self.request_id, self.artifact)
         if self.token_ids and self.prompt is not None:
             raise RequestError(
                 f"the prompt {self.prompt!r} is a text, which cannot be put before token ids", hint="send texts"
             )
-        if self.request_id is not None and not isinstance(self.request_id, str):
-            raise RequestError(f"a request_id must be a string, but is {self.request_id!r}")
-        if self.artifact is not None and not isinstance(self.artifact, str):
-            raise RequestError(f"an artifact must be given by its name, but is {self.artifact!r}")
         check_truncation(self.truncate)
-        if self.truncation_side not in {None, "left", "right"}:
+        if self.truncation_side is not None and self.truncation_side not in ("left", "right"):
             raise RequestError(f"texts are cut on the left or the right, not on {self.truncation_side!r}")
 
 
@@ -249,10 +237,6 @@ class Request:
         """Delivers an error, unless the caller is gone or has its answer."""
         with suppress(InvalidStateError):
             self.future.set_exception(error)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 Row = tuple[Request, int]

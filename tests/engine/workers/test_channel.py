@@ -6,8 +6,9 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from inferox.engine.workers.channel import INLINE_BYTES, Channel, open_pair
 from inferox.engine.workers.codec import encode
 from inferox.engine.workers.items import explain, to_sendable
 from inferox.engine.workers.messages import Answered, AnsweredLabels, AnsweredSpans, Ask, Done
+from inferox.engine.workers.quarantine import digest_item
 from inferox.engine.workers.unnamed_file import map_file, open_file
 from inferox.tasks.image_file import ImageFile
 from inferox.tasks.labels import LabelScore, Span
@@ -36,6 +38,32 @@ def send_through(channels: Pair, value: Any) -> Any:
     (message,) = theirs.receive()
     assert isinstance(message, Done)
     return message.value
+
+
+def test_a_value_of_the_wrong_type_fails_its_call_alone(channels: Pair) -> None:
+    ours, theirs = channels
+    ask = Ask(7, "model", "1", ["a"], None, 0, None, None, "cut")
+    for strange in ({"unscaled": 1}, {"deadline_s": np.float32(2)}, {"priority": 2.5}, {"owner": 5}):
+        ours.send(msgspec.structs.replace(ask, **strange))
+    ours.send(AnsweredLabels(8, [3], "a", None, 0, {}, 1, None))  # type: ignore[list-item]
+    ours.send(Done(9, "later"))
+    found: list[Any] = []
+    while len(found) < 6:
+        found += theirs.receive()
+    *failed, label, last = found
+    assert {(each.call, each.kind) for each in failed} == {(7, "RequestError")}
+    assert "cannot read the call 'ask': Expected `bool`, got `int`" in failed[0].message
+    assert (label.call, label.kind) == (8, "ExecutionError")
+    assert last == Done(9, "later")
+
+
+@pytest.mark.parametrize(
+    "value", [np.ma.masked_array([1, 2], [False, True]), memoryview(cast("Any", np.arange(6)[::2]))], ids=type
+)
+def test_what_would_lose_its_meaning_is_not_sent(value: Any) -> None:
+    with pytest.raises((TypeError, BufferError)):
+        encode(Done(1, [value]))
+    assert digest_item("model", [value]) is None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
+import numpy as np
 import pytest
 
 from inferox import EngineConfig
@@ -29,12 +30,13 @@ from inferox.engine.watch import Watch
 from inferox.engine.workers import seat as seat_module
 from inferox.engine.workers import watchdog as watchdog_module
 from inferox.engine.workers.channel import _HEADER, Channel, open_pair
+from inferox.engine.workers.codec import encode
 from inferox.engine.workers.exposure import Exposure
 from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord, FlightSlot, is_in, make_record_file
 from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
 from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import WorkerDiedError, WorkerLink
-from inferox.engine.workers.messages import Answered, Count, Done, Failed, Load, Message, Stop, Unload
+from inferox.engine.workers.messages import Answered, Ask, Count, Done, Failed, Load, Message, Stop, Unload
 from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.quarantine import Quarantine
@@ -210,6 +212,23 @@ def test_a_worker_says_of_every_call_that_it_failed(ends: tuple[Worker, Channel]
     assert "object" in first.message
     assert (second.call, second.message) == (2, "Unspeakable: Unspeakable")
     assert third == Done(3, 5)
+
+
+def test_a_worker_refuses_a_call_that_it_cannot_read(ends: tuple[Worker, Channel]) -> None:
+    worker, channel = ends
+    channel.send(Ask(5, "model", "1", ["a"], None, 0, None, None, "cut", unscaled=cast("bool", "no")))
+    worker._read()
+    (refused,) = channel.receive()
+    assert isinstance(refused, Failed)
+    assert (refused.call, refused.kind) == (5, "RequestError")
+
+
+def test_items_that_cannot_be_sent_are_refused() -> None:
+    link = make_link(lambda message: cast("None", encode(message)))
+    strange: list[Any] = [np.ma.masked_array([1, 2], [False, True]), memoryview(cast("Any", np.arange(6)[::2]))]
+    for item in strange:
+        with pytest.raises(RequestError, match="cannot be sent to a worker process"):
+            give(link, make_part([[item]]))
 
 
 def test_a_worker_counts_and_unloads_while_it_loads_and_makes_rows(

@@ -13,7 +13,8 @@ from typing import Any
 
 from inferox.core import CapacityError, Closing, InferoxError
 from inferox.engine.answer import Answer
-from inferox.engine.request import MOST_PRIORITY, RequestOptions
+from inferox.engine.option_values import MOST_PRIORITY
+from inferox.engine.request import RequestOptions
 from inferox.engine.trials.drift import Drift, find_tolerance, measure_drift
 from inferox.engine.trials.stats import TrialRecorder
 

@@ -244,7 +244,7 @@ def check_forms(shadow: Shadow | None, canary: Canary | None, offers: Sequence[O
     """
     _check_form("shadow", shadow, Shadow)
     _check_form("canary", canary, Canary)
-    if not all(type(offer) is Offer for offer in offers):
+    if not isinstance(offers, Sequence) or not all(type(offer) is Offer for offer in offers):
         raise ConfigError(f"offers must be a list of Offer, but is {offers!r}", hint="Offer(backend='onnxruntime')")
 
 

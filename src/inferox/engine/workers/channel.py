@@ -65,6 +65,7 @@ class Channel:
             TypeError: See ``encode``.
             ValueError: See ``encode``.
             OverflowError: See ``encode``.
+            BufferError: See ``encode``.
         """
         content, files = _lay_out(encode(message))
         with self._lock:

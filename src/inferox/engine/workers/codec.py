@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import ValidationError
 from msgspec.msgpack import Decoder, Encoder, Ext
 from msgspec.msgpack import decode as unpack
 from msgspec.msgpack import encode as pack
 
-from inferox.engine.workers.messages import Message
+from inferox.core import ExecutionError, RequestError
+from inferox.engine.workers.messages import Answered, AnsweredLabels, AnsweredSpans, Done, Failed, Message
 from inferox.tasks.image_file import ImageFile
 
 _ARRAY, _SCALAR, _IMAGE_FILE = 1, 2, 3
@@ -24,6 +26,9 @@ _ALIGNMENT_BYTES = 64
 
 _REFUSED_KINDS = "OV"
 """The kinds of NumPy types that are neither numbers nor texts: Python objects, and records."""
+
+
+_REPLIES = {kind.__struct_config__.tag for kind in (Answered, AnsweredLabels, AnsweredSpans, Done)}
 
 
 @dataclass
@@ -62,6 +67,7 @@ def encode(message: Message) -> Frame:
         TypeError: If it holds a value that has no form outside this process.
         ValueError: If it holds a text that is not valid Unicode, or lists nested too deeply.
         OverflowError: If it holds an integer of more than 64 bits.
+        BufferError: If it holds a buffer that is not contiguous.
     """
     frame, offset = Frame(), 0
 
@@ -101,12 +107,20 @@ class MessageDecoder:
             content: The pieces of a frame, in order; they must not change any more.
             body_bytes: The size of its body.
 
+        Returns:
+            The message. One with a value of the wrong type is a ``Failed`` for its call, so that nobody dies of it.
+
         Raises:
             msgspec.DecodeError: If it is not a message.
         """
         self._arrays = content[body_bytes + -body_bytes % _ALIGNMENT_BYTES :]
         try:
             return self._decoder.decode(content[:body_bytes])
+        except ValidationError as error:
+            match unpack(content[:body_bytes], ext_hook=lambda *_: None):
+                case [str(tag), int(call), *_]:
+                    return _refuse(tag, call, error)
+            raise
         finally:
             self._arrays = memoryview(b"")
 
@@ -126,6 +140,13 @@ class MessageDecoder:
             name, path, content = unpack(data)
             return ImageFile(name, Path(path) if content is None else content)
         raise ValueError(f"there is no kind {kind} of values")
+
+
+def _refuse(tag: str, call: int, error: ValidationError) -> Failed:
+    """Makes the failure of a call whose message, or whose reply, has a value of the wrong type."""
+    if tag in _REPLIES:
+        return Failed(call, ExecutionError.__name__, f"a worker process answered what cannot be read: {error}", {})
+    return Failed(call, RequestError.__name__, f"a worker process cannot read the call {tag!r}: {error}", {})
 
 
 def to_image_file(file: ImageFile) -> Ext:
@@ -148,6 +169,8 @@ def _to_plain(value: Any) -> Any:
 
 
 def _checked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError("a masked array cannot be sent to another process, where its mask would be lost")
     if array.dtype.kind in _REFUSED_KINDS:
         raise TypeError(f"an array of the type {array.dtype} cannot be sent to another process")
     return array

@@ -197,7 +197,7 @@ class WorkerLink:
             self.process.channel.send(to_ask(number, part))
         except Exception as error:
             self._take(number)
-            if isinstance(error, TypeError | ValueError | OverflowError):
+            if isinstance(error, TypeError | ValueError | OverflowError | BufferError):
                 raise explain(error, part.items) from error
             raise
         part.request.future.add_done_callback(lambda _: self._cancel(number))

@@ -99,7 +99,7 @@ def digest_item(model: str, item: Any) -> bytes | None:
     digest = blake2b(model.encode(errors="surrogatepass"), digest_size=16)
     try:
         pieces = encode(Done(0, item)).pieces()
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, BufferError):
         return None
     for piece in pieces:
         digest.update(piece)

@@ -103,6 +103,7 @@ class Worker:
             Detokenize: partial(self._begin_thread, self._detokenize),
             Cancel: self._cancel,
             Stop: lambda _: self._stopped.set(),
+            Failed: self._channel.send,  # a call that cannot be read is refused
         }
 
     async def serve(self) -> None:

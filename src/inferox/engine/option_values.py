@@ -1,0 +1,77 @@
+"""The values of a request's options, as callers give them and as worker processes read them."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from inferox.core import RequestError
+
+_LONGEST_S = 365 * 24 * 3600.0
+"""The longest deadline, which every timer can handle."""
+
+MOST_PRIORITY = 2**31 - 1
+"""The largest priority, which every clock can count down from."""
+
+
+def read_deadline(value: Any) -> float:
+    """Converts a deadline to a Python ``float``; NumPy's numbers are accepted as well.
+
+    Args:
+        value: The caller's value, in seconds.
+
+    Raises:
+        RequestError: If it is not a positive number of seconds, or too large for a timer.
+    """
+    is_number = type(value) is float or (isinstance(value, Real) and value is not True and value is not False)
+    if is_number and 0 < value <= _LONGEST_S:
+        return float(value)
+    raise RequestError(f"a deadline must be a positive number of seconds, up to a year, but is {value!r}")
+
+
+def read_priority(value: Any) -> int:
+    """Converts a priority to a Python ``int``; NumPy's integers are accepted as well.
+
+    Args:
+        value: The caller's value.
+
+    Raises:
+        RequestError: If it is not an integer of 32 bits.
+    """
+    is_integer = type(value) is int or (isinstance(value, Integral) and value is not True and value is not False)
+    if is_integer and abs(int(value)) <= MOST_PRIORITY:
+        return int(value)
+    raise RequestError(f"a priority must be an integer of 32 bits, but is {value!r}")
+
+
+def read_flag(name: str, value: Any) -> bool:
+    """Converts a yes or no to a Python ``bool``; NumPy's are accepted as well.
+
+    Args:
+        name: The name of the option, for the error.
+        value: The caller's value.
+
+    Raises:
+        RequestError: If it is something else.
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise RequestError(f"{name} must be True or False, but is {value!r}")
+
+
+def check_texts_of_options(owner: object, prompt: object, request_id: object, artifact: object) -> None:
+    """Checks that the options that are texts, if they are stated, are texts.
+
+    Raises:
+        RequestError: If one is not.
+    """
+    if owner is not None and not isinstance(owner, str):
+        raise RequestError(f"an owner must be a string, but is {owner!r}")
+    if prompt is not None and not isinstance(prompt, str):
+        raise RequestError(f"a prompt must be given by its name, but is {prompt!r}")
+    if request_id is not None and not isinstance(request_id, str):
+        raise RequestError(f"a request_id must be a string, but is {request_id!r}")
+    if artifact is not None and not isinstance(artifact, str):
+        raise RequestError(f"an artifact must be given by its name, but is {artifact!r}")
