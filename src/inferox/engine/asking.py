@@ -41,6 +41,8 @@ def ask(
         try:
             return model.ask(items, options, arrived_s, is_patient=is_patient)
         except ShuttingDownError:
+            if find() is model:  # something else is shutting down, such as an engine that the task itself asks
+                raise
             continue  # the version was removed in the meantime; another may have taken its place
 
 
@@ -62,6 +64,8 @@ async def aask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], o
                 try:
                     future = await model.aask(items, options, arrived_s)
                 except ShuttingDownError:
+                    if find() is model:
+                        raise
                     continue  # see ask
                 break
             answer = await asyncio.wrap_future(future)

@@ -80,9 +80,9 @@ class Encoding:
             check_batch(batch, signature)
             lengths = batch.lengths.tolist() if batch.ragged else _price_rows(batch, signature)
             groups = group_alike(batch, signature)
-        except InferoxError:
+        except (InferoxError, KeyboardInterrupt, SystemExit):
             raise
-        except Exception as error:
+        except BaseException as error:  # such as a panic of Rust code
             raise to_failure("encoding the items", error) from error
         return cls(task, items, batch, lengths, groups, Stopwatch(began_s, time.monotonic()))
 

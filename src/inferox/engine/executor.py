@@ -14,6 +14,7 @@ from inferox.core import SEQUENCE, Batch, InputTooLargeError, Layout, NonFiniteO
 from inferox.engine.artifact_cost import CostBook
 from inferox.engine.batch_memory import BatchMemory, memory_shape, output_shape
 from inferox.engine.config import EngineConfig
+from inferox.engine.decoding import converting_failures, decode_rows
 from inferox.engine.delivery import Delivery
 from inferox.engine.encoding import Encoding
 from inferox.engine.faults import split_around_faults
@@ -26,7 +27,6 @@ from inferox.engine.stats import StatsRecorder
 from inferox.engine.suspicion import Suspicion
 from inferox.engine.token_limit import TokenLimit
 from inferox.engine.tracing import tracing_batch
-from inferox.engine.unexpected import to_failure
 from inferox.engine.watch import Watch
 from inferox.engine.workload import Workload
 from inferox.loading import TaskModel
@@ -239,13 +239,11 @@ class BatchExecutor:
         return rows if self.suspicion.is_confirmed else self._delivery.deliver(rows, answers, self.shift)
 
     def _answer_rows(self, rows: Sequence[Row]) -> Sequence[Any]:
-        try:
+        with converting_failures(f"computing {self._name!r}"):
             if self._trace is None:
                 return self._compute_batch(rows)
             with tracing_batch(self._trace, self._name, rows):
                 return self._compute_batch(rows)
-        except MemoryError as error:  # laying out rows and decoding answers take memory as well
-            raise to_failure(f"computing {self._name!r}", error) from error
 
     def _compute_batch(self, rows: Sequence[Row]) -> Sequence[Any]:
         """Computes rows and decodes their answers."""
@@ -270,7 +268,7 @@ class BatchExecutor:
             # Texts with different prompts may share a batch, and are pooled differently.
             with span.get()("decode"):
                 tasks = {encoding.task for encoding, _ in parts}
-                answers = {task: task.decode(items, batch, outputs) for task in tasks}
+                answers = {task: decode_rows(task, items, batch, outputs) for task in tasks}
         self._note_batch(rows, time.perf_counter() - began)
         found: Sequence[Any] = answers[parts[0][0].task]
         if len(answers) > 1:

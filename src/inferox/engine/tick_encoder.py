@@ -63,10 +63,13 @@ class TickEncoder:
             found: Sequence[_Found]
             try:
                 found = done()
-            except Exception as error:  # noqa: BLE001 - given to whoever asked
+            except BaseException as error:
                 found = [to_failure("encoding the items", error)] * len(pending)
-            for asked, own in zip(pending, found, strict=True):
-                _settle(asked.future, own)
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    raise
+            finally:
+                for asked, own in zip(pending, found, strict=True):
+                    _settle(asked.future, own)
 
         if _are_short_texts([item for asked in pending for item in asked.items]):
             settle(lambda: self._encode_all(task, pending))
@@ -98,8 +101,9 @@ class TickEncoder:
             return Encoding.of(task, items, self._signature)
 
     def _forget_closed_loops(self) -> None:
-        for key in [key for key in self._pending if key[0].is_closed()]:
-            del self._pending[key]
+        for key in list(self._pending):  # a copy, as loops of other threads add theirs meanwhile
+            if key[0].is_closed():
+                self._pending.pop(key, None)
 
 
 def _settle(future: asyncio.Future[tuple[Encoding, range]], found: _Found) -> None:

@@ -1,0 +1,143 @@
+"""Models and tasks of a user's own that do what none should: others get their answers, and nobody waits forever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from inferox import Engine
+from inferox.core import Batch, ExecutionError, InferoxError, Outputs, ShuttingDownError
+from tests.engine.models import DoublingModel, SumTask, double, load_doubling
+
+BAD = 77
+STRANGE = [SystemExit(3), GeneratorExit(), asyncio.CancelledError(), BaseException("no")]
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    with Engine() as engine:
+        yield engine
+
+
+def gather(engine: Engine, requests: Sequence[Sequence[Any]]) -> list[Any]:
+    async def ask_all() -> list[Any]:
+        asked = (engine.ainfer("doubling", items) for items in requests)
+        return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+
+    return asyncio.run(ask_all())
+
+
+class StrangeModel(DoublingModel):
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        if (inputs["input_ids"] == BAD).any():
+            raise self._error
+        return super()._compute(inputs)
+
+
+class StrangeTask(SumTask):
+    def __init__(self, change: Callable[[list[int]], Any]) -> None:
+        super().__init__()
+        self._change = change
+
+    def decode(self, items: Sequence[Any], batch: Batch, outputs: Outputs) -> Any:
+        found = super().decode(items, batch, outputs)
+        return self._change(found) if any(BAD in item for item in items) else found
+
+
+def refuse(error: BaseException) -> None:
+    raise error
+
+
+def check_mates(engine: Engine, message: str) -> None:
+    held = [[1]], [[2, 3]], [[BAD]], [[4, 5, 6]]
+    first, second, bad, last = gather(engine, held)
+    assert [answer.results for answer in (first, second, last)] == [[2], [10], [30]]
+    with pytest.raises(ExecutionError, match=message) as caught:
+        raise bad
+    assert caught.value.item == 0
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ExecutionError, match=message) as caught:
+        pool.submit(engine.infer, "doubling", [[1], [BAD], [3]]).result(20)
+    assert caught.value.item == 1
+    assert gather(engine, [[[1], [2]]])[0].results == [2, 4]
+
+
+@pytest.mark.parametrize("error", STRANGE, ids=repr)
+def test_a_model_that_raises_what_is_no_exception_fails_the_row_alone(engine: Engine, error: BaseException) -> None:
+    engine.register(load_doubling(StrangeModel(error)))
+    check_mates(engine, "computing 'doubling' failed")
+
+
+@pytest.mark.parametrize("error", STRANGE, ids=repr)
+def test_a_task_that_raises_what_is_no_exception_fails_the_row_alone(engine: Engine, error: BaseException) -> None:
+    engine.register(load_doubling(task=StrangeTask(lambda _: refuse(error))))
+    check_mates(engine, "computing 'doubling' failed")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: found[:-1], "decodes 1 row to 0 answers, not to one answer per row"),
+        (lambda found: found * 2, "decodes 1 row to 2 answers"),
+        (lambda _: None, "to a value of the type NoneType, not to a list"),
+        (iter, "to a value of the type list_iterator"),
+        (lambda found: dict(enumerate(found)), "to a value of the type dict"),
+        (lambda found: "x" * len(found), "to a value of the type str"),
+    ],
+    ids=["fewer", "more", "none", "iterator", "dict", "text"],
+)
+def test_a_task_that_gives_anything_but_an_answer_per_row_fails_the_row_alone(
+    engine: Engine, change: Callable[[list[int]], Any], message: str
+) -> None:
+    engine.register(load_doubling(task=StrangeTask(change)))
+    check_mates(engine, message)
+
+
+def test_answers_may_be_in_any_list(engine: Engine) -> None:
+    engine.register(load_doubling(task=StrangeTask(np.array)))
+    assert gather(engine, [[[BAD], [1]]])[0].results == [2 * BAD, 2]
+
+
+@pytest.mark.parametrize("error", [*STRANGE[1:], ShuttingDownError("another engine is closed")], ids=repr)
+def test_rows_that_cannot_be_made_fail_their_request_alone(engine: Engine, error: BaseException) -> None:
+    class Choking(SumTask):
+        def encode(self, items: Sequence[Any]) -> Batch:
+            if "choke" in items:
+                raise error
+            return super().encode(items)
+
+    engine.register(load_doubling(task=Choking()))
+    first, choked, last = gather(engine, [["a"], ["choke"], ["b"]])
+    assert [first.results, last.results] == [double(["a"]), double(["b"])]
+    assert isinstance(choked, InferoxError)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(type(choked)):
+        pool.submit(engine.infer, "doubling", ["choke"]).result(20)
+
+
+def test_event_loops_of_other_threads_may_begin_while_closed_ones_are_forgotten(engine: Engine) -> None:
+    engine.register(load_doubling())
+    model: Any = engine._models.find("doubling", None)
+    pending, other, gone = model._requests._encoder._pending, asyncio.new_event_loop(), asyncio.new_event_loop()
+    gone.close()
+
+    class Loop(asyncio.SelectorEventLoop):
+        def is_closed(self) -> bool:
+            if any(key[0] is self for key in list(pending)):
+                pending.setdefault((other, None), [])  # as another thread does at that very moment
+            return super().is_closed()
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        pending[gone, None] = []
+        answer = runner.run(asyncio.wait_for(engine.ainfer("doubling", ["b"]), 10))
+    assert answer.results == double(["b"])
+    assert {key[0] for key in pending} == {other}
+    other.close()
