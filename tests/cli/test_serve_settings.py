@@ -156,6 +156,7 @@ def test_a_repository_is_every_package_in_a_folder(
 ) -> None:
     assert served.run("--repository", tmp_path) == 2
     assert "there are no packages in the repository" in capsys.readouterr().err
+    assert served.run("x", "--repository", tmp_path) == 0  # one may be loaded from it later
     (tmp_path / "b.mlpkg").touch()
     (tmp_path / "notes.txt").touch()
     (tmp_path / "other").mkdir()

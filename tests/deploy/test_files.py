@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from inferox.cli.serve import serve
+from tests.server.running import running
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ROUTES = {"/health/live", "/health/ready"}
@@ -55,6 +57,31 @@ def test_a_container_is_probed_where_it_answers_and_may_do_little(name: str) -> 
     assert not security["allowPrivilegeEscalation"]
     assert security["capabilities"] == {"drop": ["ALL"]}
     assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", ["kubernetes.yaml", "kserve.yaml"])
+def test_the_store_of_a_container_lies_where_others_cannot_replace_it(name: str) -> None:
+    """Kubernetes makes an ``emptyDir`` with the mode 0777, which the store refuses; in memory it has the sticky bit."""
+    home = re.search(r"HOME=(\S+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"))
+    assert home is not None
+    document = read(name)[0]
+    (volume,) = [item["name"] for item in container_of(document)["volumeMounts"] if item["mountPath"] == home[1]]
+    spec = document["spec"]
+    volumes = spec["template"]["spec"]["volumes"] if "template" in spec else spec["volumes"]
+    (found,) = [item["emptyDir"] for item in volumes if item["name"] == volume]
+    assert found["medium"] == "Memory"
+
+
+def test_a_container_that_names_its_package_starts_beside_an_empty_repository(
+    tmp_path: Path, minilm_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image sets ``--repository`` for all of its containers; KServe's name a package instead."""
+    assert "RUN mkdir /packages" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "packages").mkdir()
+    monkeypatch.setenv("INFEROX_SERVE_REPOSITORY", str(tmp_path / "packages"))
+    with running(f"named={minilm_package}", "--threads", "1") as server:
+        server.wait_until_ready()
+        assert [model["id"] for model in server.http.get("/v1/models").json()["data"]] == ["named"]
 
 
 def test_kubernetes_waits_for_the_drain_and_mounts_what_is_named() -> None:
@@ -112,7 +139,7 @@ def test_kubernetes_knows_every_field() -> None:
 
 
 def test_kserve_knows_every_field() -> None:
-    """A serving runtime is a description of pods, plus four fields of KServe's own."""
+    """A serving runtime is a description of pods, plus five fields of KServe's own."""
     (document,) = read("kserve.yaml")
     assert (document["apiVersion"], document["kind"]) == ("serving.kserve.io/v1alpha1", "ServingRuntime")
     spec = document["spec"]
@@ -120,6 +147,8 @@ def test_kserve_knows_every_field() -> None:
         assert set(model_format) <= {"name", "version", "autoSelect", "priority"}
     assert spec.pop("protocolVersions") == ["v2"]
     assert spec.pop("multiModel") is False
+    port = container_of(document)["ports"][0]["containerPort"]
+    assert spec.pop("annotations") == {"prometheus.kserve.io/port": f"{port}", "prometheus.kserve.io/path": "/metrics"}
     mounts = container_of(document)["volumeMounts"]
     assert {mount["name"] for mount in mounts} == {volume["name"] for volume in spec["volumes"]}
     check_strictly({"apiVersion": "v1", "kind": "Pod", "metadata": document["metadata"], "spec": spec})

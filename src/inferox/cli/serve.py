@@ -298,7 +298,7 @@ def _check_sources(repository: ModelRepository) -> None:
     if not (repository.named or repository.folder):
         raise click.UsageError("there is nothing to serve: name a package, or see --repository and --config")
     found = repository.list_folder()
-    if repository.folder is not None and not found:
+    if repository.folder is not None and not (found or repository.named):
         raise ConfigError(
             f"there are no packages in the repository {repository.folder}",
             hint="pack a model into it: inferox pack … -o FOLDER/NAME.mlpkg",
