@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import httpx2
 import pytest
 
 from inferox import Engine, EngineConfig
+from inferox.core import ConfigError
 from inferox.server import ModelSource, ServerConfig
 from inferox.server.app import App
 from inferox.server.service import Service
@@ -100,11 +102,42 @@ def test_too_many_tokens_are_answered_with_429() -> None:
     run(test)
 
 
+def test_a_body_that_could_never_be_admitted_is_too_large_and_not_too_much_for_now() -> None:
+    async def test() -> None:
+        async with holding(ServerConfig(body_limit_bytes=100, held_limit_bytes=100)) as held:
+            held.model.may_go.set()
+            # Not even announced sizes that no server has room for are a reason to send the request again.
+            for size_bytes in (101, 2**40):
+                headers = JSON | {"content-length": f"{size_bytes}"}
+                answer = await held.http.post("/v1/embeddings", content=as_chunks(b"{}"), headers=headers)
+                assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+                assert "retry-after" not in answer.headers
+            chunked = await held.http.post("/v1/embeddings", content=as_chunks(b" " * 60, b" " * 60), headers=JSON)
+            assert chunked.status_code == 413
+            largest = b'{"inputs":[{"name":"text","datatype":"BYTES","shape":[1],"data":["a"]}]}'.ljust(100)
+            packed = await held.http.post(
+                "/v2/models/model/infer", content=gzip.compress(largest), headers={"content-encoding": "gzip"}
+            )
+            assert packed.status_code == 200
+
+    run(test)
+
+
+def test_limits_that_would_never_admit_the_largest_body_are_refused() -> None:
+    with pytest.raises(ConfigError, match="the largest would never be admitted"):
+        ServerConfig(body_limit_bytes=101, held_limit_bytes=100)
+
+
+async def as_chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
 @pytest.mark.parametrize(
     ("config", "what"),
     [
         (ServerConfig(request_limit=1), "the server already has 1 unanswered request"),
-        (ServerConfig(held_limit_bytes=60), "would exceed the limit of 60"),
+        (ServerConfig(held_limit_bytes=60, body_limit_bytes=60), "would exceed the limit of 60"),
     ],
     ids=["requests", "bytes"],
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from inferox.core import ConfigError
+from inferox.core import ConfigError, counted
 from inferox.machine.server_address import parse_server_address
 from inferox.server.api_key import ApiKey
 from inferox.server.log_format import LOG_FORMATS, LogFormat
@@ -158,6 +158,12 @@ class ServerConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be a positive integer, but is {value!r}")
+        if self.body_limit_bytes > self.held_limit_bytes:
+            raise ConfigError(
+                f"a body may have {counted(self.body_limit_bytes, 'byte')}, but all together only "
+                f"{self.held_limit_bytes:,}, so the largest would never be admitted",
+                hint="lower --body-limit, or raise --held-limit",
+            )
 
 
 def is_loopback(host: str) -> bool:

@@ -137,11 +137,12 @@ class HttpRequest:
                 415, "unsupported_media_type", f"a body must be {taken}, but this one is encoded as {coding[:100]!r}"
             )
         expected_bytes = self.expected_bytes
-        with self._intake.admit(expected_bytes) as held:
+        # A body that is too large is refused as such, which would be so at any time.
+        with self._intake.admit(min(expected_bytes, self._limit_bytes)) as held:
             body = await self._read(held, expected_bytes)
             if coding != IDENTITY:
                 body = await asyncio.to_thread(decompress, body, coding, self._limit_bytes)
-                self._intake.hold(held, len(body))
+                self._intake.hold(held, len(body) - held.size_bytes)  # which replaces the compressed one
             return await self._unless_gone(answer(body))
 
     def _content_type(self) -> bytes:
@@ -163,12 +164,12 @@ class HttpRequest:
         while True:
             message = await self._next()
             part = message.get("body", b"")
-            self._intake.hold(held, len(part))
             self.record.received_bytes += len(part)
-            parts.append(part)
-            if held.size_bytes > self._limit_bytes:
+            if held.size_bytes + len(part) > self._limit_bytes:
                 parts.clear()
-                await self._refuse_large(held.size_bytes)
+                await self._refuse_large(held.size_bytes + len(part))
+            self._intake.hold(held, len(part))
+            parts.append(part)
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
