@@ -211,6 +211,20 @@ def test_errors_have_a_status_and_an_id(caplog: pytest.LogCaptureFixture) -> Non
     run(test)
 
 
+def test_a_version_that_is_not_loaded_is_refused_by_every_call() -> None:
+    async def test() -> None:
+        async with asked() as server:
+            for method in ("ModelMetadata", "ModelConfig", "ModelStatistics"):
+                named = MESSAGES.of(f"{method}Request")(name="model", version="1")
+                assert "model" in str(await server.call(method, named))
+                named.version = "2"
+                with pytest.raises(aio.AioRpcError) as caught:
+                    await server.call(method, named)
+                assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+    run(test)
+
+
 def test_what_is_not_a_message_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with asked() as server:

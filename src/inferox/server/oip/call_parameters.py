@@ -20,6 +20,9 @@ DEFAULT_PRIORITY = 5
 _SECONDS = 1e-6
 """The unit of ``timeout``, in seconds: a microsecond."""
 
+_MAX_TIMEOUT = 2**64 - 1
+"""The largest ``timeout``: that of a gRPC parameter."""
+
 _NOT_OFFERED = {
     "sequence_id": "a sequence of requests",
     "sequence_start": "a sequence of requests",
@@ -51,8 +54,8 @@ def read_call_options(parameters: Mapping[str, Any], version: str | None) -> Cal
     if not 1 <= priority <= PRIORITY_LEVELS:
         raise FieldError("priority", f"priority must be from 0 to {PRIORITY_LEVELS}, but is {priority}")
     timeout = read_parameter(parameters, "timeout", int)
-    if timeout is not None and timeout < 0:
-        raise FieldError("timeout", f"timeout must be 0 microseconds or more, but is {timeout}")
+    if timeout is not None and not 0 <= timeout <= _MAX_TIMEOUT:
+        raise FieldError("timeout", f"timeout must be from 0 to {_MAX_TIMEOUT:,} microseconds, but is {shown(timeout)}")
     return CallOptions(
         version=version,
         prompt=read_parameter(parameters, "prompt_name", str),

@@ -149,7 +149,7 @@ class GrpcService:
         return self._messages.make("ModelConfigResponse", {"config": config})
 
     async def _model_statistics(self, message: Any) -> Any:
-        told = await self._inference.describe_statistics(message.name or None)
+        told = await self._inference.describe_statistics(message.name or None, message.version or None)
         return self._messages.make("ModelStatisticsResponse", told)
 
     async def _repository_index(self, message: Any) -> Any:

@@ -83,16 +83,17 @@ class Inference:
         self._counts[name].note(time.perf_counter_ns() - started_ns, is_answered=True)
         return answered
 
-    async def describe_statistics(self, name: str | None = None) -> dict[str, Any]:
+    async def describe_statistics(self, name: str | None = None, version: str | None = None) -> dict[str, Any]:
         """Returns the statistics of a model, or of all.
 
         Args:
             name: The model; ``None`` for all.
+            version: Its version, or a label; ``None`` for the version loaded last.
 
         Raises:
-            ModelNotFoundError: If there is none of that name.
+            ModelNotFoundError: If there is no such model.
         """
-        infos = self._service.models() if name is None else [self._service.find(name)]
+        infos = self._service.models() if name is None else [self.find_version(name, version)]
         described = [
             describe_statistics(info, self._counts[info.name], await self._service.stats(info.name)) for info in infos
         ]
