@@ -86,6 +86,8 @@ def test_tokens(http: httpx2.Client, loaded: TaskModel) -> None:
     ids = [token["id"] for token in post(http, "/tokenize", inputs="a cat")[0]]
     assert post(http, "/decode", ids=ids) == ["a cat"]
     assert post(http, "/decode", ids=[ids, ids], skip_special_tokens=False) == ["[CLS] a cat [SEP]"] * 2
+    many = ids[1:2] * 3000
+    assert post(http, "/decode", ids=many) == [" ".join(["a"] * 3000)]  # they are one text
     unknown = http.post("/decode", json={"ids": [10**6]})
     assert (unknown.status_code, unknown.json()["error_type"]) == (422, "Validation")
 
@@ -118,6 +120,10 @@ def test_what_the_server_says_of_itself(http: httpx2.Client) -> None:
         ("/vertex", {"instances": [{"inputs": 3}]}, (422, "Validation")),
         ("/vertex", {"instances": []}, (400, "Empty")),
         ("/decode", {"ids": ["a"]}, (422, "Validation")),
+        ("/decode", {"ids": [[101], 102]}, (422, "Validation")),
+        ("/decode", {"ids": [101, [102]]}, (422, "Validation")),
+        ("/decode", {"ids": [[101]] * 2049}, (422, "Validation")),
+        ("/decode", {"ids": []}, (400, "Empty")),
         ("/tokenize", {"inputs": ["a", 3]}, (422, "Validation")),
     ],
 )

@@ -27,7 +27,7 @@ _START = "/v2/repository/models/"
 class _ControlParameters(Struct, forbid_unknown_fields=True):
     """Parameters that Triton's clients send; files and configurations in requests are refused by name."""
 
-    unload_dependents: bool = False
+    unload_dependents: bool | None = None
 
 
 class _ControlBody(Struct):
@@ -35,7 +35,7 @@ class _ControlBody(Struct):
 
 
 class _IndexBody(Struct):
-    ready: bool = False
+    ready: bool | None = None
 
 
 _CONTROL, _INDEX = JsonBody(_ControlBody), JsonBody(_IndexBody)
@@ -75,7 +75,7 @@ class AdminApp(App):
 
     async def _list_all(self, request: HttpRequest) -> HttpResponse:
         async def answer(body: bytes) -> HttpResponse:
-            ready_only = bool(body) and _INDEX.read(body).ready
+            ready_only = bool(body and _INDEX.read(body).ready)
             models = list_models(self._service, ready_only=ready_only)
             if not ready_only:
                 unloaded = await self._control.list_unloaded()

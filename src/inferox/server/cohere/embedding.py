@@ -54,9 +54,9 @@ class CohereEmbedRequest(Struct):
     input_type: str | None = None
     embedding_types: list[str] | None = None
     output_dimension: int | None = None
-    truncate: Literal["NONE", "START", "END"] = "END"
+    truncate: Literal["NONE", "START", "END"] | None = None
     max_tokens: int | None = None
-    priority: int = 0
+    priority: int | None = None
 
 
 class ApiVersion(Struct, forbid_unknown_fields=True):
@@ -120,12 +120,12 @@ class CohereEmbedRoute:
                 "embedding_types",
                 f"{info.name!r} makes vectors of {info.dimension} numbers, which is not a multiple of 8",
             )
-        side = _SIDES[asked.truncate]
+        side = _SIDES[asked.truncate or "END"]
         options = CallOptions(
             cut=side is not None,
             truncation_side=side,
             prompt=choose_prompt(info, "input_type", asked.input_type),
-            priority=asked.priority,
+            priority=asked.priority or 0,
         )
         answer = await self._service.embed(
             asked.model, texts, options, dimensions=asked.output_dimension, dimensions_field="output_dimension"

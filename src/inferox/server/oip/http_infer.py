@@ -43,7 +43,7 @@ class InferInput(Struct):
     name: str
     datatype: str
     shape: list[int]
-    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    parameters: dict[str, Any] | None = None
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -51,16 +51,16 @@ class InferOutput(Struct):
     """A requested output."""
 
     name: str
-    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    parameters: dict[str, Any] | None = None
 
 
 class InferBody(Struct):
     """The body of a request, or the JSON before its binary data."""
 
     inputs: list[InferInput]
-    outputs: list[InferOutput] = msgspec.field(default_factory=list)
-    id: str = ""
-    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    outputs: list[InferOutput] | None = None
+    id: str | None = None
+    parameters: dict[str, Any] | None = None
 
 
 _REQUEST = JsonBody(InferBody)
@@ -131,30 +131,33 @@ async def write_infer(
 
 def _read(text: bytes, binary: memoryview, version: str | None) -> InferRequest:
     asked = _REQUEST.read(text)
-    options = read_call_options(asked.parameters, version)
+    parameters = asked.parameters or {}
+    options = read_call_options(parameters, version)
     inputs: dict[str, WireTensor] = {}
     for item in asked.inputs:
         tensor, binary = _read_input(item, binary)
         add_input(inputs, tensor)
     if binary:
         raise FieldError("inputs", f"the binary data is {counted(len(binary), 'byte')} longer than the inputs")
-    binary_output = read_parameter(asked.parameters, "binary_data_output", bool) or False
-    outputs = {item.name: _is_binary(item, default=binary_output) for item in asked.outputs} or None
-    bf16_output = read_output_datatype(asked.parameters) is Datatype.BF16
-    return InferRequest(asked.id, inputs, outputs, options, binary_output, bf16_output)
+    binary_output = read_parameter(parameters, "binary_data_output", bool) or False
+    outputs = {item.name: _is_binary(item, default=binary_output) for item in asked.outputs or ()} or None
+    bf16_output = read_output_datatype(parameters) is Datatype.BF16
+    return InferRequest(asked.id or "", inputs, outputs, options, binary_output, bf16_output)
 
 
 def _read_input(item: InferInput, binary: memoryview) -> tuple[WireTensor, memoryview]:
     """Reads an input, and returns it with the rest of the binary data."""
     subject = f"input {shown(item.name)}"
-    check_tensor_parameters(item.parameters, subject)
+    parameters = item.parameters or {}
+    check_tensor_parameters(parameters, subject)
     datatype = read_datatype(item.datatype, subject)
-    size = read_parameter(item.parameters, "binary_data_size", int)
+    size = read_parameter(parameters, "binary_data_size", int)
+    data = b"null" if item.data is msgspec.UNSET else bytes(item.data)
     if size is None:
-        if item.data is msgspec.UNSET:
+        if data == b"null":
             raise FieldError("data", f"{subject} has neither data nor the parameter binary_data_size")
-        return WireTensor(item.name, datatype, read_json(datatype, item.shape, bytes(item.data), subject)), binary
-    if item.data is not msgspec.UNSET:
+        return WireTensor(item.name, datatype, read_json(datatype, item.shape, data, subject)), binary
+    if data != b"null":
         raise FieldError("data", f"{subject} has both data and the parameter binary_data_size")
     if not 0 <= size <= len(binary):
         raise FieldError(
@@ -166,8 +169,9 @@ def _read_input(item: InferInput, binary: memoryview) -> tuple[WireTensor, memor
 
 
 def _is_binary(output: InferOutput, *, default: bool) -> bool:
-    check_tensor_parameters(output.parameters, f"output {shown(output.name)}")
-    asked = read_parameter(output.parameters, "binary_data", bool)
+    parameters = output.parameters or {}
+    check_tensor_parameters(parameters, f"output {shown(output.name)}")
+    asked = read_parameter(parameters, "binary_data", bool)
     return default if asked is None else asked
 
 

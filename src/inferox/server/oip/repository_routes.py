@@ -21,7 +21,7 @@ NOT_OFFERED = "shared memory, and trace and log settings, are not supported"
 class IndexRequest(Struct):
     """The body of an index request, which may be empty."""
 
-    ready: bool = False
+    ready: bool | None = None
 
 
 _WANTED = JsonBody(IndexRequest)
@@ -48,7 +48,7 @@ class RepositoryRoutes:
         """
 
         async def answer(body: bytes) -> HttpResponse:
-            ready_only = bool(body) and _WANTED.read(body).ready
+            ready_only = bool(body and _WANTED.read(body).ready)
             return HttpResponse(json.encode(list_models(self._service, ready_only=ready_only)))
 
         return await request.answer_binary(answer)

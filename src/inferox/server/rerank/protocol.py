@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, Struct, UnsetType
+from typing import Any
+
+from msgspec import Struct
 
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
@@ -59,7 +61,7 @@ def make_rerank(service: Service) -> Protocol:
 
 
 class _Body(Struct):
-    texts: object | UnsetType = UNSET
+    texts: Any = None
 
 
 class _SharedRoute:
@@ -79,7 +81,7 @@ class _SharedRoute:
         """Answers a request."""
 
         async def answer(body: bytes) -> HttpResponse:
-            has_texts = self._body.read(body).texts is not UNSET
+            has_texts = self._body.read(body).texts is not None
             if has_texts:
                 request.write_error = TEI_ERRORS.write
             self._service.refuse_if_full(_TASKS)  # the headers did not say how to write the refusal

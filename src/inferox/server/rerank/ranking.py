@@ -34,8 +34,8 @@ class RerankRequest(Struct):
     model: str | None = None
     top_n: int | None = None
     return_documents: bool | None = None
-    raw_scores: bool = False
-    priority: int = 0
+    raw_scores: bool | None = None
+    priority: int | None = None
     max_tokens_per_doc: int | None = None
     max_tokens_per_query: int | None = None
     max_chunks_per_doc: Any = None
@@ -112,9 +112,9 @@ class RankingRoute:
         for field in ("max_tokens_per_doc", "max_tokens_per_query"):
             refuse_shorter(info, field, getattr(asked, field))
         texts = [document if isinstance(document, str) else document.text for document in asked.documents]
-        options = CallOptions(cut=COHERE.cut, priority=asked.priority)
+        options = CallOptions(cut=COHERE.cut, priority=asked.priority or 0)
         pairs = [(asked.query, text) for text in texts]
-        answer = await self._service.score(info.name, pairs, options, raw=asked.raw_scores)
+        answer = await self._service.score(info.name, pairs, options, raw=bool(asked.raw_scores))
         with_documents = self._returns_documents if asked.return_documents is None else asked.return_documents
         results = [
             RankedDocument(each.index, each.score, Document(texts[each.index]) if with_documents else UNSET)

@@ -36,7 +36,7 @@ class ScoreRequest(Struct):
     documents: str | list[str] | None = None
     items: str | list[str] | None = None
     truncate_prompt_tokens: int | None = None
-    priority: int = 0
+    priority: int | None = None
 
 
 class PairScore(Struct, forbid_unknown_fields=True):
@@ -85,7 +85,7 @@ class ScoreRoute:
                 f"truncate_prompt_tokens must be -1 (the model's limit), but is {asked.truncate_prompt_tokens}",
             )
         pairs = _read_pairs(asked)
-        options = CallOptions(cut=SCORE.cut or asked.truncate_prompt_tokens is not None, priority=asked.priority)
+        options = CallOptions(cut=SCORE.cut or asked.truncate_prompt_tokens is not None, priority=asked.priority or 0)
         answer = await self._score(asked.model, pairs, options)
         content = ScoreAnswer(
             f"score-{token_hex(16)}",

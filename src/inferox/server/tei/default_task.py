@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw, Struct
 
 from inferox.server.field_error import FieldError
 from inferox.server.http_response import HttpResponse
@@ -17,7 +17,7 @@ from inferox.server.tei.ranking import TeiRankingRoute
 
 
 class _Body(Struct):
-    texts: Any | UnsetType = UNSET
+    texts: Any = None
     inputs: Any = None
     model: str | None = None
 
@@ -61,7 +61,7 @@ class DefaultTaskRoute:
             RequestError: If the request is invalid, or does not name a model and there are several.
         """
         asked = self._body.read(body)
-        if asked.texts is not UNSET:
+        if asked.texts is not None:
             return await self._ranking.answer(body)
         if isinstance(asked.inputs, dict):
             return await self._embedding.compare(body)

@@ -39,7 +39,7 @@ class PredictRequest(Struct):
     model: str | None = None
     truncate: bool | None = None
     truncation_direction: TruncationDirection | None = None
-    raw_scores: bool = False
+    raw_scores: bool | None = None
     parameters: PredictParameters | None = field(default_factory=PredictParameters)
 
 
@@ -72,7 +72,7 @@ class PredictionRoute:
         info = self._service.choose(("classify", "rerank"), asked.model)
         options = call_options(
             asked,
-            unscaled=asked.raw_scores or parameters.function_to_apply == "none",
+            unscaled=bool(asked.raw_scores) or parameters.function_to_apply == "none",
         )
         answer = await self._label(info, items, options)
         labelled = [labels[: parameters.top_k] for labels in answer.results]

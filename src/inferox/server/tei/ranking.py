@@ -21,8 +21,8 @@ class RerankTextsRequest(Struct):
     model: str | None = None
     truncate: bool | None = None
     truncation_direction: TruncationDirection | None = None
-    raw_scores: bool = False
-    return_text: bool = False
+    raw_scores: bool | None = None
+    return_text: bool | None = None
 
 
 class RankedText(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -59,7 +59,7 @@ class TeiRankingRoute:
         info = self._service.choose(("rerank",), asked.model)
         options = call_options(asked)
         pairs = [(asked.query, text) for text in asked.texts]
-        answer = await self._service.score(info.name, pairs, options, raw=asked.raw_scores)
+        answer = await self._service.score(info.name, pairs, options, raw=bool(asked.raw_scores))
         ranks = [
             RankedText(each.index, each.score, asked.texts[each.index] if asked.return_text else UNSET)
             for each in rank_documents(answer.results)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct, json
 
+from inferox.server.field_error import FieldError
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import Given, check_count, read_texts
 from inferox.server.json_body import JsonBody
@@ -16,7 +19,7 @@ class TokenizeRequest(Struct):
 
     inputs: Given
     model: str | None = None
-    add_special_tokens: bool = True
+    add_special_tokens: bool | None = None
     prompt_name: str | None = None
 
 
@@ -25,7 +28,7 @@ class DecodeRequest(Struct):
 
     ids: list[int | list[int]]
     model: str | None = None
-    skip_special_tokens: bool = True
+    skip_special_tokens: bool | None = None
 
 
 class TokenRoutes:
@@ -53,7 +56,7 @@ class TokenRoutes:
         info = self._service.choose(TEXT_TASKS, asked.model)
         prompt = check_prompt(info, "prompt_name", asked.prompt_name)
         tokens = await self._service.tokenize(
-            info.name, texts, prompt=prompt, add_special_tokens=asked.add_special_tokens
+            info.name, texts, prompt=prompt, add_special_tokens=asked.add_special_tokens is not False
         )
         return HttpResponse(json.encode(tokens))
 
@@ -67,10 +70,21 @@ class TokenRoutes:
             RequestError: If the request is invalid.
         """
         asked = self._decode_body.read(body)
-        check_count("ids", asked.ids)
-        numbers = [number for number in asked.ids if isinstance(number, int)]
-        lists = [numbers] if numbers else []
-        lists += [some for some in asked.ids if isinstance(some, list)]
+        lists = _read_lists(asked.ids)
         info = self._service.choose(TEXT_TASKS, asked.model)
-        texts = await self._service.detokenize(info.name, lists, skip_special_tokens=asked.skip_special_tokens)
+        texts = await self._service.detokenize(
+            info.name, lists, skip_special_tokens=asked.skip_special_tokens is not False
+        )
         return HttpResponse(json.encode(texts))
+
+
+def _read_lists(ids: list[int | list[int]]) -> Sequence[Sequence[int]]:
+    """Reads token ids: those of one text, or a list of them for each of several."""
+    numbers = [number for number in ids if isinstance(number, int)]
+    if numbers and len(numbers) == len(ids):
+        return [numbers]
+    if numbers:
+        raise FieldError("ids", "ids mixes token ids and lists of them", hint="send [id, id] or [[id], [id, id]]")
+    lists = [some for some in ids if isinstance(some, list)]
+    check_count("ids", lists)
+    return lists
