@@ -68,6 +68,23 @@ def test_long_texts_are_cut_unless_told_otherwise(http: httpx2.Client, loaded: T
     assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
 
 
+def test_several_requests_in_one_say_how_all_of_them_were_computed(
+    http: httpx2.Client, tasks_http: httpx2.Client
+) -> None:
+    one = http.post("/embed", json={"inputs": LONG})
+    three = http.post("/vertex", json={"instances": [{"inputs": text} for text in ("a cat", LONG, [LONG, "a cat"])]})
+    assert three.headers["x-inferox-cut-inputs"] == "2"
+    told = {name for name in one.headers if name.startswith("x-inferox-") and not name.endswith("-ms")}
+    assert {name: three.headers[name] for name in told} == {name: one.headers[name] for name in told} | {
+        "x-inferox-cut-inputs": "2"
+    }
+    mixed = tasks_http.post(
+        "/vertex", json={"instances": [{"inputs": "a", "model": name} for name in ("minilm", "classify")]}
+    )
+    assert mixed.headers["x-inferox-parity"] == "exact"
+    assert "x-inferox-model" not in mixed.headers
+
+
 def test_similarity(http: httpx2.Client, loaded: TaskModel) -> None:
     asked = {"source_sentence": TEXTS[0], "sentences": ["a cat", "", TEXTS[0]]}
     vectors = loaded.embed([TEXTS[0], *asked["sentences"]])

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
+from inferox.server.answer_headers import merge
 from inferox.server.field_error import FieldError
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import check_count
@@ -83,5 +84,6 @@ class DefaultTaskRoute:
         """
         instances = self._vertex_body.read(body).instances
         check_count("instances", instances)
-        answers = [(await self.answer(bytes(instance))).body for instance in instances]
-        return HttpResponse(b'{"predictions":[%b]}' % b",".join(answers))
+        answers = [await self.answer(bytes(instance)) for instance in instances]
+        content = b'{"predictions":[%b]}' % b",".join(answer.body for answer in answers)
+        return HttpResponse(content, headers=merge([answer.headers for answer in answers]))
