@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from inferox import Engine
 from inferox.core import ConfigError
 from inferox.server import ModelRepository, ModelSource, ServerConfig
 from inferox.server.admin_app import AdminApp
@@ -115,6 +116,24 @@ def test_a_client_that_leaves_leaves_nothing_half_done() -> None:
             assert (await waiting).status_code == 200
             assert (await loading).status_code == 200
             assert [line.split()[0] for line in told] == ["unloaded", "loaded"]
+
+    run(test)
+
+
+def test_nothing_is_unknown_while_the_first_models_are_loaded() -> None:
+    async def test() -> None:
+        with Engine() as engine:
+            held = Held(engine, ServerConfig(), is_loaded=False)
+            app = AdminApp(
+                held.service,
+                ModelControl(held.service, ModelRepository([]), print),
+                ServerConfig(),
+                RequestObserver(),
+            )
+            async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://admin") as http:
+                for path in (LOAD, UNLOAD):
+                    early = await http.post(path)
+                    assert (early.status_code, early.headers["retry-after"]) == (429, "1")
 
     run(test)
 

@@ -264,6 +264,8 @@ def test_before_the_models_are_there() -> None:
             assert (await held.http.get("/health/live")).status_code == 200
             ready = await held.http.get("/health/ready")
             assert (ready.status_code, ready.json()["reason"]) == (503, "models are being loaded")
+            ready = await held.http.get("/v2/models/model/ready")
+            assert (ready.status_code, ready.json()["ready"]) == (503, False)
             held.load()
             assert (await held.ask("a")).status_code == 200
             held.service.is_draining = True

@@ -75,7 +75,7 @@ class ModelCatalog:
             InferoxError: If it cannot be loaded; the loaded version continues to serve.
             OverloadedError: If the server is still loading its first models.
         """
-        self._refuse_while_loading()
+        self.refuse_while_loading()
         known = self._models.get(name)
         version = str(self._versions.get(name, 0) + 1)
         trials: list[Callable[[], None]] = []
@@ -103,7 +103,7 @@ class ModelCatalog:
             ModelNotFoundError: If there is none of that name.
             OverloadedError: If not all models are loaded yet.
         """
-        self._refuse_while_loading()
+        self.refuse_while_loading()
         self._models = {known: info for known, info in self._models.items() if known != name}
         self._engine.unload(name, drop_labels=True)
 
@@ -132,7 +132,7 @@ class ModelCatalog:
         """
         info = self._models.get(name)
         if info is None:
-            self._refuse_while_loading()
+            self.refuse_while_loading()
             known = ", ".join(sorted(self._models)) or "none"
             raise ModelNotFoundError(f"there is no model {name[:200]!r}", hint=f"this server has {known}")
         note_model(name)
@@ -156,7 +156,7 @@ class ModelCatalog:
         if name is not None:
             info = self.find(name)
             return info if info.task in tasks else self.find(name, " or ".join(tasks))
-        self._refuse_while_loading()
+        self.refuse_while_loading()
         fitting: list[ModelInfo] = []
         for task in tasks:
             fitting = [info for info in self.models() if info.task == task]
@@ -177,13 +177,18 @@ class ModelCatalog:
             FieldError: If there are several, so that the request must name one, or none.
             OverloadedError: If not all models are loaded yet.
         """
-        self._refuse_while_loading()
+        self.refuse_while_loading()
         if len(self._models) == 1:
             return next(iter(self._models.values()))
         there = f"several: {', '.join(sorted(self._models))}" if self._models else "none"
         raise FieldError("model", f"the request names no model, but the server has {there}")
 
-    def _refuse_while_loading(self) -> None:
+    def refuse_while_loading(self) -> None:
+        """Refuses a request that cannot be answered yet.
+
+        Raises:
+            OverloadedError: If not all models are loaded yet, so that one may still come.
+        """
         if not self._is_loaded:
             raise OverloadedError("models are still being loaded", retry_after_s=_LOADING_S)
 

@@ -91,6 +91,7 @@ class ModelControl:
     def _find(self, name: str) -> ModelSource:
         source = self._service.sources.get(name) or self._repository.find_new(name)
         if source is None:
+            self._service.refuse_while_loading()
             raise ModelNotFoundError(
                 f"there is no package for a model {name[:200]!r}",
                 hint="name it when the server is started, or put it into the folder of --repository",

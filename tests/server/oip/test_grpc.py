@@ -67,11 +67,14 @@ class Asked:
 
 
 @asynccontextmanager
-async def asked(config: ServerConfig | None = None, observer: RequestObserver | None = None) -> AsyncIterator[Asked]:
+async def asked(
+    config: ServerConfig | None = None, observer: RequestObserver | None = None, *, is_loaded: bool = True
+) -> AsyncIterator[Asked]:
     config = config or ServerConfig()
     with Engine(EngineConfig(refuse_non_finite=True)) as engine:
         service = Service(engine, timeout_s=config.timeout_s)
-        service.load([ModelSource(HERE, "model", {"trust_code": True})])
+        if is_loaded:
+            service.load([ModelSource(HERE, "model", {"trust_code": True})])
         app = App(service, config, observer or RequestObserver())
         server = GrpcServer(app, service, config, port=0)
         await server.start()
@@ -79,7 +82,8 @@ async def asked(config: ServerConfig | None = None, observer: RequestObserver | 
             async with aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
                 yield Asked(engine, service, server, channel)
         finally:
-            made[-1].may_go.set()
+            if is_loaded:
+                made[-1].may_go.set()
             await server.stop(0)
 
 
@@ -207,6 +211,14 @@ def test_errors_have_a_status_and_an_id(caplog: pytest.LogCaptureFixture) -> Non
             closed = await fails(infer_of("a"))
             assert closed.code() is grpc.StatusCode.UNAVAILABLE
             assert dict(closed.trailing_metadata())["retry-after"] == "1"
+
+    run(test)
+
+
+def test_a_model_that_may_still_be_loading_is_not_ready() -> None:
+    async def test() -> None:
+        async with asked(is_loaded=False) as server:
+            assert not (await server.call("ModelReady", MESSAGES.of("ModelReadyRequest")(name="model"))).ready
 
     run(test)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from inferox.core import ModelNotFoundError
+from inferox.core import ModelNotFoundError, OverloadedError
 from inferox.server.api_keys import ApiKeys
 from inferox.server.call_options import ARTIFACT_HEADER, current_artifact
 from inferox.server.early_refusal import EarlyRefusals
@@ -131,7 +131,7 @@ class GrpcService:
 
     async def _model_ready(self, message: Any) -> Any:
         is_ready = False
-        with suppress(ModelNotFoundError):
+        with suppress(ModelNotFoundError, OverloadedError):  # it may still be loading
             info = self._inference.find_version(message.name, message.version or None)
             is_ready = self._service.why_not_ready(info.name) is None
         return self._messages.make("ModelReadyResponse", {"ready": is_ready})

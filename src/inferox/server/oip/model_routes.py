@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import json
 
+from inferox.core import OverloadedError
 from inferox.engine import ModelInfo
 from inferox.server.http_error import HttpError
 from inferox.server.http_request import HttpRequest
@@ -16,6 +17,7 @@ from inferox.server.oip.model_description import configure_model, describe_model
 from inferox.server.oip.model_path import INFER, ModelPath
 from inferox.server.service import Service
 
+_READY = "ready"
 _NOT_READY = 503
 
 
@@ -32,7 +34,7 @@ class ModelRoutes:
         self._inference = inference
         self._readers: Mapping[str, Callable[[ModelInfo], Awaitable[HttpResponse]]] = {
             "": self._describe,
-            "ready": self._say_ready,
+            _READY: self._say_ready,
             "config": self._configure,
             "stats": self._describe_statistics,
         }
@@ -49,7 +51,13 @@ class ModelRoutes:
         path = ModelPath.of(request.path)
         if path.action not in self._readers:
             raise _wrong_method(request, "POST")
-        return await self._readers[path.action](self._inference.find_version(path.name, path.version))
+        try:
+            info = self._inference.find_version(path.name, path.version)
+        except OverloadedError as error:
+            if path.action != _READY:
+                raise
+            return _say_not_ready(path.name, str(error))
+        return await self._readers[path.action](info)
 
     async def infer(self, request: HttpRequest) -> HttpResponse:
         """Computes a request.
@@ -86,7 +94,11 @@ class ModelRoutes:
         reason = self._service.why_not_ready(info.name)
         if reason is None:
             return HttpResponse(json.encode({"name": info.name, "ready": True}))
-        return HttpResponse(json.encode({"name": info.name, "ready": False, "error": reason}), _NOT_READY)
+        return _say_not_ready(info.name, reason)
+
+
+def _say_not_ready(name: str, reason: str) -> HttpResponse:
+    return HttpResponse(json.encode({"name": name, "ready": False, "error": reason}), _NOT_READY)
 
 
 def _wrong_method(request: HttpRequest, allowed: str) -> HttpError:
