@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from inferox.server.request_observer import RequestObserver
 from inferox.server.trace_context import TraceContext, read_trace_context
 from tests.server.models import HERE
 from tests.server.otlp_receiver import receiving
-from tests.server.running import running
+from tests.server.running import PROGRAM, running
 from tests.server.test_api_keys import make
 from tests.server.test_app import Held, holding, run
 
@@ -154,6 +155,24 @@ def test_every_line_of_a_server_is_json_and_the_last_traces_are_sent_at_its_end(
     assert {phase.parent_span_id for phase in phases} == {span.span_id}
     assert phases[-1].end_time_unix_nano <= span.end_time_unix_nano  # by the clock of a worker process
     assert {resource["service.name"] for resource in receiver.resources} == {"search"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "what"),
+    [
+        (["/not/there"], 3, "there is no package at /not/there"),
+        (["/not/there", "--host", "192.0.2.1"], 2, "cannot listen on port 0 of 192.0.2.1"),
+        (["/not/there", "--tls-cert", "a.pem"], 2, "TLS needs both a certificate and its key"),
+        (["/not/there", "--canary", "onnxruntime"], 2, "--canary must be BACKEND=SHARE"),
+    ],
+    ids=["package", "address", "certificate", "canary"],
+)
+def test_the_error_that_ends_a_server_is_a_line_of_json_too(arguments: list[str], code: int, what: str) -> None:
+    command = [*PROGRAM, "serve", *arguments, "--port", "0", "--log-format", "json"]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 - our command
+    *_, last = map(json.loads, ended.stderr.splitlines())
+    assert (ended.returncode, last["level"]) == (code, "critical")
+    assert what in last["message"]
 
 
 def test_lines_that_nobody_reads_hold_nothing_up_and_are_counted() -> None:

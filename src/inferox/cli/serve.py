@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,49 +234,66 @@ def serve(
         from inferox.server.log_format import JsonFormatter, write_message
     except ModuleNotFoundError as error:
         raise ConfigError(f"serving needs {error.name}", hint="pip install 'inferox[serve]'") from error
-    config = ServerConfig(
-        host=host,
-        port=port,
-        grpc_port=grpc_port,
-        workers=workers,
-        threads=threads,
-        memory_limit_bytes=None if memory_limit is None else parse_size(memory_limit, "--memory-limit"),
-        timeout_s=timeout,
-        drain_delay_s=drain_delay,
-        body_limit_bytes=parse_size(body_limit, "--body-limit"),
-        held_limit_bytes=parse_size(held_limit, "--held-limit"),
-        request_limit=request_limit,
-        body_timeout_s=body_timeout,
-        keep_alive_s=keep_alive,
-        api_keys=_read_keys(api_key_file, api_key),
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        admin_host=admin_host,
-        admin_port=admin_port,
-        admin_keys=_read_keys(None, admin_key),
-        token_ids=token_ids,
-        log_format=log_format,
-        access_log=access_log,
-        otlp_endpoint=otlp_endpoint,
-        trace_share=trace_share,
-    )
-    options = {
-        "backend": backend,
-        "device": device,
-        "precision": precision,
-        "quality": quality,
-        "compile": compile_model,
-        "trust_code": trust_code,
-        "require_signature": require_signature,
-        "offers": read_offers(offer_artifacts),
-        **read_trials(shadow, canary, canary_drift, canary_errors, any_space=canary_any_space),
-    }
-    packages_known = ModelRepository(_read_sources(packages, models, options), repository, options)
-    _check_sources(packages_known)
     if log_format == "json":
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonFormatter())
-    serve_models(config, packages_known, lambda line: click.echo(write_message(log_format, "info", line), err=True))
+    with _fatal_errors_in(log_format):
+        config = ServerConfig(
+            host=host,
+            port=port,
+            grpc_port=grpc_port,
+            workers=workers,
+            threads=threads,
+            memory_limit_bytes=None if memory_limit is None else parse_size(memory_limit, "--memory-limit"),
+            timeout_s=timeout,
+            drain_delay_s=drain_delay,
+            body_limit_bytes=parse_size(body_limit, "--body-limit"),
+            held_limit_bytes=parse_size(held_limit, "--held-limit"),
+            request_limit=request_limit,
+            body_timeout_s=body_timeout,
+            keep_alive_s=keep_alive,
+            api_keys=_read_keys(api_key_file, api_key),
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            admin_host=admin_host,
+            admin_port=admin_port,
+            admin_keys=_read_keys(None, admin_key),
+            token_ids=token_ids,
+            log_format=log_format,
+            access_log=access_log,
+            otlp_endpoint=otlp_endpoint,
+            trace_share=trace_share,
+        )
+        options = {
+            "backend": backend,
+            "device": device,
+            "precision": precision,
+            "quality": quality,
+            "compile": compile_model,
+            "trust_code": trust_code,
+            "require_signature": require_signature,
+            "offers": read_offers(offer_artifacts),
+            **read_trials(shadow, canary, canary_drift, canary_errors, any_space=canary_any_space),
+        }
+        packages_known = ModelRepository(_read_sources(packages, models, options), repository, options)
+        _check_sources(packages_known)
+        serve_models(config, packages_known, lambda line: click.echo(write_message(log_format, "info", line), err=True))
+
+
+@contextmanager
+def _fatal_errors_in(log_format: LogFormat) -> Iterator[None]:
+    """Logs the error that ends the block in JSON, if that is the format; in text, the command line shows it."""
+    from inferox.cli.exit_codes import exit_code_of
+    from inferox.core import InferoxError
+
+    try:
+        yield
+    except InferoxError as error:
+        if log_format == "text":
+            raise
+        logger = logging.getLogger("inferox")
+        logger.critical("%s", error, exc_info=logger.isEnabledFor(logging.DEBUG))
+        sys.exit(exit_code_of(error))
 
 
 def _read_sources(packages: Sequence[str], named: Mapping[str, str], options: Mapping[str, Any]) -> list[ModelSource]:
