@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import numpy as np
@@ -74,3 +75,31 @@ def test_what_cannot_be_computed_is_refused_by_name() -> None:
         bf16.read({"x": WireTensor("x", Datatype.BF16, np.zeros(1, np.float32))})
     with pytest.raises(RequestError, match="a model for the task sum, which this protocol does not support"):
         expose(info_of("sum"))
+
+
+def images_of(*contents: bytes) -> dict[str, WireTensor]:
+    return {"image": WireTensor("image", Datatype.BYTES, np.array(contents, np.object_))}
+
+
+def test_images_are_files_or_data_uris() -> None:
+    exposure, content = expose(info_of("image-classify")), bytes(range(256))
+    encoded = b64encode(content)
+    uris = [head + encoded for head in (b"data:image/png;base64,", b"data:;base64,", b"DATA:image/x;a=b;BASE64,")]
+    # Anything else is for the reader of images to refuse: no address is opened.
+    others = [content, encoded, b"http://127.0.0.1/a.png", b"file:///a.png", b"data", b""]
+    assert exposure.read(images_of(*uris, *others)) == [content] * len(uris) + others
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"data:image/png;base64,AAA", "image 1 is not base64"),
+        (b"data:image/png;base64,A\xff==", "image 1 is not base64"),
+        (b"data:image/png,AAAA", "image 1 must be the bytes of a file, or a URI such as data:image/png;base64,"),
+        (b"data:image/png;base64", "image 1 must be the bytes of a file, or a URI such as data:image/png;base64,"),
+    ],
+)
+def test_a_data_uri_that_is_wrong_is_refused(content: bytes, what: str) -> None:
+    with pytest.raises(RequestError, match=what) as caught:
+        expose(info_of("image-classify")).read(images_of(b"", content))
+    assert (caught.value.item, caught.value.item_label) == (1, "image {}")

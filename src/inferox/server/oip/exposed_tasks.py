@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ _QUERY = row_tensor("query", Datatype.BYTES)
 _IMAGE = row_tensor("image", Datatype.BYTES)
 _SCORE = row_tensor("score", Datatype.FP32)
 _SPANS = (row_tensor("spans", Datatype.BYTES),)
+
+_DATA = b"data:"
+"""The scheme of URIs that contain what they name; no image begins like that."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -103,7 +107,7 @@ def expose(info: ModelInfo) -> Exposure:
     if info.task == "classify":
         return _ItemExposure([_TEXT, _PAIR], _labels(info), _read_texts_or_pairs, _write_labels)
     if info.task == "image-classify":
-        return _ItemExposure([_IMAGE], _labels(info), lambda arrays: arrays["image"].tolist(), _write_labels)
+        return _ItemExposure([_IMAGE], _labels(info), _read_images, _write_labels)
     if info.task == "rerank":
         return _ItemExposure([_QUERY, _TEXT], [_SCORE], _read_pairs, lambda scores: [np.asarray(scores, np.float32)])
     if info.task == "token-classify":
@@ -121,6 +125,24 @@ def _expose(spec: TensorSpec) -> ExposedTensor:
 def _labels(info: ModelInfo) -> Sequence[ExposedTensor]:
     count = len(info.class_labels) or ANY
     return row_tensor("label", Datatype.BYTES, count), row_tensor("score", Datatype.FP32, count)
+
+
+def _read_images(arrays: Arrays) -> list[bytes]:
+    return [_read_image(index, element) for index, element in enumerate(arrays["image"])]
+
+
+def _read_image(index: int, content: bytes) -> bytes:
+    """Returns the bytes of an image's file, which JSON can only hold as a data URI."""
+    if content[: len(_DATA)].lower() != _DATA:
+        return content
+    head, comma, encoded = content.partition(b",")
+    if not comma or not head.lower().endswith(b";base64"):
+        fault = f"image {index} must be the bytes of a file, or a URI such as data:image/png;base64,…"
+        raise FieldError("inputs", fault).naming_item(index, "image {}")
+    try:
+        return b64decode(encoded, validate=True)
+    except ValueError as error:
+        raise FieldError("inputs", f"image {index} is not base64: {error}").naming_item(index, "image {}") from error
 
 
 def _read_texts(arrays: Arrays, name: str = "text") -> list[str]:
