@@ -86,6 +86,20 @@ def test_a_model_is_unloaded_and_loaded_again() -> None:
     run(test)
 
 
+def test_a_model_that_is_unloaded_during_a_scrape_is_left_out() -> None:
+    async def test() -> None:
+        async with holding() as held:
+            held.model.may_go.set()
+            held.engine.unload("model")  # which the list of models does not know yet
+            metrics = await held.http.get("/metrics")
+            assert (metrics.status_code, 'inferox_rows_total{model="model"}' in metrics.text) == (200, False)
+            assert (await held.http.get("/page/state")).json()["models"] == []
+            assert (await held.http.get("/v2/models/stats")).json() == {"model_stats": []}
+            assert (await held.http.get("/v2/models/model/stats")).status_code == 404
+
+    run(test)
+
+
 def test_a_model_that_cannot_be_loaded_leaves_what_there_is() -> None:
     async def test() -> None:
         async with administered() as (held, http, told):

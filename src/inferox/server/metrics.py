@@ -68,12 +68,11 @@ class Metrics:
 
     async def answer(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
         """Responds with all metrics, in Prometheus' text format."""
-        names = [info.name for info in self._service.models()]
-        stats = dict(zip(names, await asyncio.gather(*map(self._service.stats, names)), strict=True))
+        stats = {info.name: some for info, some in await self._service.stats_of_all()}
         is_ready = self._service.why_not_ready() is None
         # The library takes a tenth of a second to import, and only servers that are scraped need it.
         processes = self._service.workers(), self._service.restarts()
-        windows = {name: self._service.window(name) for name in names}
+        windows = {name: self._service.window(name) for name in stats}
         written, kind = await asyncio.to_thread(
             _write, stats, dict(self._answers), processes, windows, self._spans, is_ready=is_ready
         )

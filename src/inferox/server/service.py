@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from inferox.core import OverloadedError
-from inferox.engine import Answer, Engine, ModelStats, WorkerInfo
+from inferox.core import ModelNotFoundError, OverloadedError
+from inferox.engine import Answer, Engine, ModelInfo, ModelStats, WorkerInfo
 from inferox.server.api_keys import current_owner
 from inferox.server.call_options import CallOptions, current_artifact
 from inferox.server.field_error import FieldError
@@ -119,6 +119,19 @@ class Service(ModelCatalog):
             ModelNotFoundError: If there is none of that name.
         """
         return await asyncio.to_thread(self._engine.stats, name)
+
+    async def stats_of_all(self) -> list[tuple[ModelInfo, ModelStats]]:
+        """Returns the loaded models, sorted by name, with their statistics; without those unloaded in the meantime."""
+        infos = self.models()
+        found = await asyncio.gather(*(self.stats(info.name) for info in infos), return_exceptions=True)
+        known = []
+        for info, stats in zip(infos, found, strict=True):
+            if isinstance(stats, BaseException):
+                if not isinstance(stats, ModelNotFoundError):
+                    raise stats
+            else:
+                known.append((info, stats))
+        return known
 
     async def embed(
         self,

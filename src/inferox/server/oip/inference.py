@@ -93,11 +93,12 @@ class Inference:
         Raises:
             ModelNotFoundError: If there is no such model.
         """
-        infos = self._service.models() if name is None else [self.find_version(name, version)]
-        described = [
-            describe_statistics(info, self._counts[info.name], await self._service.stats(info.name)) for info in infos
-        ]
-        return {"model_stats": described}
+        if name is None:
+            found = await self._service.stats_of_all()
+        else:
+            info = self.find_version(name, version)
+            found = [(info, await self._service.stats(info.name))]
+        return {"model_stats": [describe_statistics(info, self._counts[info.name], stats) for info, stats in found]}
 
     async def _compute(
         self, name: str, exposure: Exposure, request: InferRequest

@@ -97,10 +97,8 @@ class PageRoutes:
         return HttpResponse(body, content_type=_TYPES[name.rpartition(".")[2]], headers=_HEADERS)
 
     async def _answer_state(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        infos = self._service.models()
-        stats = await asyncio.gather(*(self._service.stats(info.name) for info in infos))
-        reason = self._service.why_not_ready()
-        return HttpResponse(json.encode(describe_state(infos, stats, self._answers, reason)))
+        models = await self._service.stats_of_all()
+        return HttpResponse(json.encode(describe_state(models, self._answers, self._service.why_not_ready())))
 
     async def _answer_evidence(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
         names = [info.name for info in self._service.models()]

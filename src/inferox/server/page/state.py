@@ -28,13 +28,12 @@ class PageState(Struct, forbid_unknown_fields=True):
 
 
 def describe_state(
-    infos: Sequence[ModelInfo], stats: Sequence[ModelStats], answers: Mapping[int, int], reason: str | None
+    models: Sequence[tuple[ModelInfo, ModelStats]], answers: Mapping[int, int], reason: str | None
 ) -> PageState:
     """Returns the state of the server, with its statistics so far.
 
     Args:
-        infos: The models.
-        stats: The statistics of each.
+        models: The models, each with its statistics.
         answers: The number of responses, by status.
         reason: The reason why the server is not ready; ``None`` if it is.
 
@@ -45,7 +44,7 @@ def describe_state(
         time.monotonic(),
         reason,
         {str(status): count for status, count in sorted(answers.items())},
-        [_describe_model(info) | {"stats": _describe_stats(some)} for info, some in zip(infos, stats, strict=True)],
+        [_describe_model(info) | {"stats": _describe_stats(stats)} for info, stats in models],
     )
 
 
