@@ -13,6 +13,8 @@ from inferox import TaskModel
 from tests.server.running import RunningServer
 
 TEXTS = ["A cat sits on the mat.", "rates"]
+HEADERS = {f"x-compute-{fact}" for fact in ("type", "time", "characters", "tokens")}
+HEADERS |= {f"x-{step}-time" for step in ("total", "tokenization", "queue", "inference")}
 LONG = " ".join(f"word{number}" for number in range(500))
 
 
@@ -36,6 +38,26 @@ def test_vectors(http: httpx2.Client, loaded: TaskModel) -> None:
     assert answer.headers["x-inferox-embedding-space"]
     predictions = post(http, "/vertex", instances=[{"inputs": text} for text in TEXTS])["predictions"]
     np.testing.assert_allclose([rows[0] for rows in predictions], vectors, atol=1e-6)
+
+
+def test_answers_have_the_headers_of_tei(http: httpx2.Client, tasks_http: httpx2.Client) -> None:
+    bodies: dict[str, tuple[httpx2.Client, dict[str, Any]]] = {
+        "/embed": (http, {"inputs": ["a cat", "rates"]}),
+        "/embed_all": (http, {"inputs": ["a cat", "rates"]}),
+        "/similarity": (http, {"inputs": {"source_sentence": "a cat", "sentences": ["rates"]}}),
+        "/predict": (tasks_http, {"inputs": [["a cat"], ["rates"]], "model": "classify"}),
+        "/rerank": (tasks_http, {"query": "a cat", "texts": ["rates"]}),
+    }
+    for path, (client, body) in bodies.items():
+        answer = client.post(path, json=body)
+        told = {name: value for name, value in answer.headers.items() if name in HEADERS}
+        assert set(told) == HEADERS, path
+        assert told.pop("x-compute-type") == answer.headers["x-inferox-artifact"].partition("/")[0]
+        counts = {name: int(value) for name, value in told.items()}
+        assert counts["x-compute-characters"] == len("a catrates")
+        assert counts["x-compute-tokens"] >= len(["a", "cat", "rates"])
+        steps = sum(counts[f"x-{step}-time"] for step in ("tokenization", "queue", "inference"))
+        assert steps <= counts["x-total-time"] + 3  # each is rounded
 
 
 def test_vectors_that_are_not_scaled(http: httpx2.Client, loaded: TaskModel) -> None:

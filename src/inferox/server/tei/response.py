@@ -24,14 +24,20 @@ class Stopwatch:
             answer: The answer of the engine.
             texts: The texts of the request, whose characters are counted.
         """
-        total_ms = str(round(1000 * (time.monotonic() - self._began_s)))
+        total_ms = _write_ms(time.monotonic() - self._began_s)
         headers = {
             "x-compute-type": answer.artifact.partition("/")[0],
             "x-compute-time": total_ms,
             "x-compute-characters": str(sum(map(len, texts))),
             "x-compute-tokens": str(answer.tokens),
             "x-total-time": total_ms,
-            "x-queue-time": str(round(1000 * answer.queue_s)),
-            "x-inference-time": str(round(1000 * answer.compute_s)),
+            "x-queue-time": _write_ms(answer.queue_s),
+            "x-inference-time": _write_ms(answer.compute_s),
         }
+        if answer.phases is not None:
+            headers["x-tokenization-time"] = _write_ms(answer.phases.rows_ended_s - answer.phases.rows_began_s)
         return HttpResponse(body, headers=describe(answer) | headers)
+
+
+def _write_ms(seconds: float) -> str:
+    return str(round(1000 * seconds))
