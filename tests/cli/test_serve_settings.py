@@ -160,8 +160,10 @@ def test_a_repository_is_every_package_in_a_folder(
     (tmp_path / "b.mlpkg").touch()
     (tmp_path / "notes.txt").touch()
     (tmp_path / "other").mkdir()
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "metadata.json").touch()
+    (tmp_path / "._b.mlpkg").touch()  # as macOS leaves it on other file systems
+    for name in ("a", ".old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metadata.json").touch()
     assert served.run("--repository", tmp_path) == 0
     found = [(source.path, source.name) for source in served.sources]
     assert found == [(str(tmp_path / "a"), "a"), (str(tmp_path / "b.mlpkg"), "b")]

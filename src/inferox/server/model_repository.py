@@ -28,7 +28,7 @@ class ModelRepository:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def list_folder(self) -> list[ModelSource]:
-        """Returns the packages in the folder now: files that end in ``.mlpkg``, and folders with metadata.
+        """Returns the packages in the folder now: files that end in ``.mlpkg``, and folders with metadata; none hidden.
 
         Raises:
             ConfigError: If the folder cannot be read, or the name of a package is not valid in requests.
@@ -42,7 +42,7 @@ class ModelRepository:
         return [
             ModelSource(str(path), path.name.removesuffix(_SUFFIX), self.options)
             for path in entries
-            if _is_package(path)
+            if not path.name.startswith(".") and _is_package(path)
         ]
 
     def find_new(self, name: str) -> ModelSource | None:
