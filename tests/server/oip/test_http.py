@@ -123,6 +123,15 @@ def test_a_body_without_json_is_the_one_input() -> None:
     assert np.frombuffer(answer.content[size:], "<f4").tolist() == [2 * (97 + 98)]
 
 
+def test_a_body_without_json_is_the_one_input_that_is_needed() -> None:
+    inputs = [
+        ExposedTensor("text", Datatype.BYTES, (ANY,)),
+        ExposedTensor("text_pair", Datatype.BYTES, (ANY,), is_optional=True),
+    ]
+    request = read_infer(b"a cat", "0", Nothing(inputs, inputs), None)
+    assert {name: tensor.array.tolist() for name, tensor in request.inputs.items()} == {"text": [b"a cat"]}
+
+
 @pytest.mark.parametrize(
     ("shape", "max_batch", "size_bytes", "found"),
     [
@@ -144,7 +153,7 @@ def test_the_size_of_a_body_tells_an_extent(shape: Any, max_batch: int, size_byt
         (model_of(ANY, 3), 13, "takes 12 bytes, but there are 13"),
         (model_of(ANY, ANY, ANY), 12, "needs JSON with its extents"),
         (model_of(ANY, ANY, max_batch=0), 12, "needs JSON"),
-        (model_of(ANY, 3, more=1), 12, "but the model takes x0, x1"),
+        (model_of(ANY, 3, more=1), 12, "but the model needs x0, x1"),
         (model_of(ANY, 0, ANY), 12, "takes 0 bytes, but there are 12"),
     ],
 )

@@ -177,10 +177,11 @@ def _is_binary(output: InferOutput, *, default: bool) -> bool:
 
 def _read_raw(body: bytes, inputs: Sequence[ExposedTensor], version: str | None, *, has_batch: bool) -> InferRequest:
     """Reads a body that is a model's only input: one row, whose variable extent follows from the size."""
-    if len(inputs) != 1:
-        names = ", ".join(item.name for item in inputs)
-        raise FieldError(HEADER_LENGTH, f"a body without JSON can be one input, but the model takes {names}")
-    (item,) = inputs
+    needed = [item for item in inputs if not item.is_optional]
+    if len(needed) != 1:
+        names = ", ".join(item.name for item in needed)
+        raise FieldError(HEADER_LENGTH, f"a body without JSON can be one input, but the model needs {names}")
+    (item,) = needed
     shape = [1, *item.shape[1:]] if has_batch else list(item.shape)
     content = memoryview(body)
     if item.datatype is Datatype.BYTES:
