@@ -62,6 +62,21 @@ def test_unknown_fields_are_ignored(http: httpx2.Client) -> None:
     assert http.post("/v1/embeddings", json=GOOD | more).status_code == 200
 
 
+def test_fields_that_ask_for_what_there_is_change_nothing(http: httpx2.Client) -> None:
+    written = {
+        "add_special_tokens": True,
+        "embed_dtype": "float32",
+        "endianness": "native",
+        "normalize": True,
+        "normalized": True,
+        "late_chunking": False,
+    }
+    plain, same = (http.post("/v1/embeddings", json=GOOD | more) for more in ({}, written))
+    assert same.status_code == 200
+    assert same.json() == plain.json()
+    assert same.headers["x-inferox-embedding-space"] == plain.headers["x-inferox-embedding-space"]
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [
@@ -77,6 +92,12 @@ def test_unknown_fields_are_ignored(http: httpx2.Client) -> None:
         (GOOD | {"dimensions": 0}, "dimensions"),
         (GOOD | {"dimensions": 100}, "dimensions"),
         (GOOD | {"truncate_prompt_tokens": 10}, "truncate_prompt_tokens"),
+        (GOOD | {"add_special_tokens": False}, "add_special_tokens"),
+        (GOOD | {"embed_dtype": "float16"}, "embed_dtype"),
+        (GOOD | {"endianness": "big"}, "endianness"),
+        (GOOD | {"normalize": False}, "normalize"),
+        (GOOD | {"normalized": [{}]}, "normalized"),
+        (GOOD | {"late_chunking": True}, "late_chunking"),
         ([], None),
     ],
 )

@@ -56,9 +56,14 @@ def test_every_route_ranks(
 
 
 def test_raw_scores_are_logits(tasks_http: httpx2.Client, scores: np.ndarray[Any, Any]) -> None:
-    asked = {"query": QUERY, "documents": [{"text": text} for text in DOCUMENTS], "raw_scores": True}
-    results = tasks_http.post("/v1/rerank", json=asked).json()["results"]
-    check_order(results, np.log(scores / (1 - scores)))
+    logits = np.log(scores / (1 - scores))
+    for more in ({"raw_scores": True}, {"use_activation": False}):
+        asked = {"query": QUERY, "documents": [{"text": text} for text in DOCUMENTS], **more}
+        results = tasks_http.post("/v1/rerank", json=asked).json()["results"]
+        check_order(results, logits)
+    pairs = {"text_1": QUERY, "text_2": DOCUMENTS, "use_activation": False}
+    data = tasks_http.post("/score", json=pairs).json()["data"]
+    np.testing.assert_allclose([item["score"] for item in data], logits, rtol=1e-3)
 
 
 def test_texts_are_tei(tasks_http: httpx2.Client, scores: np.ndarray[Any, Any]) -> None:
@@ -161,6 +166,7 @@ def test_scores_of_vectors_are_cosines(tasks_http: httpx2.Client, loaded: TaskMo
         {"text_1": ["a", "b"], "text_2": ["c"]},
         {"text_1": [], "text_2": []},
         {"text_1": "a", "text_2": "b", "truncate_prompt_tokens": 5},
+        {"text_1": "a", "text_2": "b", "instruction": "Find the answer."},
         {"text_1": "a", "text_2": "b " * 3000},
         {"text_1": "a", "text_2": "b", "model": "classify"},
     ],

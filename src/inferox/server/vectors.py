@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
+
+from inferox.engine import Answer
 
 _SHORTEST = 1e-12
 
@@ -29,6 +33,17 @@ def are_scaled(vectors: npt.NDArray[np.float32]) -> bool:
         vectors: Shape ``[n, dimension]``, float32.
     """
     return bool(np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4))
+
+
+def scale_answer(answer: Answer) -> Answer:
+    """Returns an answer with vectors of length 1. If they had others, they are no longer in the package's space.
+
+    Args:
+        answer: The answer, whose results are vectors.
+    """
+    if are_scaled(answer.results):
+        return answer
+    return replace(answer, results=scale(answer.results), embedding_space=None)
 
 
 def to_bits(vectors: npt.NDArray[np.float32], *, signed: bool) -> npt.NDArray[np.uint8] | npt.NDArray[np.int8]:

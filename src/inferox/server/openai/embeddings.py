@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct, json
 
+from inferox.core import shown
 from inferox.engine import Answer
 from inferox.server.answer_headers import describe
 from inferox.server.call_options import CallOptions
@@ -19,9 +20,21 @@ from inferox.server.json_body import JsonBody
 from inferox.server.prompts import check_prompt, choose_prompt
 from inferox.server.service import Service
 from inferox.server.vector_json import write_base64, write_numbers
+from inferox.server.vectors import scale_answer
 
 _TO_MODEL_LIMIT = -1
 """The value of ``truncate_prompt_tokens`` that cuts texts to the model's limit, as in vLLM."""
+
+
+_ONLY: Mapping[str, tuple[Any, ...]] = {
+    "add_special_tokens": (True,),
+    "embed_dtype": ("float32",),
+    "endianness": ("little", "native"),
+    "normalize": (True,),
+    "normalized": (True,),
+    "late_chunking": (False,),
+}
+"""Fields of vLLM and Jina that would change the vectors or how to read them, with the values that leave both alone."""
 
 
 class EmbeddingsRequest(Struct):
@@ -35,6 +48,12 @@ class EmbeddingsRequest(Struct):
     prompt_name: str | None = None
     input_type: str | None = None
     task: str | None = None
+    add_special_tokens: Any = None
+    embed_dtype: Any = None
+    endianness: Any = None
+    normalize: Any = None
+    normalized: Any = None
+    late_chunking: Any = None
 
 
 class EmbeddingItem(Struct, forbid_unknown_fields=True):
@@ -87,6 +106,7 @@ class EmbeddingsRoute:
 
     async def _answer(self, body: bytes) -> HttpResponse:
         asked = self._body.read(body)
+        _refuse_changes(asked)
         is_base64 = _is_base64(asked.encoding_format)
         ids = read_token_ids("input", asked.input) if self._accepts_token_ids else None
         answer = await self._embed(asked, read_texts("input", asked.input) if ids is None else ids, token_ids=bool(ids))
@@ -108,7 +128,8 @@ class EmbeddingsRoute:
             prompt=self._choose_prompt(asked),
             token_ids=token_ids,
         )
-        return await self._service.embed(asked.model, items, options, dimensions=asked.dimensions)
+        answer = await self._service.embed(asked.model, items, options, dimensions=asked.dimensions)
+        return scale_answer(answer) if asked.normalize or asked.normalized else answer
 
     def _choose_prompt(self, asked: EmbeddingsRequest) -> str | None:
         said = [field for field in ("prompt_name", "input_type", "task") if getattr(asked, field) is not None]
@@ -121,6 +142,16 @@ class EmbeddingsRoute:
         info = self._service.find(asked.model, "embed")
         choose = check_prompt if said[0] == "prompt_name" else choose_prompt
         return choose(info, said[0], getattr(asked, said[0]))
+
+
+def _refuse_changes(asked: EmbeddingsRequest) -> None:
+    for field, harmless in _ONLY.items():
+        value = getattr(asked, field)
+        if value is not None and value not in harmless:
+            allowed = " or ".join(map(repr, harmless))
+            raise FieldError(
+                field, f"{field} would change the answer: only {allowed} is supported, but it is {shown(value)}"
+            )
 
 
 def _is_base64(encoding_format: str | None) -> bool:

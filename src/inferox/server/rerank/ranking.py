@@ -35,6 +35,7 @@ class RerankRequest(Struct):
     top_n: int | None = None
     return_documents: bool | None = None
     raw_scores: bool | None = None
+    use_activation: bool | None = None
     priority: int | None = None
     max_tokens_per_doc: int | None = None
     max_tokens_per_query: int | None = None
@@ -114,7 +115,9 @@ class RankingRoute:
         texts = [document if isinstance(document, str) else document.text for document in asked.documents]
         options = CallOptions(cut=COHERE.cut, priority=asked.priority or 0)
         pairs = [(asked.query, text) for text in texts]
-        answer = await self._service.score(info.name, pairs, options, raw=bool(asked.raw_scores))
+        answer = await self._service.score(
+            info.name, pairs, options, raw=bool(asked.raw_scores) or asked.use_activation is False
+        )
         with_documents = self._returns_documents if asked.return_documents is None else asked.return_documents
         results = [
             RankedDocument(each.index, each.score, Document(texts[each.index]) if with_documents else UNSET)

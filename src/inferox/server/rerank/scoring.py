@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from secrets import token_hex
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from msgspec import Struct, json
@@ -37,6 +37,8 @@ class ScoreRequest(Struct):
     items: str | list[str] | None = None
     truncate_prompt_tokens: int | None = None
     priority: int | None = None
+    use_activation: bool | None = None
+    instruction: Any = None
 
 
 class PairScore(Struct, forbid_unknown_fields=True):
@@ -84,9 +86,13 @@ class ScoreRoute:
                 "truncate_prompt_tokens",
                 f"truncate_prompt_tokens must be -1 (the model's limit), but is {asked.truncate_prompt_tokens}",
             )
+        if asked.instruction is not None:
+            raise FieldError(
+                "instruction", "instruction would change the scores, and is not supported", hint="leave it out"
+            )
         pairs = _read_pairs(asked)
         options = CallOptions(cut=SCORE.cut or asked.truncate_prompt_tokens is not None, priority=asked.priority or 0)
-        answer = await self._score(asked.model, pairs, options)
+        answer = await self._score(asked.model, pairs, options, raw=asked.use_activation is False)
         content = ScoreAnswer(
             f"score-{token_hex(16)}",
             "list",
@@ -97,9 +103,11 @@ class ScoreRoute:
         )
         return HttpResponse(json.encode(content), headers=describe(answer))
 
-    async def _score(self, name: str | None, pairs: Sequence[tuple[str, str]], options: CallOptions) -> Answer:
+    async def _score(
+        self, name: str | None, pairs: Sequence[tuple[str, str]], options: CallOptions, *, raw: bool
+    ) -> Answer:
         if name is None or self._service.find(name).task != "embed":
-            return await self._service.score(self._service.choose(("rerank",), name).name, pairs, options, raw=False)
+            return await self._service.score(self._service.choose(("rerank",), name).name, pairs, options, raw=raw)
         # Each text is computed once, however many pairs it is in.
         places: dict[str, int] = {}
         for pair in pairs:

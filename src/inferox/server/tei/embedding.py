@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from msgspec import Struct, field, json
 
 from inferox.engine import ModelInfo
@@ -17,7 +15,7 @@ from inferox.server.service import Service
 from inferox.server.tei.response import Stopwatch
 from inferox.server.tei.truncation import TruncationDirection, call_options
 from inferox.server.vector_json import write_numbers
-from inferox.server.vectors import are_scaled, scale
+from inferox.server.vectors import scale, scale_answer
 
 
 class EmbedAllRequest(Struct):
@@ -87,9 +85,8 @@ class EmbeddingRoutes:
         is_raw = asked.normalize is False
         info, options = self._choose(asked.model, asked, unscaled=is_raw)
         answer = await self._service.embed(info.name, texts, options, dimensions=asked.dimensions)
-        if not is_raw and not are_scaled(answer.results):
-            # These are no longer the package's own vectors.
-            answer = replace(answer, results=scale(answer.results), embedding_space=None)
+        if not is_raw:
+            answer = scale_answer(answer)
         return watch.respond(b"[%b]" % b",".join(await write_numbers(answer.results)), answer, texts)
 
     async def embed_tokens(self, body: bytes) -> HttpResponse:
