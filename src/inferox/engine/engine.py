@@ -104,6 +104,7 @@ class Engine(Inference, Closing):
             NoUsableBackendError: If no artifact agrees on its samples; it lists the reason for each.
             ShuttingDownError: If the engine is closed.
         """
+        self._models.process.check()
         _check_new(name, version)
         _check_load(compile, trust_code, later)
         options = {
@@ -160,6 +161,7 @@ class Engine(Inference, Closing):
             ConfigError: If the name has this version already.
             ShuttingDownError: If the engine is closed.
         """
+        self._models.process.check()
         _check_new(name, version)
         return self._describe(self._host.register(model, name, version, self._models))
 
@@ -236,6 +238,7 @@ class Engine(Inference, Closing):
 
     def workers(self) -> list[WorkerInfo]:
         """Lists the live worker processes; empty if models are computed in this process."""
+        self._models.process.check()
         return [*self._host.workers(), *self._trials.workers()]
 
     def restarts(self) -> Mapping[str, int]:
@@ -251,6 +254,7 @@ class Engine(Inference, Closing):
         Raises:
             ConfigError: If the engine was not made with ``EngineConfig(profiling=True)``, or it cannot be written.
         """
+        self._models.process.check()
         if self._host.trace is None:
             raise ConfigError("no trace was recorded", hint="make the engine with EngineConfig(profiling=True)")
         self._host.trace.write(Path(path))
@@ -258,8 +262,10 @@ class Engine(Inference, Closing):
     def close(self) -> None:
         """Stops accepting requests, answers those accepted, and closes every session and model.
 
-        Closing twice does nothing.
+        Closing twice does nothing, and neither does closing it in a fork of its process.
         """
+        if self._models.process.is_other:
+            return
         removed = self._models.close()
         _close_all([*self._sessions.of(removed), *removed, self._trials, self._host])
 

@@ -6,14 +6,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Condition, Thread
 
 from inferox.batching import BatchBudget
 from inferox.core import Closing
 from inferox.engine.candidates import Candidates
 from inferox.engine.executor import BatchExecutor
-from inferox.engine.memory_budget import Evictable, MemoryBudget
+from inferox.engine.memory_budget import Evictable, MemoryBudget, size_of
 from inferox.engine.queue import RequestQueue
 from inferox.engine.workload import Workload
 from inferox.loading import PlannedLoad, TaskModel
@@ -64,12 +64,11 @@ class Lineup(Closing, Evictable):
         self._executor = make_executor(loaded, 0)
         self._uses = Counter[BatchExecutor]()
         self._failovers = self._evictions = 0
-        self._is_open, self._is_changing, self._is_closed = True, False, False
-        self._is_makeshift = False
+        self._is_open, self._is_changing, self._is_closed, self._is_makeshift = True, False, False, False
         self._prober: Thread | None = None
         self.used_s = self._opened_s = time.monotonic()
         self._loading_s, self._pauses = 0.0, 0
-        memory.hold(self, _size_of(loaded))
+        memory.hold(self, size_of(loaded))
         if planned is not None and planned.starts_fast:
             self._is_makeshift = planned.is_makeshift(loaded)
             for better in self._preferred():
@@ -195,16 +194,25 @@ class Lineup(Closing, Evictable):
             self._pauses -= 1
             self._condition.notify_all()
 
-    def close(self) -> None:
-        """Closes the serving artifact, once it is not in use."""
+    def end(self, timeout_s: float | None = None) -> None:
+        """Tries no other artifact any more, and waits for one that is being loaded.
+
+        Args:
+            timeout_s: The longest time to wait; ``None`` for no limit.
+        """
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()
             prober = self._prober
         if prober is not None:
-            prober.join()
-        self._close_if_unused(self._executor)
-        self._memory.hold(self, 0)
+            prober.join(timeout_s)
+
+    def close(self) -> None:
+        """Closes the serving artifact, once it is not in use."""
+        self.end()
+        with ExitStack() as last:
+            last.callback(self._memory.hold, self, 0)
+            self._close_if_unused(self._executor)
 
     @property
     def _is_new(self) -> bool:
@@ -240,7 +248,7 @@ class Lineup(Closing, Evictable):
     def _return(self) -> None:
         """Loads the evicted model again, or another artifact if that fails."""
         executor = self._executor
-        with self._memory.reserve(_size_of(executor.loaded)):
+        with self._memory.reserve(size_of(executor.loaded)):
             began_s = time.monotonic()
             try:
                 executor.loaded = self._candidates.open(self._serving)
@@ -251,7 +259,7 @@ class Lineup(Closing, Evictable):
                 self._is_open, self._is_makeshift = True, False
                 self._opened_s = time.monotonic()
                 self._loading_s = self._opened_s - began_s
-            self._memory.hold(self, _size_of(self._executor.loaded))
+            self._memory.hold(self, size_of(self._executor.loaded))
 
     def _fail_over(self, cause: str) -> bool:
         """Lets the next artifact take over, if there is one; the serving one is then retried later."""
@@ -273,7 +281,7 @@ class Lineup(Closing, Evictable):
                     self._outages.end(name)  # one that cannot be compiled is not retried, as when loaded at once
             before = self._begin_shift(loaded)
             self._is_open = True
-        self._memory.hold(self, _size_of(loaded))
+        self._memory.hold(self, size_of(loaded))
         _logger.info("%s: %s takes over from %s", self._name, self._serving, before.shift.metadata.artifact)
         self._close_if_unused(before)
 
@@ -340,8 +348,3 @@ class Lineup(Closing, Evictable):
                 self._condition.wait(left_s or None)
             self._prober = None
             return None
-
-
-def _size_of(loaded: TaskModel) -> int:
-    """Returns the memory of a model; at least a byte, so that it counts as holding memory."""
-    return max(1, loaded.model.memory_requirements().weights_bytes)

@@ -6,10 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition
+from typing import TYPE_CHECKING
 
 from inferox.core import ConfigError
 from inferox.machine import MemoryGauge, MemoryLimit
 from inferox.machine.memory import release_free_memory
+
+if TYPE_CHECKING:
+    from inferox.loading import TaskModel
 
 _WAIT_S = 0.05
 """The seconds after which a model that waits for memory checks again whether another can be evicted."""
@@ -256,3 +260,12 @@ class MemoryBudget:
 
 def _has_room(container: MemoryLimit, size_bytes: int) -> bool:
     return size_bytes <= container.limit_bytes - container.used_bytes
+
+
+def size_of(loaded: TaskModel) -> int:
+    """Returns the memory of a model; at least a byte, so that it counts as holding memory.
+
+    Args:
+        loaded: The model.
+    """
+    return max(1, loaded.model.memory_requirements().weights_bytes)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from threading import Condition
 
-from inferox.batching import BatchBudget, Waiting, WaitingTable, choose_batch
+from inferox.batching import BatchBudget, WaitingTable, choose_batch
 from inferox.core import DeadlineExceededError, InferoxError, OverloadedError, ShuttingDownError
 from inferox.engine.deadlines import Deadlines
 from inferox.engine.equal_rows import EqualRows
 from inferox.engine.owners import Owners, QueueOwner
+from inferox.engine.queue_entry import QueueEntry
 from inferox.engine.request import Request, Row, group_by_request
 from inferox.engine.workload import Workload
 
@@ -27,17 +28,6 @@ class Part:
 
     request: Request
     rows: Sequence[int]
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class _Entry(Waiting):
-    """The rows of a request that may share a batch.
-
-    Attributes:
-        request: The request.
-    """
-
-    request: Request
 
 
 class RequestQueue:
@@ -59,8 +49,8 @@ class RequestQueue:
         self._out = self._computing = 0
         self._clock = clock
         self._condition = Condition()
-        self._table = WaitingTable[_Entry]()
-        self._entries: dict[Request, list[_Entry]] = {}
+        self._table = WaitingTable[QueueEntry]()
+        self._entries: dict[Request, list[QueueEntry]] = {}
         self._waiting = Workload()
         self._owners = Owners()
         self._is_closed = False
@@ -79,7 +69,7 @@ class RequestQueue:
             OverloadedError: If the queue is full.
         """
         with self._condition:
-            self._refuse_if_closed()
+            self.refuse_if_closed()
             self._refuse_if_full(request.waiting_work.tokens, estimate_s)
             self._equal.add(request)
             if request.waiting:
@@ -186,7 +176,7 @@ class RequestQueue:
             ShuttingDownError: If the queue is closed.
         """
         with self._condition:
-            self._refuse_if_closed()
+            self.refuse_if_closed()
             if self._entries or self._out or len(request.waiting) != 1:
                 return None
             ((group, rows),) = request.waiting.items()
@@ -214,15 +204,20 @@ class RequestQueue:
             self._is_closed = True
             self._condition.notify_all()
 
-    def wait_until_idle(self) -> None:
-        """Waits until no request of a closed queue waits and no batch is out: then it is finished."""
-        with self._condition:
-            self._condition.wait_for(lambda: not self._out and not self._entries)
-        self._deadlines.close()
-
-    def _refuse_if_closed(self) -> None:
+    def refuse_if_closed(self) -> None:
+        """Raises a ``ShuttingDownError`` if the queue is closed."""
         if self._is_closed:
             raise ShuttingDownError("the model is being unloaded", hint="send the request again")
+
+    def wait_until_idle(self, timeout_s: float | None = None) -> None:
+        """Waits until no request of a closed queue waits and no batch is out: then it is finished.
+
+        Args:
+            timeout_s: The longest time to wait; ``None`` for no limit.
+        """
+        with self._condition:
+            self._condition.wait_for(lambda: not self._out and not self._entries, timeout_s)
+        self._deadlines.close()
 
     def _refuse_if_full(self, tokens: int, estimate_s: Callable[[Workload], float | None]) -> None:
         waiting = self._waiting.tokens
@@ -242,8 +237,8 @@ class RequestQueue:
         self._waiting = self._waiting.plus(request.waiting_work)
         self._condition.notify_all()
 
-    def _make_entry(self, request: Request, owner: QueueOwner, group: Hashable) -> _Entry:
-        entry = _Entry(
+    def _make_entry(self, request: Request, owner: QueueOwner, group: Hashable) -> QueueEntry:
+        entry = QueueEntry(
             lengths=[request.lengths[row] for row in request.waiting[group]],
             group=group,
             priority=request.options.priority,
@@ -299,14 +294,14 @@ class RequestQueue:
             self._count(parts, budget, now_s)
         return parts
 
-    def _take(self, entry: _Entry, places: range) -> list[int]:
+    def _take(self, entry: QueueEntry, places: range) -> list[int]:
         request = entry.request
         rows = request.take(entry.group, places)
         self._equal.remove(request, rows)
         self._withdraw(entry, places, request.work_of(rows))
         return rows
 
-    def _withdraw(self, entry: _Entry, places: range, work: Workload) -> None:
+    def _withdraw(self, entry: QueueEntry, places: range, work: Workload) -> None:
         """Records that rows of a request no longer wait."""
         request = entry.request
         del entry.lengths[places.start : places.stop]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from threading import Lock
 
 from inferox.core import ConfigError, ModelNotFoundError, RequestError, ShuttingDownError, shown
+from inferox.engine.own_process import OwnProcess
 from inferox.engine.served_model import ServedModel
 
 LATEST = "latest"
@@ -35,9 +36,13 @@ class ModelRegistry:
 
     A label, such as ``stable`` or ``canary``, stands for a version of a model. Versions and labels of a model never
     have the same name, so that a request is unambiguous.
+
+    Attributes:
+        process: The process of the models; in a fork of it nothing is found, added or removed.
     """
 
     def __init__(self) -> None:
+        self.process = OwnProcess()
         self._lock = Lock()
         self._versions: dict[str, dict[str, ServedModel]] = {}
         self._labels: dict[str, dict[str, str]] = {}
@@ -84,6 +89,7 @@ class ModelRegistry:
             ConfigError: If the model already has this version or a label of this name, or if it is being loaded.
             ShuttingDownError: If the registry is closed.
         """
+        self.process.check()
         with self._lock:
             self._refuse_if_closed()
             if version in self._versions.get(name, {}):
@@ -110,6 +116,7 @@ class ModelRegistry:
             ModelNotFoundError: If there is none.
             ShuttingDownError: If the registry is closed.
         """
+        self.process.check()
         _check_words(name, version)
         with self._lock:
             self._refuse_if_closed()
@@ -119,6 +126,7 @@ class ModelRegistry:
 
     def all(self) -> list[ServedModel]:
         """Returns every model, by name and in the order in which its versions were loaded."""
+        self.process.check()
         with self._lock:
             return [runner for _, versions in sorted(self._versions.items()) for runner in versions.values()]
 
@@ -134,6 +142,7 @@ class ModelRegistry:
             ConfigError: If it cannot be a label.
             ModelNotFoundError: If there is no such version, or no such label to remove.
         """
+        self.process.check()
         _check_words(name, version)
         with self._lock:
             versions, labels = self._versions.get(name, {}), self._labels.get(name, {})
@@ -178,6 +187,7 @@ class ModelRegistry:
             ConfigError: If the version has a label, and ``drop_labels`` is not set.
             ModelNotFoundError: If there is none.
         """
+        self.process.check()
         _check_words(name, version)
         with self._lock:
             found, labels = self._find_all(name, version), self._labels.get(name, {})

@@ -20,6 +20,7 @@ from inferox.engine.config import EngineConfig
 from inferox.engine.delivery import Delivery
 from inferox.engine.delivery_thread import DeliveryThread
 from inferox.engine.executor import BatchExecutor, HandOver
+from inferox.engine.exit import end_at_exit
 from inferox.engine.lateness import Lateness
 from inferox.engine.lineup import Lineup
 from inferox.engine.memory_budget import MemoryBudget
@@ -101,6 +102,7 @@ class ModelRunner(ServedModel):
         self._lineup = Lineup(
             name, loaded, planned, make_executor, retry_s=config.retry_s, memory=memory, queue=self._queue
         )
+        end_at_exit(self._queue, self._lineup)
         check_room = partial(self._queue.refuse_if_full, estimate_s=self._lineup.estimate_s)
         self._requests = RequestMaker(loaded.task, loaded.signature, check_room=check_room, watch=watch)
         lineup = self._lineup
@@ -192,8 +194,10 @@ class ModelRunner(ServedModel):
         for thread in threads:
             thread.join()
         self._deliveries.close()
-        self._lineup.close()
-        self._costs.keep()
+        try:
+            self._lineup.close()
+        finally:
+            self._costs.keep()
 
     def _admit(self, request: Request, *, may_compute: bool = False) -> None:
         """Answers what need not be computed, and queues the rest.
@@ -236,6 +240,7 @@ class ModelRunner(ServedModel):
     def _start_lanes(self) -> None:
         if len(self._threads) >= self._lineup.current.lanes:
             return
+        self._queue.refuse_if_closed()  # starting a thread while the interpreter ends may take forever
         with self._lock:
             while len(self._threads) < self._lineup.current.lanes:
                 thread = Thread(target=self._run_lane, name=f"inferox-{self.name}-{len(self._threads)}", daemon=True)

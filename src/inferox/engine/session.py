@@ -10,6 +10,7 @@ from inferox.core import Closing
 from inferox.engine.answer import Answer
 from inferox.engine.asking import aask_and_wait, ask_and_wait
 from inferox.engine.baton import Baton
+from inferox.engine.own_process import OwnProcess
 from inferox.engine.request import RequestOptions
 from inferox.engine.served_model import ServedModel
 
@@ -46,6 +47,7 @@ class InferenceSession(Closing, Generic[State]):
         self._owner = owner
         self._on_close = on_close
         self._baton = Baton(self._release)
+        self._process = OwnProcess()
 
     def infer(
         self,
@@ -113,6 +115,7 @@ class InferenceSession(Closing, Generic[State]):
         self._baton.close()
 
     def _find(self) -> ServedModel:
+        self._process.check()
         # A session is closed before its version, so this ends requests to a closed version.
         self._baton.refuse_if_closed()
         return self.model
