@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 
 from inferox import Engine, EngineConfig
@@ -235,6 +236,18 @@ def test_a_stream_is_answered_in_order_and_read_only_as_far_as_needed(engine: En
     assert read[0] < 60
     assert list(stream) == double(items())[1:]
     assert list(engine.stream("doubling", [])) == []
+
+
+def test_a_stream_gives_what_its_source_gave_before_it_failed(engine: Engine) -> None:
+    def fail() -> Iterator[list[int]]:
+        yield from ([number] for number in range(50))
+        raise ZeroDivisionError("the source")
+
+    for chunk in (1, 7, 25, 256):
+        found: list[int] = []
+        with pytest.raises(ZeroDivisionError, match="the source"):
+            found.extend(engine.stream("doubling", fail(), chunk=chunk))
+        assert found == [2 * number for number in range(50)]
 
 
 def test_a_stream_names_the_item_of_all_that_fails(engine: Engine) -> None:
@@ -486,12 +499,27 @@ def test_models_take_turns_on_a_device() -> None:
         ({"workers": 8000, "isolation": "process"}, r"workers may be at most \d+ on this machine, but is 8,000"),
         ({"workers": 2}, "workers is 2, but isolation is 'thread'"),
         ({"hang_limit_s": 5.0}, "hang_limit_s is 5.0, but a computation within this process cannot be stopped"),
-        ({"hang_limit_s": 0}, "hang_limit_s must be a positive number of seconds, but is 0"),
+        ({"hang_limit_s": 0}, "hang_limit_s must be a positive number of seconds, up to a year, but is 0"),
+        ({"retry_s": 1e300}, "retry_s must be a positive number of seconds, up to a year, but is 1e"),
+        ({"retry_s": float("nan")}, "retry_s must be"),
+        ({"retry_s": np.bool_(True)}, "retry_s must be"),
+        ({"hang_limit_s": 10**400, "isolation": "process"}, "hang_limit_s must be"),
+        ({"max_batch_tokens": 10**400}, "max_batch_tokens may be at most 9,223,372,036,854,775,807, but is 1000"),
     ],
 )
 def test_settings_that_are_wrong(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         EngineConfig(**settings)
+
+
+def test_settings_may_be_numbers_of_numpy_and_become_those_of_python() -> None:
+    given: dict[str, Any] = {"retry_s": np.float32(3), "hang_limit_s": np.int64(2), "workers": np.int32(1)}
+    config = EngineConfig(isolation="process", **given)
+    assert [(type(value), value) for value in (getattr(config, name) for name in given)] == [
+        (float, 3.0),
+        (float, 2.0),
+        (int, 1),
+    ]
 
 
 def test_settings_of_batches_hold() -> None:

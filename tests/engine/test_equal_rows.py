@@ -41,6 +41,13 @@ class EchoTask(RowTask):
         return [(item, total) for item, total in zip(items, super().decode(items, batch, outputs), strict=True)]
 
 
+class VectorTask(RowTask):
+    """Its answers are arrays, which their callers may change."""
+
+    def decode(self, items: Sequence[Any], batch: Batch, outputs: Outputs) -> list[Any]:
+        return [np.array([total]) for total in super().decode(items, batch, outputs)]
+
+
 def make_model(*, batch_invariant: bool | None = True, max_concurrency: int = 1) -> DoublingModel:
     model = DoublingModel(max_concurrency=max_concurrency)
     model.note_invariance(batch_invariant)
@@ -70,6 +77,19 @@ def held(engine: Engine, model: DoublingModel, items: list[Any]) -> Iterator[Non
 
 def count_computed(model: DoublingModel, numbers: list[int]) -> int:
     return sum(row == numbers for batch in model.batches for row in batch)
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 2**20])
+def test_callers_of_equal_rows_have_answers_of_their_own(cache_bytes: int) -> None:
+    model = make_model()
+
+    async def ask_all() -> list[Any]:
+        return await asyncio.gather(*(engine.ainfer("doubling", [[5], [5]]) for _ in range(3)))
+
+    with serving(model, VectorTask(), cache_bytes=cache_bytes) as engine:
+        found = [result for answer in asyncio.run(ask_all()) for result in answer.results]
+        assert count_computed(model, [5]) == 1
+        assert not any(np.shares_memory(one, other) for index, one in enumerate(found) for other in found[:index])
 
 
 def wait_until(condition: Any) -> None:

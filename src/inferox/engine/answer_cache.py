@@ -57,7 +57,7 @@ class AnswerCache:
             if known is None or known[1] is not shift:
                 return None
             self._kept.move_to_end(key)
-        return (_own(known[0]),)
+        return (own_answer(known[0]),)
 
     def keep(self, key: RowKey, answer: Any, shift: Shift) -> None:
         """Caches an answer.
@@ -70,7 +70,7 @@ class AnswerCache:
         size_bytes = _ENTRY_BYTES + _count_bytes(answer)
         if size_bytes > self._limit_bytes:
             return
-        owned = _own(answer)
+        owned = own_answer(answer)
         with self._lock:
             self._size_bytes += size_bytes - self._kept.pop(key, (None, None, 0))[2]
             self._kept[key] = owned, shift, size_bytes
@@ -78,8 +78,12 @@ class AnswerCache:
                 self._size_bytes -= self._kept.popitem(last=False)[1][2]
 
 
-def _own(answer: Any) -> Any:
-    """Returns the answer, copied if a caller could change it or if it is a view into a whole batch."""
+def own_answer(answer: Any) -> Any:
+    """Returns an answer that nobody else has: copied if a caller could change it, or if it is a view of a whole batch.
+
+    Args:
+        answer: The answer to a row.
+    """
     return answer if isinstance(answer, str | int | float | tuple) else deepcopy(answer)
 
 

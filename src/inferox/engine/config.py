@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from numbers import Real
+from typing import Any, Literal, get_args
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
-from inferox.core import ConfigError, positive_integer
+from inferox.core import ConfigError, positive_integer, shown
 from inferox.machine import most_threads, resolve_threads
 
 HANG_LIMIT_S = 10.0
@@ -16,6 +17,9 @@ HANG_LIMIT_S = 10.0
 LOADING_TIMES = 10.0
 """The factor on the limits for a worker that is silent while it loads, or whose computation nobody waits for and that
 has no learned limit yet."""
+
+_LONGEST_S = 365 * 24 * 3600.0
+"""The longest time, which every timer can handle."""
 
 Isolation = Literal["thread", "process"]
 """The place where models are computed: this process, or worker processes."""
@@ -71,17 +75,16 @@ class EngineConfig:
         for name in (*may_be_none, "max_batch_tokens", "max_batch_rows", "max_waiting_tokens", "workers"):
             value = getattr(self, name)
             if value is not None or name not in may_be_none:
-                number = resolve_threads(value) if name == "threads" else positive_integer(name, value)
+                number = resolve_threads(value) if name == "threads" else _read_size(name, value)
                 object.__setattr__(self, name, number)
         if type(self.cache_bytes) is not int or self.cache_bytes < 0:
             raise ConfigError(f"cache_bytes must be an integer of 0 or more, but is {self.cache_bytes!r}")
         for name in ("refuse_non_finite", "profiling", "low_priority"):
             if type(getattr(self, name)) is not bool:
                 raise ConfigError(f"{name} must be True or False, but is {getattr(self, name)!r}")
-        hang_limit_s = HANG_LIMIT_S if self.hang_limit_s is None else self.hang_limit_s
-        for name, value in (("retry_s", self.retry_s), ("hang_limit_s", hang_limit_s)):
-            if type(value) not in {int, float} or not 0 < value < math.inf:
-                raise ConfigError(f"{name} must be a positive number of seconds, but is {value!r}")
+        object.__setattr__(self, "retry_s", _read_seconds("retry_s", self.retry_s))
+        if self.hang_limit_s is not None:
+            object.__setattr__(self, "hang_limit_s", _read_seconds("hang_limit_s", self.hang_limit_s))
         if self.workers > most_threads():
             raise ConfigError(f"workers may be at most {most_threads():,} on this machine, but is {self.workers:,}")
         self._check_isolation()
@@ -104,3 +107,16 @@ class EngineConfig:
         threads = max(1, resolve_threads(self.threads) // self.workers)
         memory = self.memory_limit_bytes and max(1, self.memory_limit_bytes // self.workers)
         return replace(self, threads=threads, memory_limit_bytes=memory)
+
+
+def _read_size(name: str, value: Any) -> int:
+    if (number := positive_integer(name, value)) > sys.maxsize:
+        raise ConfigError(f"{name} may be at most {sys.maxsize:,}, but is {shown(value)}")
+    return number
+
+
+def _read_seconds(name: str, value: Any) -> float:
+    """Reads a time, as a Python ``float``, which worker processes can read as well."""
+    if not isinstance(value, Real) or value is True or not 0 < value <= _LONGEST_S:  # type: ignore[operator]
+        raise ConfigError(f"{name} must be a positive number of seconds, up to a year, but is {shown(value)}")
+    return float(value)

@@ -12,7 +12,7 @@ from typing import Any
 
 from inferox.core import InferoxError
 from inferox.engine.answer import Answer
-from inferox.engine.answer_cache import AnswerCache
+from inferox.engine.answer_cache import AnswerCache, own_answer
 from inferox.engine.phases import Phases
 from inferox.engine.request import Request, Row
 from inferox.engine.shift import Shift
@@ -85,7 +85,7 @@ class Delivery:
                 self._cache.keep(request.key_of(row), answers[index], shift)
             for equal in self._end_row(request, row):
                 self._recorder.note_equal_row()
-                again += self._give([equal], answers[index : index + 1], shift)
+                again += self._give([equal], [own_answer(answers[index])], shift)
         return again
 
     def _give(self, rows: Sequence[Row], answers: Sequence[Any], shift: Shift) -> list[Row]:

@@ -40,6 +40,7 @@ def stream_results(
         ConfigError: If ``chunk`` is not a positive integer.
         RequestError: If the items are a single text.
         InferoxError: The error of a request; its ``item`` counts from the first item of the stream.
+        Exception: Whatever the items' source raises, after the results of those that it gave.
     """
     refuse_single(items, "several items")
     return _stream(iterate_items(items), admit, options, positive_integer("chunk", chunk))
@@ -49,9 +50,10 @@ def _stream(
     source: Iterator[Any], admit: Callable[[Sequence[Any]], Future[Answer]], options: RequestOptions, chunk: int
 ) -> Iterator[Any]:
     running, first, has_failed = deque[tuple[Sequence[Any], Future[Answer]]](), 0, False
+    reader = _Reader(source, chunk)
     with StreamTruncation(options.truncate) as cut:
         try:
-            while (some := [] if has_failed else list(islice(source, chunk))) or running:
+            while (some := [] if has_failed else reader.read()) or running:
                 if some:
                     running.append((some, _try_to_admit(admit, some)))
                     has_failed = _has_failed(running[-1][1])
@@ -69,9 +71,37 @@ def _stream(
                 cut.add(answer.cut_tokens)
                 yield from answer.results
                 first += len(answer.results)
+            if reader.error is not None:
+                raise reader.error
         finally:
             for _, future in running:  # the consumer has stopped reading
                 future.cancel()
+
+
+class _Reader:
+    """Reads a stream's items. An error of their source comes after the results of what it gave before.
+
+    Args:
+        source: The items.
+        chunk: The number of items to read at a time.
+
+    Attributes:
+        error: The error of the source; ``None`` as long as there is none.
+    """
+
+    def __init__(self, source: Iterator[Any], chunk: int) -> None:
+        self.error: Exception | None = None
+        self._source, self._chunk = source, chunk
+
+    def read(self) -> list[Any]:
+        """Reads the next items; none at the end, and once the source has failed."""
+        some: list[Any] = []
+        try:
+            if self.error is None:
+                some.extend(islice(self._source, self._chunk))
+        except Exception as error:  # noqa: BLE001 - raised in its turn
+            self.error = error
+        return some
 
 
 def _try_to_admit(admit: Callable[[Sequence[Any]], Future[Answer]], some: Sequence[Any]) -> Future[Answer]:
