@@ -89,6 +89,7 @@ def test_texts_are_tei(tasks_http: httpx2.Client, scores: np.ndarray[Any, Any]) 
         ({"documents": [{"title": "a"}]}, "documents[0]"),
         ({"documents": ["a"] * 2049}, "documents"),
         ({"query": None}, "query"),
+        ({"truncate_prompt_tokens": 5}, "truncate_prompt_tokens"),
     ],
 )
 def test_what_cannot_be_taken(tasks_http: httpx2.Client, more: dict[str, Any], param: str) -> None:

@@ -218,6 +218,14 @@ def test_inputs_that_are_neither_texts_nor_pairs(tasks_http: httpx2.Client, inpu
     assert answer.json()["error"]
 
 
+def test_labels_of_the_clients_own_are_refused(tasks_http: httpx2.Client) -> None:
+    asked = {"inputs": "a", "model": "classify", "parameters": {"candidate_labels": ["b", "c"]}}
+    for path in ("/predict", "/"):
+        answer = tasks_http.post(path, json=asked)
+        assert answer.status_code == 422
+        assert "candidate_labels are for zero-shot classification" in answer.json()["error"]
+
+
 def test_of_several_models_one_must_be_named(tasks_http: httpx2.Client) -> None:
     answer = tasks_http.post("/", json={"inputs": "a"})
     assert answer.status_code == 422

@@ -6,6 +6,9 @@ from inferox.core import counted
 from inferox.engine import ModelInfo
 from inferox.server.field_error import FieldError
 
+_TO_MODEL_LIMIT = -1
+"""The value of ``truncate_prompt_tokens`` that cuts texts to the model's limit, as in vLLM."""
+
 
 def refuse_shorter(info: ModelInfo, field: str, tokens: int | None) -> None:
     """Refuses a limit below the model's own, to which texts are cut in any case.
@@ -23,3 +26,23 @@ def refuse_shorter(info: ModelInfo, field: str, tokens: int | None) -> None:
         raise FieldError(
             field, f"{info.name!r} has {own}, and texts cannot be cut to {tokens}", hint=f"leave {field} out"
         )
+
+
+def check_truncation(tokens: int | None) -> bool:
+    """Checks vLLM's ``truncate_prompt_tokens``, of which only the model's own limit is supported.
+
+    Args:
+        tokens: The limit: -1 for the model's; ``None`` if there is none.
+
+    Returns:
+        True if texts that are too long are to be cut.
+
+    Raises:
+        FieldError: If it is another limit.
+    """
+    if tokens not in {None, _TO_MODEL_LIMIT}:
+        raise FieldError(
+            "truncate_prompt_tokens",
+            f"truncate_prompt_tokens must be {_TO_MODEL_LIMIT} (the model's limit), but is {tokens}",
+        )
+    return tokens is not None

@@ -17,14 +17,11 @@ from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import Given, read_texts, read_token_ids
 from inferox.server.json_body import JsonBody
+from inferox.server.limits import check_truncation
 from inferox.server.prompts import check_prompt, choose_prompt
 from inferox.server.service import Service
 from inferox.server.vector_json import write_base64, write_numbers
 from inferox.server.vectors import scale_answer
-
-_TO_MODEL_LIMIT = -1
-"""The value of ``truncate_prompt_tokens`` that cuts texts to the model's limit, as in vLLM."""
-
 
 _ONLY: Mapping[str, tuple[Any, ...]] = {
     "add_special_tokens": (True,),
@@ -118,13 +115,9 @@ class EmbeddingsRoute:
     async def _embed(self, asked: EmbeddingsRequest, items: Sequence[Any], *, token_ids: bool) -> Answer:
         if asked.dimensions is not None and asked.dimensions < 1:
             raise FieldError("dimensions", f"dimensions must be a positive integer, but is {asked.dimensions}")
-        if asked.truncate_prompt_tokens not in {None, _TO_MODEL_LIMIT}:
-            raise FieldError(
-                "truncate_prompt_tokens",
-                f"truncate_prompt_tokens must be -1 (the model's limit), but is {asked.truncate_prompt_tokens}",
-            )
+        is_cut = check_truncation(asked.truncate_prompt_tokens)
         options = CallOptions(
-            cut=OPENAI.cut or asked.truncate_prompt_tokens is not None,
+            cut=OPENAI.cut or is_cut,
             prompt=self._choose_prompt(asked),
             token_ids=token_ids,
         )

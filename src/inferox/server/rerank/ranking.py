@@ -14,7 +14,7 @@ from inferox.server.field_error import FieldError
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import check_count
 from inferox.server.json_body import JsonBody
-from inferox.server.limits import refuse_shorter
+from inferox.server.limits import check_truncation, refuse_shorter
 from inferox.server.openai.embeddings import Usage
 from inferox.server.service import Service
 from inferox.tasks.ranking import rank_documents
@@ -39,6 +39,7 @@ class RerankRequest(Struct):
     priority: int | None = None
     max_tokens_per_doc: int | None = None
     max_tokens_per_query: int | None = None
+    truncate_prompt_tokens: int | None = None
     max_chunks_per_doc: Any = None
     rank_fields: Any = None
     instruction: Any = None
@@ -134,6 +135,7 @@ def _check(asked: RerankRequest) -> None:
         raise FieldError(
             "top_n", f"top_n must be a positive integer, but is {asked.top_n}", hint="leave it out for all documents"
         )
+    check_truncation(asked.truncate_prompt_tokens)
     for field in _REFUSED:
         if getattr(asked, field) is not None:
             raise FieldError(field, f"{field} would change the scores, and is not supported", hint="leave it out")

@@ -19,11 +19,10 @@ from inferox.server.field_error import FieldError
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import check_count
 from inferox.server.json_body import JsonBody
+from inferox.server.limits import check_truncation
 from inferox.server.openai.embeddings import Usage
 from inferox.server.service import Service
 from inferox.server.vectors import scale
-
-_TO_MODEL_LIMIT = -1
 
 
 class ScoreRequest(Struct):
@@ -81,17 +80,13 @@ class ScoreRoute:
             RequestError: If the request is invalid.
         """
         asked = self._body.read(body)
-        if asked.truncate_prompt_tokens not in {None, _TO_MODEL_LIMIT}:
-            raise FieldError(
-                "truncate_prompt_tokens",
-                f"truncate_prompt_tokens must be -1 (the model's limit), but is {asked.truncate_prompt_tokens}",
-            )
+        is_cut = check_truncation(asked.truncate_prompt_tokens)
         if asked.instruction is not None:
             raise FieldError(
                 "instruction", "instruction would change the scores, and is not supported", hint="leave it out"
             )
         pairs = _read_pairs(asked)
-        options = CallOptions(cut=SCORE.cut or asked.truncate_prompt_tokens is not None, priority=asked.priority or 0)
+        options = CallOptions(cut=SCORE.cut or is_cut, priority=asked.priority or 0)
         answer = await self._score(asked.model, pairs, options, raw=asked.use_activation is False)
         content = ScoreAnswer(
             f"score-{token_hex(16)}",

@@ -30,6 +30,7 @@ class PredictParameters(Struct):
 
     top_k: int | None = None
     function_to_apply: Literal["none"] | None = None
+    candidate_labels: Any = None
 
 
 class PredictRequest(Struct):
@@ -69,6 +70,12 @@ class PredictionRoute:
         parameters = asked.parameters or PredictParameters()
         if parameters.top_k is not None and parameters.top_k < 1:
             raise FieldError("parameters.top_k", f"top_k must be a positive integer, but is {parameters.top_k}")
+        if parameters.candidate_labels is not None:
+            raise FieldError(
+                "parameters.candidate_labels",
+                "candidate_labels are for zero-shot classification, which is not supported",
+                hint="leave them out for the labels of the model itself",
+            )
         info = self._service.choose(("classify", "rerank"), asked.model)
         options = call_options(
             asked,
