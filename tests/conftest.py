@@ -6,7 +6,7 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -100,13 +100,20 @@ def bert_package(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
     return shared_folders.get("bert", fill) / "bert.mlpkg"
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Keeps Python from searching objects for garbage that live until the end: the libraries, and the tests themselves.
 
-    They are most of a million objects, and searching them took a tenth of the time of the tests.
+    They are most of a million objects. Searching them took a fifth of the time of their collection, and a tenth of the
+    time of the tests.
     """
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 FIRST = ("tests/e2e/test_minilm.py", "tests/test_public_surface.py")

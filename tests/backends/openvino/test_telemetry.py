@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions
 
 import pytest
 
-pytestmark = pytest.mark.skipif("openvino_telemetry" not in packages_distributions(), reason="it is not installed")
+pytestmark = pytest.mark.skipif(not any(distributions(name="openvino-telemetry")), reason="it is not installed")
 
 
 @pytest.mark.parametrize(
