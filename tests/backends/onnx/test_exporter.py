@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 import torch
+from torch._export import utils
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from inferox.backends.onnx import exporter
@@ -40,3 +41,26 @@ def test_the_table_of_operators_is_made_once(monkeypatch: pytest.MonkeyPatch) ->
     assert not any(item.is_custom for item in second.get_decomps(ADD))
     assert vars(ONNXRegistry)["from_torchlib"] is counted
     assert gc.isenabled()
+
+
+def test_operators_are_looked_up_again_only_if_there_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[int] = []
+
+    def count() -> None:
+        looked_up.append(1)
+
+    monkeypatch.setattr(utils, "_materialize_cpp_cia_ops", count)
+    with suppress(ZeroDivisionError), quick_exports():
+        found = utils._collect_all_valid_cia_ops()
+        assert ADD not in found
+        assert torch.ops.aten.linear.default in found
+        assert len(looked_up) == 1
+        utils._collect_all_valid_cia_ops()
+        assert len(looked_up) == 1
+        with torch.library._scoped_library("inferox_test_lookup", "FRAGMENT") as library:
+            library.define("late(Tensor x) -> Tensor")
+            library.impl("late", lambda x: x, "CompositeImplicitAutograd")
+            assert torch.ops.inferox_test_lookup.late.default in utils._collect_all_valid_cia_ops()
+        assert len(looked_up) == 2
+        raise ZeroDivisionError
+    assert utils._materialize_cpp_cia_ops is count

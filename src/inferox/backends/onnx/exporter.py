@@ -17,10 +17,11 @@ def quick_exports() -> Iterator[None]:
     """Speeds up the exports within the block: a small model takes about half as long.
 
     The exporter makes a table of all of PyTorch's operators for each graph, which takes about a second; here every
-    graph begins with a copy of the first. It also makes millions of small objects, which Python would scan for garbage
-    again and again. Only one thread at a time may enter.
+    graph begins with a copy of the first. It also looks up every composite operator once for each namespace of
+    operators, of which other libraries add many; here it does so again only if there are others. And it makes millions
+    of small objects, which Python would scan for garbage again and again. Only one thread at a time may enter.
     """
-    with _lock, _one_table(), _no_garbage_collection():
+    with _lock, _one_table(), _one_lookup(), _no_garbage_collection():
         yield
 
 
@@ -48,6 +49,32 @@ def _one_table() -> Iterator[None]:
         yield
     finally:
         registry.from_torchlib = own
+
+
+@contextmanager
+def _one_lookup() -> Iterator[None]:
+    try:  # private, as above
+        from torch._C import _dispatch_get_registrations_for_dispatch_key as find_registered
+        from torch._export import utils
+
+        look_up = utils._materialize_cpp_cia_ops  # noqa: SLF001
+    except (ImportError, AttributeError):
+        yield
+        return
+    looked_up: list[str] | None = None
+
+    def look_up_new() -> None:
+        nonlocal looked_up
+        registered = find_registered("CompositeImplicitAutograd")
+        if registered != looked_up:
+            look_up()
+            looked_up = registered
+
+    utils._materialize_cpp_cia_ops = look_up_new  # noqa: SLF001
+    try:
+        yield
+    finally:
+        utils._materialize_cpp_cia_ops = look_up  # noqa: SLF001
 
 
 @contextmanager
