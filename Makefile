@@ -64,12 +64,13 @@ demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentence
 	  "Shares dropped on Wall Street." \
 	  "How do I reset my password?"
 
-# Modules in the order of their names: those with the most tests are not those that take longest. Three processes for
-# two cores: over a third of the time, tests wait for processes and deadlines of their own, and not for a core.
-TEST_PROCESSES ?= $(shell $(PYTHON) -c "import os; print(-(-os.cpu_count() * 3 // 2))")
+# Modules in the order of their names: those with the most tests are not those that take longest. Two processes for each
+# core, on which they stay: almost half of the time, tests wait for processes and deadlines of their own, and a core that
+# only one process may use would wait with it.
+TEST_PROCESSES ?= $(shell $(PYTHON) -c "import os; print(2 * os.cpu_count())")
 PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder --durations 15
 
-test: setup  ## Run the tests but the slow ones, in three processes for two cores
+test: setup  ## Run the tests but the slow ones, in two processes for each core
 	$(PYTEST) -m "not slow"
 
 test-all: setup  ## Run all tests, the property-based ones with twice as many examples
