@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from inferox import Engine
-from inferox.core import Batch, ExecutionError, InferoxError, Outputs, ShuttingDownError
+from inferox.core import Batch, ConfigError, ExecutionError, InferoxError, Outputs, ShuttingDownError
 from tests.engine.models import DoublingModel, SumTask, double, load_doubling
 
 BAD = 77
@@ -121,6 +121,36 @@ def test_rows_that_cannot_be_made_fail_their_request_alone(engine: Engine, error
     assert isinstance(choked, InferoxError)
     with ThreadPoolExecutor(1) as pool, pytest.raises(type(choked)):
         pool.submit(engine.infer, "doubling", ["choke"]).result(20)
+
+
+@pytest.mark.parametrize("act", [lambda engine: engine.unload("doubling"), lambda engine: engine.close()])
+def test_a_model_that_unloads_itself_while_it_computes_is_refused(
+    engine: Engine, act: Callable[[Engine], None]
+) -> None:
+    class Restless(DoublingModel):
+        def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+            if (inputs["input_ids"] == BAD).any():
+                act(engine)
+            return super()._compute(inputs)
+
+    engine.register(load_doubling(Restless()))
+    check_mates(engine, "a model called the engine while computing, and would wait for itself")
+
+
+@pytest.mark.parametrize("other", [None, 3, DoublingModel(), SumTask()], ids=lambda other: type(other).__name__)
+def test_what_is_not_a_model_with_its_task_is_not_registered(engine: Engine, other: Any) -> None:
+    with pytest.raises(ConfigError, match=f"expected a TaskModel, but got a value of the type {type(other).__name__}"):
+        engine.register(other)
+
+
+def test_a_model_is_registered_once(engine: Engine) -> None:
+    model = load_doubling()
+    with pytest.raises(ConfigError, match="'latest' is a label"):
+        engine.register(model, version="latest")
+    engine.register(model)
+    with pytest.raises(ConfigError, match="'doubling' was registered before, and is closed with that version"):
+        engine.register(model, version="2")
+    assert engine.infer("doubling", [[1]]).results == [2]
 
 
 def test_event_loops_of_other_threads_may_begin_while_closed_ones_are_forgotten(engine: Engine) -> None:

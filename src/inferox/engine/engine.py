@@ -22,6 +22,7 @@ from inferox.engine.stats import ModelStats
 from inferox.engine.trials.options import Canary, Offer, Shadow
 from inferox.engine.trials.trial_loader import TrialLoader, check_forms
 from inferox.engine.trials.trialed_model import TrialedModel
+from inferox.engine.turns import refuse_if_computing
 from inferox.engine.worker_info import WorkerInfo
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ class Engine(Inference, Closing):
             The description of the registered model.
 
         Raises:
-            ConfigError: If the name has this version already.
+            ConfigError: If the name has this version already, or the object is not a ``TaskModel``, or is registered
+                already.
             ShuttingDownError: If the engine is closed.
         """
         self._models.process.check()
@@ -190,7 +192,9 @@ class Engine(Inference, Closing):
         Raises:
             ConfigError: If the version has a label other than ``latest``, and ``drop_labels`` is not set.
             ModelNotFoundError: If there is no such model.
+            ExecutionError: If a model does it while it computes, and would wait for itself.
         """
+        refuse_if_computing()
         removed = self._models.remove(name, version, drop_labels=drop_labels)
         _close_all([*self._sessions.of(removed), *removed])
         self._host.release_memory()
@@ -263,9 +267,13 @@ class Engine(Inference, Closing):
         """Stops accepting requests, answers those accepted, and closes every session and model.
 
         Closing twice does nothing, and neither does closing it in a fork of its process.
+
+        Raises:
+            ExecutionError: If a model does it while it computes, and would wait for itself.
         """
         if self._models.process.is_other:
             return
+        refuse_if_computing()
         removed = self._models.close()
         _close_all([*self._sessions.of(removed), *removed, self._trials, self._host])
 

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
-from inferox.core import DeviceId, Trace
+from inferox.core import ConfigError, DeviceId, Trace
 from inferox.engine.config import EngineConfig
 from inferox.engine.host import ModelHost
 from inferox.engine.memory_budget import MemoryBudget
@@ -33,6 +34,7 @@ class LocalHost(ModelHost):
         self._make_watch = make_watch
         self._memory = MemoryBudget(config.memory_limit_bytes, sharers=config.workers)
         self._lock = Lock()
+        self._registered = WeakSet[TaskModel]()
         self._turns: defaultdict[DeviceId, Turns] = defaultdict(Turns)
 
     def load(
@@ -53,13 +55,32 @@ class LocalHost(ModelHost):
 
     def register(self, model: TaskModel, name: str | None, version: str, models: ModelRegistry) -> ModelRunner:
         """Takes over a loaded model; see ``ModelHost``."""
-        name, size_bytes = name or model.name, model.model.memory_requirements().weights_bytes
-        with models.claim(name, version), self._memory.reserve(size_bytes):
-            return self._serve(model, name, version, models, watch=self._make_watch())
+        if not isinstance(model, TaskModel):
+            raise ConfigError(
+                f"expected a TaskModel, but got a value of the type {type(model).__name__}",
+                hint="inferox.load makes one, and so does TaskModel(model, task, rejected={}) of a Model of your own",
+            )
+        with self._lock:
+            if model in self._registered:
+                raise ConfigError(
+                    f"{model.name!r} was registered before, and is closed with that version",
+                    hint="load another, or label the version",
+                )
+            self._registered.add(model)
+        try:
+            return self._register(model, name or model.name, version, models)
+        except BaseException:
+            self._registered.discard(model)
+            raise
 
     def release_memory(self) -> None:
         """Returns the memory that removed models have left to the system; see ``ModelHost``."""
         self._memory.release()
+
+    def _register(self, model: TaskModel, name: str, version: str, models: ModelRegistry) -> ModelRunner:
+        size_bytes = model.model.memory_requirements().weights_bytes
+        with models.claim(name, version), self._memory.reserve(size_bytes):
+            return self._serve(model, name, version, models, watch=self._make_watch())
 
     def _keep_or_close(self, loaded: TaskModel, keep: Callable[[], ModelRunner]) -> ModelRunner:
         try:

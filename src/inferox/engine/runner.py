@@ -30,7 +30,7 @@ from inferox.engine.request import Request, RequestOptions, Row
 from inferox.engine.request_maker import RequestMaker
 from inferox.engine.served_model import ServedModel
 from inferox.engine.stats import ModelStats, StatsRecorder
-from inferox.engine.turns import Turns, is_computing
+from inferox.engine.turns import Turns, refuse_if_computing
 from inferox.engine.unexpected import to_failure
 from inferox.engine.watch import Watch
 from inferox.engine.workload import Workload
@@ -211,7 +211,7 @@ class ModelRunner(ServedModel):
             CapacityError: If it is refused.
             ExecutionError: If a model makes it while computing, or no thread can be started.
         """
-        _refuse_if_computing()
+        refuse_if_computing()
         if not request.rows:
             self._delivery.answer(request, [], self._lineup.current.shift)
             return
@@ -340,11 +340,3 @@ def _done(value: Value) -> Future[Value]:
     future: Future[Value] = Future()
     future.set_result(value)
     return future
-
-
-def _refuse_if_computing() -> None:
-    if is_computing():
-        raise ExecutionError(
-            "a model called the engine while computing, and would wait for itself",
-            hint="call the other model's TaskModel, or call the engine before or after computing",
-        )

@@ -7,12 +7,27 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from threading import Condition, local
 
+from inferox.core import ExecutionError
+
 _thread = local()
 
 
 def is_computing() -> bool:
     """Returns whether this thread has a turn: a model that called the engine while computing would wait for itself."""
     return getattr(_thread, "is_computing", False)
+
+
+def refuse_if_computing() -> None:
+    """Refuses what a model does while it computes, and would wait for itself.
+
+    Raises:
+        ExecutionError: If this thread has a turn.
+    """
+    if is_computing():
+        raise ExecutionError(
+            "a model called the engine while computing, and would wait for itself",
+            hint="call the other model's TaskModel, or call the engine before or after computing",
+        )
 
 
 class Turns:
