@@ -128,6 +128,17 @@ def test_limits_that_would_never_admit_the_largest_body_are_refused() -> None:
         ServerConfig(body_limit_bytes=101, held_limit_bytes=100)
 
 
+@pytest.mark.parametrize("name", ["timeout_s", "body_timeout_s", "keep_alive_s", "drain_delay_s"])
+def test_times_beyond_every_timer_are_refused(name: str) -> None:
+    """The engine would refuse every request with such a time."""
+    times: dict[str, Any] = {name: 365 * 24 * 3600}
+    assert vars(ServerConfig(**times))[name] == times[name]
+    for value in (1e9, 1e300, float("inf"), float("nan"), -1):
+        times[name] = value
+        with pytest.raises(ConfigError, match=f"{name} must be .* up to a year"):
+            ServerConfig(**times)
+
+
 async def as_chunks(*parts: bytes) -> AsyncIterator[bytes]:
     for part in parts:
         yield part
