@@ -23,7 +23,7 @@ NAN = float("nan")
     [
         ("model", ["", 5, "a\n", "\ud800"]),
         ("api_key", ["", 5, "é", "a\n"]),
-        ("timeout_s", [0, -1, NAN, float("inf"), True, "5", None]),
+        ("timeout_s", [0, -1, NAN, float("inf"), 1e9, 1.7e308, 10**400, True, "5", None]),
         ("retries", [-1, 1.5, True, NAN, "2", None]),
         ("concurrency", [0, 2.0, NAN, True, None]),
         ("request_rows", [0, 2049, 1.5, NAN, True]),
@@ -82,11 +82,11 @@ CALLS: list[tuple[str, Callable[[AsyncClient], Awaitable[Any]]]] = [
     ("truncate must be", lambda client: client.score([("a", "b")], truncate=["cut"])),  # type: ignore[arg-type]
     *[
         ("deadline_s must be", lambda client, given=given: client.embed("a", deadline_s=given))
-        for given in (0, -1, NAN, float("inf"), True, "5")
+        for given in (0, -1, NAN, float("inf"), 1e9, 1.7e308, True, "5")
     ],
     *[
         ("timeout_s must be", lambda client, given=given: client.wait_until_ready(given))
-        for given in (NAN, 0, -1, True, None, "5")
+        for given in (NAN, 0, -1, 1.7e308, True, None, "5")
     ],
 ]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 
-from inferox.core import ConfigError
+from inferox.core import ConfigError, shown
+
+_LONGEST_S = 365 * 24 * 3600.0
+"""The longest time, which every timer and every server can handle."""
 
 
 class Deadline:
@@ -34,10 +36,10 @@ def check_seconds(name: str, value: object) -> None:
         value: The value.
 
     Raises:
-        ConfigError: If it is not a positive, finite number.
+        ConfigError: If it is not a positive number, or more than a year.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ConfigError(f"{name} must be a positive number of seconds, but is {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
+        raise ConfigError(f"{name} must be a positive number of seconds, up to a year, but is {shown(value)}")
 
 
 def read_deadline(deadline_s: float | None) -> Deadline | None:
@@ -47,7 +49,7 @@ def read_deadline(deadline_s: float | None) -> Deadline | None:
         deadline_s: The time until the deadline, in seconds; ``None`` for no deadline.
 
     Raises:
-        ConfigError: If it is not a positive, finite number.
+        ConfigError: See ``check_seconds``.
     """
     if deadline_s is None:
         return None
