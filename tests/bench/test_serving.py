@@ -139,6 +139,16 @@ def test_of_several_models_one_must_be_named() -> None:
         bench_server(url, callers=[1], seconds=0.1)
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_wants_an_api_key(status: int) -> None:
+    refusal: Reply = (status, {}, b'{"error": {"message": "an API key is needed"}}')
+    with (
+        serving(lambda _path, _body: refusal) as url,
+        pytest.raises(RequestError, match=r"refuses the API key: .*an API key is needed.* \(give .* with --api-key\)"),
+    ):
+        bench_server(url, callers=[1], seconds=0.1)
+
+
 @pytest.mark.parametrize("api", ["openai", "tei"])
 def test_who_never_answers_is_not_waited_for(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inferox.bench.serving._FIRST_ANSWER_S", 0.2)

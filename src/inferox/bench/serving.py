@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import SplitResult
 
@@ -181,6 +182,8 @@ class _Server:
         path = self.parts.path.rstrip("/") + "/v1/models"
         request = f"GET {path} HTTP/1.1\r\n{self.head}\r\n".encode("ascii")
         answer = self.ask_once(request)
+        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise RequestError(f"{path} refuses the API key: {_shown(answer)}", hint="give the server's with --api-key")
         try:
             names = [str(item["id"]) for item in json.loads(answer.body)["data"]]
         except (ValueError, TypeError, KeyError):

@@ -49,6 +49,8 @@ def explain(error: Exception, items: Sequence[Any]) -> RequestError:
             check_texts_or_pairs(items)
         except RequestError as found:
             return found
+    if isinstance(error, OverflowError):
+        return RequestError("an integer among the items has more than 64 bits", hint="no model takes such numbers")
     return RequestError(
         f"the items cannot be sent to a worker process: {error}",
         hint="send texts, bytes, arrays of numbers, and lists and dicts of them; an image as the bytes of its file",
