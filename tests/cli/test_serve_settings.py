@@ -58,14 +58,14 @@ def test_a_file_says_what_the_command_line_does_not(served: Served, write: Any, 
     (tmp_path / "keys.toml").write_text(f"[keys.alice]\nsha256 = '{DIGEST}'\n")
     file = write(
         "port = 9000\ntimeout = 5\ndrain-delay = 0.5\nbackend = 'openvino'\ntrust-code = true\nbody-limit = '1MiB'\n"
-        "memory-limit = '2GiB'\n"
+        "memory-limit = '2GiB'\ncache = '64MiB'\n"
         f"api-key-file = 'keys.toml'\napi-key = ['bob={'0' * 64}']\n"
         "[models]\nsmall = 'small.mlpkg'\n'me/large' = '/l'\n"
     )
     assert served.run("one.mlpkg", "--config", file, "--timeout", "7") == 0
     config = served.config
     assert (config.port, config.timeout_s, config.drain_delay_s, config.body_limit_bytes) == (9000, 7, 0.5, 2**20)
-    assert config.memory_limit_bytes == 2 * 2**30
+    assert (config.memory_limit_bytes, config.cache_bytes) == (2 * 2**30, 64 * 2**20)
     assert [key.name for key in config.api_keys] == ["alice", "bob"]
     found = [(source.path, source.name) for source in served.sources]
     assert found == [(str(tmp_path / "small.mlpkg"), "small"), ("/l", "me/large"), ("one.mlpkg", None)]
@@ -176,6 +176,7 @@ def test_a_repository_is_every_package_in_a_folder(
         (("x", "--tls-cert", "cert.pem"), "TLS needs both"),
         (("x", "--body-limit", "much"), "--body-limit must be a size"),
         (("x", "--memory-limit", "much"), "--memory-limit must be a size, but is 'much'"),
+        (("x", "--cache", "much"), "--cache must be a size, but is 'much'"),
         (("x", "--memory-limit", "0"), "memory_limit_bytes must be a positive integer, but is 0"),
         (("x", "--api-key", "secret"), "NAME=SHA256"),
         (("x", "--config", "missing.toml"), "missing.toml cannot be read"),

@@ -63,6 +63,12 @@ Examples:
     metavar="SIZE",
     help="The most memory of all models and their batches on CPUs, which the worker processes share evenly.",
 )
+@click.option(
+    "--cache",
+    metavar="SIZE",
+    help="The memory in which each worker process keeps answers of each model, for equal items of the same API key. "
+    "By default none are kept.",
+)
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the models just in time, where possible.")
 @click.option(
     "--api-key-file",
@@ -184,6 +190,7 @@ def serve(
     quality: str | None,
     threads: int | None,
     memory_limit: str | None,
+    cache: str | None,
     compile_model: bool,
     api_key_file: Path | None,
     api_key: tuple[str, ...],
@@ -245,6 +252,7 @@ def serve(
             workers=workers,
             threads=threads,
             memory_limit_bytes=None if memory_limit is None else parse_size(memory_limit, "--memory-limit"),
+            cache_bytes=0 if cache is None else parse_size(cache, "--cache"),
             timeout_s=timeout,
             drain_delay_s=drain_delay,
             body_limit_bytes=parse_size(body_limit, "--body-limit"),

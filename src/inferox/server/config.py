@@ -62,6 +62,8 @@ class ServerConfig:
         threads: The number of CPU threads of all of them together; ``None`` for one per core.
         memory_limit_bytes: The memory limit of all models and their batches, in all worker processes together; ``None``
             for no limit.
+        cache_bytes: The memory in which each worker process keeps answers of each model for equal items of the same API
+            key; 0 for none.
         timeout_s: The time after which a request is given up.
         drain_delay_s: The time for which new connections are still accepted after ``SIGTERM``.
         body_limit_bytes: The largest body of a request.
@@ -93,6 +95,7 @@ class ServerConfig:
     workers: int = 1
     threads: int | None = None
     memory_limit_bytes: int | None = None
+    cache_bytes: int = 0
     timeout_s: float = 60.0
     drain_delay_s: float = 5.0
     body_limit_bytes: int = 16 * 2**20

@@ -62,6 +62,7 @@ def serve(config: ServerConfig, repository: ModelRepository, announce: Callable[
             workers=config.workers,
             threads=config.threads,
             memory_limit_bytes=config.memory_limit_bytes,
+            cache_bytes=config.cache_bytes,
             refuse_non_finite=True,
         )
         with (
