@@ -28,6 +28,7 @@ from inferox.core import (
     Signature,
     TensorSpec,
 )
+from inferox.engine.monitor import Monitor
 from inferox.engine.request import RequestOptions
 from inferox.engine.turns import Turns
 from inferox.loading import TaskModel
@@ -150,7 +151,7 @@ def test_a_model_that_ends_its_thread_fails_its_request_alone(engine: Engine) ->
 def test_a_caller_that_is_interrupted_while_it_waits_for_a_turn_leaves_the_line() -> None:
     turns = Turns()
 
-    class Interrupted(threading.Condition):
+    class Interrupted(Monitor):
         def wait(self, *_: Any, **__: Any) -> Any:
             raise KeyboardInterrupt
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 from inferox import Engine
 from inferox.core import Batch, ConfigError, ExecutionError, InferoxError, Outputs, ShuttingDownError
+from inferox.engine.monitor import Monitor
 from tests.engine.models import DoublingModel, SumTask, double, load_doubling
 
 BAD = 77
@@ -151,6 +154,50 @@ def test_a_model_is_registered_once(engine: Engine) -> None:
     with pytest.raises(ConfigError, match="'doubling' was registered before, and is closed with that version"):
         engine.register(model, version="2")
     assert engine.infer("doubling", [[1]]).results == [2]
+
+
+@pytest.mark.parametrize("step", ["take_alone", "end_batch"])
+def test_an_interrupt_between_the_steps_of_a_lone_request_holds_nothing_up(
+    engine: Engine, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.register(load_doubling())
+    queue: Any = engine._models.find("doubling", None)._queue  # type: ignore[attr-defined]
+    whole, interrupts = getattr(queue, step), [1]
+
+    def interrupted(*given: Any, **options: Any) -> Any:
+        if step == "end_batch" and interrupts:
+            raise KeyboardInterrupt(interrupts.pop())
+        found = whole(*given, **options)
+        if interrupts:
+            raise KeyboardInterrupt(interrupts.pop())
+        return found
+
+    monkeypatch.setattr(queue, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.infer("doubling", [[1], [1]])
+    assert gather(engine, [[[1], [1]], [[2]]])[0].results == [2, 2]
+    assert engine.infer("doubling", [[3]]).results == [6]
+
+
+def test_an_interrupt_while_a_lock_is_taken_leaves_it_free() -> None:
+    monitor = Monitor()
+
+    def interrupt(frame: FrameType, event: str, _: Any) -> Any:
+        if event == "return" and frame.f_code.co_name == "__enter__":
+            raise KeyboardInterrupt
+        return interrupt
+
+    sys.settrace(interrupt)
+    try:
+        with monitor:
+            pass
+    except KeyboardInterrupt:  # it is none of Python's code that takes the lock
+        pass
+    finally:
+        sys.settrace(None)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(monitor.acquire, timeout=5).result(10)
+        pool.submit(monitor.release).result(10)
 
 
 def test_event_loops_of_other_threads_may_begin_while_closed_ones_are_forgotten(engine: Engine) -> None:

@@ -6,9 +6,10 @@ import logging
 import time
 from heapq import heapify, heappop, heappush
 from itertools import count
-from threading import Condition, Thread
+from threading import Thread
 
 from inferox.core import DeadlineExceededError
+from inferox.engine.monitor import Monitor
 from inferox.engine.request import Request
 from inferox.engine.thread_start import start_thread
 
@@ -27,7 +28,7 @@ class Deadlines:
 
     def __init__(self, name: str = "inferox-deadlines") -> None:
         self._name = name
-        self._condition = Condition()
+        self._condition = Monitor()
         self._heap: list[tuple[float, int, Request]] = []
         self._numbers = count()
         self._answered = 0

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from threading import Lock
 
 from inferox.core import DeadlineExceededError, OverloadedError
-from inferox.engine.queue import Part, RequestQueue
+from inferox.engine.queue import RequestQueue
+from inferox.engine.queue_entry import Part
 from inferox.engine.request import Request
 from inferox.engine.workload import Workload
 

@@ -7,13 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from threading import Condition, Thread
+from threading import Thread
 
 from inferox.batching import BatchBudget
 from inferox.core import Closing
 from inferox.engine.candidates import Candidates
 from inferox.engine.executor import BatchExecutor
 from inferox.engine.memory_budget import Evictable, MemoryBudget, size_of
+from inferox.engine.monitor import Monitor
 from inferox.engine.queue import RequestQueue
 from inferox.engine.workload import Workload
 from inferox.loading import PlannedLoad, TaskModel
@@ -60,7 +61,7 @@ class Lineup(Closing, Evictable):
         self._queue = queue
         self._candidates = Candidates(name, loaded.metadata.artifact, planned, retry_s=retry_s)
         self._outages = self._candidates.outages
-        self._condition = Condition()
+        self._condition = Monitor()
         self._executor = make_executor(loaded, 0)
         self._uses = Counter[BatchExecutor]()
         self._failovers = self._evictions = 0
@@ -326,8 +327,7 @@ class Lineup(Closing, Evictable):
                 self._outages.begin(name, str(error))
 
     def _try_again(self, name: str) -> None:
-        found = self._candidates.try_to_open(name)
-        if found is None:
+        if (found := self._candidates.try_to_open(name)) is None:
             return
         with self._condition:
             self._condition.wait_for(lambda: not self._is_changing)

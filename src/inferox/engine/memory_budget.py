@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Condition
 from typing import TYPE_CHECKING
 
 from inferox.core import ConfigError
+from inferox.engine.monitor import Monitor
 from inferox.machine import MemoryGauge, MemoryLimit
 from inferox.machine.memory import release_free_memory
 
@@ -87,7 +87,7 @@ class MemoryBudget:
         self._limit_bytes = limit_bytes
         self._sharers = sharers
         self._read_container = read_container or MemoryGauge()
-        self._condition = Condition()
+        self._condition = Monitor()
         self._held: dict[Evictable, int] = {}
         self._reserved_bytes = self._running_bytes = self._running_batches = 0
         self.running = self.begun = self.releases = 0

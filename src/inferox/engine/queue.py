@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from threading import Condition
 
 from inferox.batching import BatchBudget, WaitingTable, choose_batch
 from inferox.core import DeadlineExceededError, InferoxError, OverloadedError, ShuttingDownError
 from inferox.engine.deadlines import Deadlines
 from inferox.engine.equal_rows import EqualRows
+from inferox.engine.monitor import Monitor
 from inferox.engine.owners import Owners, QueueOwner
-from inferox.engine.queue_entry import QueueEntry
+from inferox.engine.queue_entry import Part, QueueEntry
 from inferox.engine.request import Request, Row, group_by_request
 from inferox.engine.workload import Workload
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some rows of a request that are computed together.
-
-    Attributes:
-        request: The request.
-        rows: The rows.
-    """
-
-    request: Request
-    rows: Sequence[int]
 
 
 class RequestQueue:
@@ -48,7 +34,7 @@ class RequestQueue:
         self._lanes = lanes
         self._out = self._computing = 0
         self._clock = clock
-        self._condition = Condition()
+        self._condition = Monitor()
         self._table = WaitingTable[QueueEntry]()
         self._entries: dict[Request, list[QueueEntry]] = {}
         self._waiting = Workload()
@@ -56,6 +42,7 @@ class RequestQueue:
         self._is_closed = False
         self._deadlines = Deadlines()
         self._equal = EqualRows()
+        self._alone: Request | None = None
 
     def add(self, request: Request, *, estimate_s: Callable[[Workload], float | None] = lambda _: None) -> None:
         """Adds a request as a whole.
@@ -156,7 +143,8 @@ class RequestQueue:
             has_lane: Whether ``release_lane`` was not called for it.
         """
         with self._condition:
-            self._out, self._computing = self._out - 1, self._computing - has_lane
+            alone = None if any(part.request is self._alone for part in parts) else self._alone
+            self._out, self._computing, self._alone = self._out - 1, self._computing - has_lane, alone
             equal = [row for part in parts for own in part.rows for row in self._equal.end(part.request, own)]
             self._put_back([*equal, *again])
             if self._entries or self._is_closed:  # otherwise lanes would wake for nothing, and delay the answer
@@ -184,8 +172,18 @@ class RequestQueue:
             if not budget.holds(len(rows), request.waiting_work.tokens, longest):
                 return None
             parts = [Part(request, self._begin(request, request.take(group, range(len(rows)))))]
-            self._out, self._computing = self._out + 1, self._computing + 1
+            self._out, self._computing, self._alone = self._out + 1, self._computing + 1, request
             return parts
+
+    def end_alone(self, request: Request) -> None:
+        """Ends the batch of a request from ``take_alone`` whose caller was interrupted, unless it has ended.
+
+        Args:
+            request: The request.
+        """
+        with self._condition:
+            if self._alone is request:
+                self.end_batch([Part(request, request.rows)])
 
     def fail_all(self, make_error: Callable[[], InferoxError]) -> None:
         """Fails every waiting request with an error of its own.

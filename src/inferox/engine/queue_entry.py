@@ -1,11 +1,25 @@
-"""An entry of the queue of requests."""
+"""What the queue of requests holds and hands out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inferox.batching import Waiting
 from inferox.engine.request import Request
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a request that are computed together.
+
+    Attributes:
+        request: The request.
+        rows: The rows.
+    """
+
+    request: Request
+    rows: Sequence[int]
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

@@ -25,7 +25,8 @@ from inferox.engine.lateness import Lateness
 from inferox.engine.lineup import Lineup
 from inferox.engine.memory_budget import MemoryBudget
 from inferox.engine.model_info import ModelInfo
-from inferox.engine.queue import Part, RequestQueue
+from inferox.engine.queue import RequestQueue
+from inferox.engine.queue_entry import Part
 from inferox.engine.request import Request, RequestOptions, Row
 from inferox.engine.request_maker import RequestMaker
 from inferox.engine.served_model import ServedModel
@@ -220,14 +221,21 @@ class ModelRunner(ServedModel):
             return
         self._lineup.current.refuse_hopeless(request)
         # A caller with a deadline must be able to stop waiting.
-        may_pass = may_compute and request.options.deadline_s is None
-        parts = self._queue.take_alone(request, self._lineup.budget()) if may_pass else None
-        if parts is not None:
-            self._compute_parts(parts)
+        if may_compute and request.options.deadline_s is None and self._compute_alone(request):
             return
         self._lateness.refuse(request)
         self._start_lanes()
         self._queue.add(request, estimate_s=self._lineup.estimate_s)
+
+    def _compute_alone(self, request: Request) -> bool:
+        """Computes a request on this thread, if nobody else waits. Returns whether it did."""
+        try:
+            if (parts := self._queue.take_alone(request, self._lineup.budget())) is not None:
+                self._compute_parts(parts)
+        except BaseException:
+            self._queue.end_alone(request)  # an interrupt may come between any two steps
+            raise
+        return parts is not None
 
     def _identify(self, request: Request) -> None:
         """Computes the keys of rows if that is safe, so that equal ones are recognised, and answers cached ones."""

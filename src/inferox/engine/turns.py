@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from threading import Condition, local
+from threading import local
 
 from inferox.core import ExecutionError
+from inferox.engine.monitor import Monitor
 
 _thread = local()
 
@@ -37,7 +38,7 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._condition = Condition()
+        self._condition = Monitor()
         self._waiting: deque[tuple[object, Hashable]] = deque()
         self._current: Hashable | None = None
         self._lanes = 0
