@@ -14,6 +14,7 @@ import pytest
 
 from inferox.engine.workers.channel import INLINE_BYTES, Channel, open_pair
 from inferox.engine.workers.codec import encode
+from inferox.engine.workers.failures import to_error
 from inferox.engine.workers.items import explain, to_sendable
 from inferox.engine.workers.messages import Answered, AnsweredLabels, AnsweredSpans, Ask, Done
 from inferox.engine.workers.quarantine import digest_item
@@ -54,6 +55,8 @@ def test_a_value_of_the_wrong_type_fails_its_call_alone(channels: Pair) -> None:
     assert {(each.call, each.kind) for each in failed} == {(7, "RequestError")}
     assert "cannot read the call 'ask': Expected `bool`, got `int`" in failed[0].message
     assert (label.call, label.kind) == (8, "ExecutionError")
+    for each in (*failed, label):
+        assert to_error(each).item is None  # with all facts of an error
     assert last == Done(9, "later")
 
 

@@ -32,6 +32,7 @@ from inferox.engine.workers import watchdog as watchdog_module
 from inferox.engine.workers.channel import _HEADER, Channel, open_pair
 from inferox.engine.workers.codec import encode
 from inferox.engine.workers.exposure import Exposure
+from inferox.engine.workers.failures import to_error
 from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord, FlightSlot, is_in, make_record_file
 from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
 from inferox.engine.workers.launcher import Launcher
@@ -221,6 +222,8 @@ def test_a_worker_refuses_a_call_that_it_cannot_read(ends: tuple[Worker, Channel
     (refused,) = channel.receive()
     assert isinstance(refused, Failed)
     assert (refused.call, refused.kind) == (5, "RequestError")
+    with pytest.raises(RequestError, match="cannot read the call 'ask': Expected `bool`, got `str`"):
+        raise to_error(refused)
 
 
 def test_items_that_cannot_be_sent_are_refused() -> None:

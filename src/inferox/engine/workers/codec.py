@@ -15,6 +15,7 @@ from msgspec.msgpack import decode as unpack
 from msgspec.msgpack import encode as pack
 
 from inferox.core import ExecutionError, RequestError
+from inferox.engine.workers.failures import to_message
 from inferox.engine.workers.messages import Answered, AnsweredLabels, AnsweredSpans, Done, Failed, Message
 from inferox.tasks.image_file import ImageFile
 
@@ -145,8 +146,8 @@ class MessageDecoder:
 def _refuse(tag: str, call: int, error: ValidationError) -> Failed:
     """Makes the failure of a call whose message, or whose reply, has a value of the wrong type."""
     if tag in _REPLIES:
-        return Failed(call, ExecutionError.__name__, f"a worker process answered what cannot be read: {error}", {})
-    return Failed(call, RequestError.__name__, f"a worker process cannot read the call {tag!r}: {error}", {})
+        return to_message(call, ExecutionError(f"a worker process answered what cannot be read: {error}"))
+    return to_message(call, RequestError(f"a worker process cannot read the call {tag!r}: {error}"))
 
 
 def to_image_file(file: ImageFile) -> Ext:

@@ -177,7 +177,7 @@ class Worker:
             self._channel.send(to_message(call, error))
             return
         try:  # even its text may raise
-            self._channel.send(Failed(call, ExecutionError.__name__, type(error).__name__, {}))
+            self._channel.send(to_message(call, ExecutionError(type(error).__name__)))
         except Exception:
             _logger.exception("an error cannot be sent")
             os._exit(_SPEECHLESS)
