@@ -1,4 +1,4 @@
-"""The memory that packing takes, as a multiple of the weights, phase by phase.
+"""The memory that packing takes, as a multiple of the weights, phase by phase, and its seconds.
 
 It makes a random model of the shape of XLM-R, most of whose weights are its token embeddings, packs it in a process of
 its own, and samples the memory of that process and its children. Run it on Linux:
@@ -133,8 +133,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         weights_bytes = make_model(folder / "model", tokens=chosen.tokens, hidden=chosen.hidden, layers=chosen.layers)
+        began_s = time.monotonic()
         peaks = measure_pack(folder / "model", folder / "package", chosen.backends)
-    print(f"weights: {weights_bytes / 1e6:.0f} MB; libraries alone: {base['all'] / 1e6:.0f} MB")
+        seconds = time.monotonic() - began_s
+    print(f"weights: {weights_bytes / 1e6:.0f} MB; libraries alone: {base['all'] / 1e6:.0f} MB; {seconds:.0f} s")
     print(f"{'phase':48} {'all':>7} {'anonymous':>10} {'files':>7} {'all without libraries':>22}")
     whole = {name: max(peak[name] for peak in peaks.values()) for name in base}
     for phase, peak in [*peaks.items(), ("the whole", whole)]:
