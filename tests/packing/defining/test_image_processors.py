@@ -21,7 +21,7 @@ from inferox.sources import open_source
 from tests.packing.test_proof import save_vit
 
 
-class ViTImageProcessor(ViTImageProcessorPil):
+class ViTImageProcessor(ViTImageProcessorPil):  # type: ignore[misc]
     """Stands in for the processor of this name that uses torchvision: it resizes to other pixels."""
 
     @property

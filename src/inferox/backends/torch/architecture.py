@@ -122,13 +122,12 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
 
 
 def _find_class(architecture: str) -> type[PreTrainedModel]:
-    found = getattr(transformers, architecture, None) if architecture.isidentifier() else None
+    found: type[PreTrainedModel] = (
+        getattr(transformers, architecture, object) if architecture.isidentifier() else object
+    )
     # The base classes are exported too, and compute nothing.
-    if (
-        not isinstance(found, type)
-        or not issubclass(found, PreTrainedModel)
-        or found.forward is torch.nn.Module.forward
-    ):
+    is_model = isinstance(found, type) and issubclass(found, PreTrainedModel)
+    if not is_model or found.forward is torch.nn.Module.forward:
         raise LoadError(
             f"transformers {transformers.__version__} has no architecture {architecture!r}",
             hint="upgrade transformers; or pack the model from Python (python:module:factory)",
