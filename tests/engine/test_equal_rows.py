@@ -92,6 +92,46 @@ def test_callers_of_equal_rows_have_answers_of_their_own(cache_bytes: int) -> No
         assert not any(np.shares_memory(one, other) for index, one in enumerate(found) for other in found[:index])
 
 
+class Uncopyable:
+    """An answer that cannot be copied, like a lock or an iterator."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+
+    def __deepcopy__(self, _: Any) -> Any:
+        raise TypeError("it cannot be copied")
+
+
+class UncopyableTask(RowTask):
+    def decode(self, items: Sequence[Any], batch: Batch, outputs: Outputs) -> list[Any]:
+        return [Uncopyable(total) for total in super().decode(items, batch, outputs)]
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 2**20])
+def test_equal_rows_whose_answers_cannot_be_copied_are_computed_each(cache_bytes: int) -> None:
+    model = make_model()
+    with serving(model, UncopyableTask(), cache_bytes=cache_bytes) as engine:
+        for _ in range(2):
+            answers = ask_all(engine, [[[5], [6]], [[6], [5], [5]], [[5]]], deadline_s=20)
+            assert [[each.total for each in answer.results] for answer in answers] == [[10, 12], [12, 10, 10], [10]]
+            every = [each for answer in answers for each in answer.results]
+            assert len({id(each) for each in every}) == len(every)
+
+
+class TupleTask(VectorTask):
+    """Its answers are tuples of what their callers may change."""
+
+    def decode(self, items: Sequence[Any], batch: Batch, outputs: Outputs) -> list[Any]:
+        return [("vector", vector) for vector in super().decode(items, batch, outputs)]
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 2**20])
+def test_what_is_within_tuples_is_not_shared_either(cache_bytes: int) -> None:
+    with serving(make_model(), TupleTask(), cache_bytes=cache_bytes) as engine:
+        found = [answer.results[0][1] for _ in range(2) for answer in ask_all(engine, [[[5]], [[5]]])]
+        assert not any(np.shares_memory(one, other) for index, one in enumerate(found) for other in found[:index])
+
+
 def wait_until(condition: Any) -> None:
     deadline_s = time.monotonic() + 10
     while not condition():

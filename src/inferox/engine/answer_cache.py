@@ -14,9 +14,13 @@ import numpy as np
 
 from inferox.engine.request import RowKey
 from inferox.engine.shift import Shift
+from inferox.tasks.labels import LabelScore, Span
 
 _ENTRY_BYTES = 400
 """The approximate size of an entry besides its answer: the key, and its table slots."""
+
+_CONSTANT = (str, int, float, LabelScore, Span)
+"""The types of answers, or of their parts, that no caller can change."""
 
 
 class AnswerCache:
@@ -57,10 +61,10 @@ class AnswerCache:
             if known is None or known[1] is not shift:
                 return None
             self._kept.move_to_end(key)
-        return (own_answer(known[0]),)
+        return own_answer(known[0])
 
     def keep(self, key: RowKey, answer: Any, shift: Shift) -> None:
-        """Caches an answer.
+        """Caches an answer, unless it takes too much memory, or cannot be copied.
 
         Args:
             key: The key of the rows that it answers.
@@ -70,21 +74,31 @@ class AnswerCache:
         size_bytes = _ENTRY_BYTES + _count_bytes(answer)
         if size_bytes > self._limit_bytes:
             return
-        owned = own_answer(answer)
+        if (owned := own_answer(answer)) is None:
+            return
         with self._lock:
             self._size_bytes += size_bytes - self._kept.pop(key, (None, None, 0))[2]
-            self._kept[key] = owned, shift, size_bytes
+            self._kept[key] = owned[0], shift, size_bytes
             while self._size_bytes > self._limit_bytes:
                 self._size_bytes -= self._kept.popitem(last=False)[1][2]
 
 
-def own_answer(answer: Any) -> Any:
+def own_answer(answer: Any) -> tuple[Any] | None:
     """Returns an answer that nobody else has: copied if a caller could change it, or if it is a view of a whole batch.
 
     Args:
         answer: The answer to a row.
+
+    Returns:
+        The answer, in a tuple; ``None`` if it cannot be copied.
     """
-    return answer if isinstance(answer, str | int | float | tuple) else deepcopy(answer)
+    parts = answer if isinstance(answer, tuple) else (answer,)
+    if all(isinstance(part, _CONSTANT) for part in parts):
+        return (answer,)
+    try:
+        return (deepcopy(answer),)
+    except Exception:  # noqa: BLE001 - whatever the class of an answer, or a lack of memory, raises
+        return None
 
 
 def _count_bytes(answer: Any) -> int:

@@ -74,7 +74,8 @@ class Delivery:
             shift: The shift in which they were computed.
 
         Returns:
-            The rows that have to be computed again, because others of their request were computed in a later shift.
+            The rows that have to be computed again: others of their request were computed in a later shift, or they are
+            equal to a row whose answer cannot be copied.
         """
         again = self._give(rows, answers, shift)
         for index, (request, row) in enumerate(rows):
@@ -84,8 +85,11 @@ class Delivery:
             if self._cache.is_on:
                 self._cache.keep(request.key_of(row), answers[index], shift)
             for equal in self._end_row(request, row):
+                if (own := own_answer(answers[index])) is None:
+                    again.append(equal)
+                    continue
                 self._recorder.note_equal_row()
-                again += self._give([equal], [own_answer(answers[index])], shift)
+                again += self._give([equal], own, shift)
         return again
 
     def _give(self, rows: Sequence[Row], answers: Sequence[Any], shift: Shift) -> list[Row]:
