@@ -7,9 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -71,6 +74,7 @@ def test_an_engine_is_of_one_process_and_says_so_in_a_fork(engine: Engine) -> No
         lambda: engine.stats("doubling"),
         engine.models,
         engine.workers,
+        engine.restarts,
     ]
     for act in refused:
         assert "ConfigError: the engine belongs to another process" in in_a_fork(act)
@@ -90,6 +94,25 @@ def test_a_fork_may_have_an_engine_of_its_own() -> None:
             return own.infer("doubling", [[3]], deadline_s=20).results
 
     assert in_a_fork(use_another) == "[6]"
+
+
+def test_no_lock_is_left_held_by_an_interrupt_while_a_caller_takes_it(engine: Engine) -> None:
+    def interrupt(frame: FrameType, event: str, _: Any) -> Any:
+        caller = frame.f_back
+        is_lock = frame.f_code.co_name == "__enter__" and frame.f_code.co_filename == threading.__file__
+        if event == "return" and is_lock and caller is not None and "inferox" in Path(caller.f_code.co_filename).parts:
+            raise KeyboardInterrupt
+        return interrupt
+
+    sys.settrace(interrupt)
+    try:
+        answer = engine.infer("doubling", [[2]], deadline_s=20)
+    except KeyboardInterrupt:
+        answer = None  # a method of Python takes a lock, and may be interrupted when it has it
+    finally:
+        sys.settrace(None)
+    assert answer is not None
+    assert answer.results == [4]
 
 
 SCRIPT = """

@@ -156,11 +156,16 @@ def test_a_model_is_registered_once(engine: Engine) -> None:
     assert engine.infer("doubling", [[1]]).results == [2]
 
 
-@pytest.mark.parametrize("step", ["take_alone", "end_batch"])
+@pytest.mark.parametrize("step", ["take_alone", "_begin", "end_batch"])
 def test_an_interrupt_between_the_steps_of_a_lone_request_holds_nothing_up(
     engine: Engine, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.register(load_doubling())
+    class RowTask(SumTask):
+        reads_items = False  # equal rows are computed once
+
+    model = DoublingModel()
+    model.note_invariance(True)
+    engine.register(load_doubling(model, RowTask()))
     queue: Any = engine._models.find("doubling", None)._queue  # type: ignore[attr-defined]
     whole, interrupts = getattr(queue, step), [1]
 

@@ -247,6 +247,7 @@ class Engine(Inference, Closing):
 
     def restarts(self) -> Mapping[str, int]:
         """Counts the worker processes that replaced another that had ended: ``worker``, ``sandbox`` and ``shadow``."""
+        self._models.process.check()
         return {**self._host.restarts(), "shadow": self._trials.count_restarts()}
 
     def write_trace(self, path: str | Path) -> None:

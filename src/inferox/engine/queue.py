@@ -171,9 +171,9 @@ class RequestQueue:
             longest = request.lengths[rows[-1]]
             if not budget.holds(len(rows), request.waiting_work.tokens, longest):
                 return None
-            parts = [Part(request, self._begin(request, request.take(group, range(len(rows)))))]
+            # First, so that ``end_alone`` knows what an interrupt may leave half done.
             self._out, self._computing, self._alone = self._out + 1, self._computing + 1, request
-            return parts
+            return [Part(request, self._begin(request, request.take(group, range(len(rows)))))]
 
     def end_alone(self, request: Request) -> None:
         """Ends the batch of a request from ``take_alone`` whose caller was interrupted, unless it has ended.

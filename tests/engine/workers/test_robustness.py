@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
-from threading import Condition, Event
+from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from inferox.core import DeviceId, ExecutionError, OutOfMemoryError, RequestErro
 from inferox.engine.answer import Answer
 from inferox.engine.local import LocalHost
 from inferox.engine.model_info import ModelInfo
+from inferox.engine.monitor import Monitor
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.request import RequestOptions, Row
 from inferox.engine.stats import ModelStats
@@ -132,7 +133,7 @@ def test_what_cannot_be_sent_is_not_a_call() -> None:
 def pool(monkeypatch: pytest.MonkeyPatch) -> WorkerPool:
     """A pool without workers, which hands parts on to ``handed``; those with "bad" cannot be handed on."""
     pool = WorkerPool.__new__(WorkerPool)
-    pool._condition, pool._waiting, pool._closing = Condition(), WaitingParts(100), Event()
+    pool._condition, pool._waiting, pool._closing = Monitor(), WaitingParts(100), Event()
     pool._links = []
     pool._exposure = Exposure()
     handed: list[Part] = []

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from threading import Condition, Thread
+from threading import Thread
 from typing import Any
 
 from inferox.core import CapacityError, Closing, InferoxError
 from inferox.engine.answer import Answer
+from inferox.engine.monitor import Monitor
 from inferox.engine.option_values import MOST_PRIORITY
 from inferox.engine.request import RequestOptions
 from inferox.engine.trials.drift import Drift, find_tolerance, measure_drift
@@ -76,7 +77,7 @@ class Comparer(Closing):
         self._ask = ask
         self._is_shadow = is_shadow
         self._note_drift = note_drift
-        self._condition = Condition()
+        self._condition = Monitor()
         self._waiting: deque[Answered] = deque()
         self._computing: Future[Answer] | None = None
         self._is_closed = False

@@ -8,14 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
-from threading import Condition, Event, RLock
+from threading import Event, RLock
 from typing import TYPE_CHECKING, Any
 
 from inferox.core import ConfigError, ExecutionError, InferoxError, OverloadedError, ShuttingDownError
 from inferox.engine.config import EngineConfig
 from inferox.engine.host import ModelHost
+from inferox.engine.monitor import Monitor
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.stats import ModelStats
 from inferox.engine.unexpected import to_failure
@@ -68,7 +69,7 @@ class WorkerPool(ModelHost):
     def __init__(self, config: EngineConfig) -> None:
         check_support()
         self._launcher = Launcher(config.of_worker())
-        self._condition, self._retries = Condition(), RLock()
+        self._condition, self._retries = Monitor(), RLock()
         self._models: dict[str, RemoteModel] = {}
         self._links: list[WorkerLink] = []
         self._waiting = WaitingParts(config.max_waiting_tokens)
@@ -237,10 +238,8 @@ class WorkerPool(ModelHost):
         for link in links:
             self._load_in(link, model)
         for link in links:
-            try:
+            with suppress(WorkerDiedError):  # the worker that replaces it loads every model
                 link.loads[model.key].result()
-            except WorkerDiedError:
-                continue  # the worker that replaces it loads every model
 
     def _load_in(self, link: WorkerLink, model: RemoteModel) -> None:
         """Has a worker load a model that another has loaded; the worker gets its requests only after that."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import replace
-from threading import Condition
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -17,6 +16,7 @@ from inferox.core import InferoxError, LoadError, OverloadedError, ShuttingDownE
 from inferox.engine.answer import Answer
 from inferox.engine.items import to_items
 from inferox.engine.model_info import ModelInfo
+from inferox.engine.monitor import Monitor
 from inferox.engine.request import RequestOptions
 from inferox.engine.served_model import ServedModel
 from inferox.engine.stats import ModelStats
@@ -68,7 +68,7 @@ class RemoteModel(ServedModel):
             self._options["verified"] = info.artifact
         self._module_paths = module_paths
         self._probe: Any = None
-        self._condition = Condition()
+        self._condition = Monitor()
         self._open = 0
         self._is_closed = False
 

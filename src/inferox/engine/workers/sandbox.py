@@ -9,13 +9,14 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import replace
-from threading import Condition, Thread
+from threading import Thread
 from typing import Any
 
 import msgspec
 
 from inferox.core import DeadlineExceededError, ExecutionError, InferoxError, RequestError
 from inferox.engine.model_info import ModelInfo
+from inferox.engine.monitor import Monitor
 from inferox.engine.workers.ask import to_ask
 from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import WorkerDiedError, WorkerLink
@@ -70,7 +71,7 @@ class Sandbox:
         self._start_s: dict[str, float] = {}
         self._prepared: tuple[WorkerLink, str] | None = None
         self._digests = Counter[bytes | None]()
-        self._condition = Condition()
+        self._condition = Monitor()
         self._link: WorkerLink | None = None
         self._failure: str | None = None
         self._is_closed = False
