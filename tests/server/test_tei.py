@@ -10,6 +10,9 @@ import pytest
 from huggingface_hub import InferenceClient
 
 from inferox import TaskModel
+from inferox.engine import Answer
+from inferox.engine.phases import Phases
+from inferox.server.tei.response import Stopwatch
 from tests.server.running import RunningServer
 
 TEXTS = ["A cat sits on the mat.", "rates"]
@@ -58,6 +61,14 @@ def test_answers_have_the_headers_of_tei(http: httpx2.Client, tasks_http: httpx2
         assert counts["x-compute-tokens"] >= len(["a", "cat", "rates"])
         steps = sum(counts[f"x-{step}-time"] for step in ("tokenization", "queue", "inference"))
         assert steps <= counts["x-total-time"] + 3  # each is rounded
+
+
+def test_the_time_in_the_queue_is_without_tokenisation_as_in_tei() -> None:
+    phases = Phases(rows_began_s=10.0, rows_ended_s=10.2, compute_began_s=10.5, compute_ended_s=11.5)
+    answer = Answer([], "model", "1", "onnxruntime/onnx", None, queue_s=0.5, compute_s=1.0, phases=phases)
+    headers = Stopwatch().respond(b"[]", answer, []).headers
+    told = [headers[f"x-{step}-time"] for step in ("tokenization", "queue", "inference")]
+    assert told == ["200", "300", "1000"]
 
 
 def test_vectors_that_are_not_scaled(http: httpx2.Client, loaded: TaskModel) -> None:

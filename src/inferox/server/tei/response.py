@@ -25,17 +25,18 @@ class Stopwatch:
             texts: The texts of the request, whose characters are counted.
         """
         total_ms = _write_ms(time.monotonic() - self._began_s)
+        phases = answer.phases
+        tokenization_s = 0.0 if phases is None else phases.rows_ended_s - phases.rows_began_s
         headers = {
             "x-compute-type": answer.artifact.partition("/")[0],
             "x-compute-time": total_ms,
             "x-compute-characters": str(sum(map(len, texts))),
             "x-compute-tokens": str(answer.tokens),
             "x-total-time": total_ms,
-            "x-queue-time": _write_ms(answer.queue_s),
+            "x-tokenization-time": _write_ms(tokenization_s),
+            "x-queue-time": _write_ms(max(0.0, answer.queue_s - tokenization_s)),  # which TEI counts from then on
             "x-inference-time": _write_ms(answer.compute_s),
         }
-        if answer.phases is not None:
-            headers["x-tokenization-time"] = _write_ms(answer.phases.rows_ended_s - answer.phases.rows_began_s)
         return HttpResponse(body, headers=describe(answer) | headers)
 
 
