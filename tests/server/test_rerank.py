@@ -66,6 +66,14 @@ def test_raw_scores_are_logits(tasks_http: httpx2.Client, scores: np.ndarray[Any
     np.testing.assert_allclose([item["score"] for item in data], logits, rtol=1e-3)
 
 
+@pytest.mark.parametrize("tokens", [-1, 4096])
+def test_a_limit_that_is_not_below_the_models_changes_nothing(tasks_http: httpx2.Client, tokens: int) -> None:
+    plain = {"query": QUERY, "documents": DOCUMENTS, "model": "rerank"}
+    limited = tasks_http.post("/v1/rerank", json=plain | {"truncate_prompt_tokens": tokens})
+    assert limited.status_code == 200, limited.text
+    assert limited.json()["results"] == tasks_http.post("/v1/rerank", json=plain).json()["results"]
+
+
 def test_texts_are_tei(tasks_http: httpx2.Client, scores: np.ndarray[Any, Any]) -> None:
     ranks = tasks_http.post("/rerank", json={"query": QUERY, "texts": DOCUMENTS}).json()
     check_order(ranks, scores, "score")

@@ -6,7 +6,7 @@ from inferox.core import counted
 from inferox.engine import ModelInfo
 from inferox.server.field_error import FieldError
 
-_TO_MODEL_LIMIT = -1
+TO_MODEL_LIMIT = -1
 """The value of ``truncate_prompt_tokens`` that cuts texts to the model's limit, as in vLLM."""
 
 
@@ -40,9 +40,9 @@ def check_truncation(tokens: int | None) -> bool:
     Raises:
         FieldError: If it is another limit.
     """
-    if tokens not in {None, _TO_MODEL_LIMIT}:
+    if tokens not in {None, TO_MODEL_LIMIT}:
         raise FieldError(
             "truncate_prompt_tokens",
-            f"truncate_prompt_tokens must be {_TO_MODEL_LIMIT} (the model's limit), but is {tokens}",
+            f"truncate_prompt_tokens must be {TO_MODEL_LIMIT} (the model's limit), but is {tokens}",
         )
     return tokens is not None

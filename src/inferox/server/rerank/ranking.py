@@ -14,7 +14,7 @@ from inferox.server.field_error import FieldError
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import check_count
 from inferox.server.json_body import JsonBody
-from inferox.server.limits import check_truncation, refuse_shorter
+from inferox.server.limits import TO_MODEL_LIMIT, refuse_shorter
 from inferox.server.openai.embeddings import Usage
 from inferox.server.service import Service
 from inferox.tasks.ranking import rank_documents
@@ -113,6 +113,8 @@ class RankingRoute:
         _check(asked)
         for field in ("max_tokens_per_doc", "max_tokens_per_query"):
             refuse_shorter(info, field, getattr(asked, field))
+        if asked.truncate_prompt_tokens != TO_MODEL_LIMIT:
+            refuse_shorter(info, "truncate_prompt_tokens", asked.truncate_prompt_tokens)
         texts = [document if isinstance(document, str) else document.text for document in asked.documents]
         options = CallOptions(cut=COHERE.cut, priority=asked.priority or 0)
         pairs = [(asked.query, text) for text in texts]
@@ -135,7 +137,6 @@ def _check(asked: RerankRequest) -> None:
         raise FieldError(
             "top_n", f"top_n must be a positive integer, but is {asked.top_n}", hint="leave it out for all documents"
         )
-    check_truncation(asked.truncate_prompt_tokens)
     for field in _REFUSED:
         if getattr(asked, field) is not None:
             raise FieldError(field, f"{field} would change the scores, and is not supported", hint="leave it out")
