@@ -504,6 +504,8 @@ def test_models_take_turns_on_a_device() -> None:
         ({"retry_s": float("nan")}, "retry_s must be"),
         ({"retry_s": np.bool_(True)}, "retry_s must be"),
         ({"hang_limit_s": 10**400, "isolation": "process"}, "hang_limit_s must be"),
+        ({"max_batch_rows": -(10**5000)}, "max_batch_rows must be a positive integer, but is a value of the type int"),
+        ({"cache_bytes": -(10**5000)}, "cache_bytes must be an integer of 0 or more, but is a value of the type int"),
         ({"max_batch_tokens": 10**400}, "max_batch_tokens may be at most 9,223,372,036,854,775,807, but is 1000"),
     ],
 )

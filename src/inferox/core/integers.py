@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from inferox.core.errors import ConfigError
+from inferox.core.shown_text import shown
 
 
 def positive_integer(what: str, value: Any) -> int:
@@ -28,4 +29,4 @@ def positive_integer(what: str, value: Any) -> int:
         else:
             if number > 0:
                 return number
-    raise ConfigError(f"{what} must be a positive integer, but is {value!r}")
+    raise ConfigError(f"{what} must be a positive integer, but is {shown(value)}")

@@ -78,10 +78,10 @@ class EngineConfig:
                 number = resolve_threads(value) if name == "threads" else _read_size(name, value)
                 object.__setattr__(self, name, number)
         if type(self.cache_bytes) is not int or self.cache_bytes < 0:
-            raise ConfigError(f"cache_bytes must be an integer of 0 or more, but is {self.cache_bytes!r}")
+            raise ConfigError(f"cache_bytes must be an integer of 0 or more, but is {shown(self.cache_bytes)}")
         for name in ("refuse_non_finite", "profiling", "low_priority"):
             if type(getattr(self, name)) is not bool:
-                raise ConfigError(f"{name} must be True or False, but is {getattr(self, name)!r}")
+                raise ConfigError(f"{name} must be True or False, but is {shown(getattr(self, name))}")
         object.__setattr__(self, "retry_s", _read_seconds("retry_s", self.retry_s))
         if self.hang_limit_s is not None:
             object.__setattr__(self, "hang_limit_s", _read_seconds("hang_limit_s", self.hang_limit_s))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from inferox.core import RequestError
+from inferox.core import RequestError, shown
 
 _LONGEST_S = 365 * 24 * 3600.0
 """The longest deadline, which every timer can handle."""
@@ -28,7 +28,7 @@ def read_deadline(value: Any) -> float:
     is_number = type(value) is float or (isinstance(value, Real) and value is not True and value is not False)
     if is_number and 0 < value <= _LONGEST_S:
         return float(value)
-    raise RequestError(f"a deadline must be a positive number of seconds, up to a year, but is {value!r}")
+    raise RequestError(f"a deadline must be a positive number of seconds, up to a year, but is {shown(value)}")
 
 
 def read_priority(value: Any) -> int:
@@ -43,7 +43,7 @@ def read_priority(value: Any) -> int:
     is_integer = type(value) is int or (isinstance(value, Integral) and value is not True and value is not False)
     if is_integer and abs(int(value)) <= MOST_PRIORITY:
         return int(value)
-    raise RequestError(f"a priority must be an integer of 32 bits, but is {value!r}")
+    raise RequestError(f"a priority must be an integer of 32 bits, but is {shown(value)}")
 
 
 def read_flag(name: str, value: Any) -> bool:
@@ -58,7 +58,7 @@ def read_flag(name: str, value: Any) -> bool:
     """
     if isinstance(value, bool | np.bool_):
         return bool(value)
-    raise RequestError(f"{name} must be True or False, but is {value!r}")
+    raise RequestError(f"{name} must be True or False, but is {shown(value)}")
 
 
 def check_texts_of_options(owner: object, prompt: object, request_id: object, artifact: object) -> None:
@@ -68,10 +68,10 @@ def check_texts_of_options(owner: object, prompt: object, request_id: object, ar
         RequestError: If one is not.
     """
     if owner is not None and not isinstance(owner, str):
-        raise RequestError(f"an owner must be a string, but is {owner!r}")
+        raise RequestError(f"an owner must be a string, but is {shown(owner)}")
     if prompt is not None and not isinstance(prompt, str):
-        raise RequestError(f"a prompt must be given by its name, but is {prompt!r}")
+        raise RequestError(f"a prompt must be given by its name, but is {shown(prompt)}")
     if request_id is not None and not isinstance(request_id, str):
-        raise RequestError(f"a request_id must be a string, but is {request_id!r}")
+        raise RequestError(f"a request_id must be a string, but is {shown(request_id)}")
     if artifact is not None and not isinstance(artifact, str):
-        raise RequestError(f"an artifact must be given by its name, but is {artifact!r}")
+        raise RequestError(f"an artifact must be given by its name, but is {shown(artifact)}")

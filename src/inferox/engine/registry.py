@@ -243,9 +243,9 @@ class ModelRegistry:
 
 def _check_words(name: object, version: object) -> None:
     if not isinstance(name, str):
-        raise RequestError(f"the name of a model must be a string, but is {name!r}")
+        raise RequestError(f"the name of a model must be a string, but is {shown(name)}")
     if version is not None and not isinstance(version, str):
-        raise RequestError(f"a version must be a string, but is {version!r}")
+        raise RequestError(f"a version must be a string, but is {shown(version)}")
 
 
 def _is_unicode(text: str) -> bool:

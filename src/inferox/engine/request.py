@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from inferox.core import RequestError
+from inferox.core import RequestError, shown
 from inferox.engine.encoding import Encoding
-from inferox.engine.option_values import check_texts_of_options, read_deadline, read_flag, read_priority
+from inferox.engine.option_values import MOST_PRIORITY, check_texts_of_options, read_deadline, read_flag, read_priority
 from inferox.engine.shift import Shift
 from inferox.engine.workload import Workload
 from inferox.tasks import Task
@@ -62,9 +62,11 @@ class RequestOptions:
     def __post_init__(self) -> None:
         if self.deadline_s is not None:
             object.__setattr__(self, "deadline_s", read_deadline(self.deadline_s))
-        object.__setattr__(self, "priority", read_priority(self.priority))
+        if type(self.priority) is not int or abs(self.priority) > MOST_PRIORITY:
+            object.__setattr__(self, "priority", read_priority(self.priority))
         for name in ("unscaled", "of_tokens", "token_ids"):
-            object.__setattr__(self, name, read_flag(name, getattr(self, name)))
+            if type(value := getattr(self, name)) is not bool:
+                object.__setattr__(self, name, read_flag(name, value))
         check_texts_of_options(self.owner, self.prompt, self.request_id, self.artifact)
         if self.token_ids and self.prompt is not None:
             raise RequestError(
@@ -72,7 +74,7 @@ class RequestOptions:
             )
         check_truncation(self.truncate)
         if self.truncation_side is not None and self.truncation_side not in ("left", "right"):
-            raise RequestError(f"texts are cut on the left or the right, not on {self.truncation_side!r}")
+            raise RequestError(f"texts are cut on the left or the right, not on {shown(self.truncation_side)}")
 
 
 class Request:

@@ -9,7 +9,7 @@ from typing import Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import Batch, ConfigError, InputTooLongError, TruncationWarning, counted, warn_user
+from inferox.core import Batch, ConfigError, InputTooLongError, TruncationWarning, counted, shown, warn_user
 
 CUT_TOKENS = "cut_tokens"
 """The array of a batch with the number of tokens cut off each row's text; shape ``[rows]``, int64."""
@@ -102,7 +102,7 @@ def check_truncation(truncate: object) -> None:
         ConfigError: If it is not one of ``TRUNCATIONS``.
     """
     if not isinstance(truncate, str) or truncate not in TRUNCATIONS:
-        raise ConfigError(f"truncate must be one of {', '.join(TRUNCATIONS)}, but is {truncate!r}")
+        raise ConfigError(f"truncate must be one of {', '.join(TRUNCATIONS)}, but is {shown(truncate)}")
 
 
 class CutTotals:
