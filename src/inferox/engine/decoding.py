@@ -45,8 +45,8 @@ def decode_rows(task: Task, items: Sequence[Any], batch: Batch, outputs: Outputs
 def converting_failures(action: str) -> Iterator[None]:
     """Converts what a block raises to errors that may be the fault of its rows.
 
-    Laying out rows and decoding answers take memory as well. What is no ``Exception``, such as ``SystemExit``, may be a
-    request to stop, but only the main thread gets those.
+    Laying out rows and decoding answers take memory as well. An error that is not an ``Exception``, such as
+    ``SystemExit``, may be a request to stop, but only the main thread gets those.
 
     Args:
         action: The action of the block, for the error.

@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from threading import Thread
 
 from inferox.batching import BatchBudget
@@ -204,16 +204,16 @@ class Lineup(Closing, Evictable):
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()
-            prober = self._prober
-        if prober is not None:
+        if (prober := self._prober) is not None:  # no other begins any more
             prober.join(timeout_s)
 
     def close(self) -> None:
         """Closes the serving artifact, once it is not in use."""
         self.end()
-        with ExitStack() as last:
-            last.callback(self._memory.hold, self, 0)
+        try:
             self._close_if_unused(self._executor)
+        finally:
+            self._memory.hold(self, 0)
 
     @property
     def _is_new(self) -> bool:

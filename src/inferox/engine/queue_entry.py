@@ -1,4 +1,4 @@
-"""What the queue of requests holds and hands out."""
+"""The entries of the queue of requests, and the parts of requests that it hands out."""
 
 from __future__ import annotations
 

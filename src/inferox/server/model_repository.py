@@ -28,7 +28,9 @@ class ModelRepository:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def list_folder(self) -> list[ModelSource]:
-        """Returns the packages in the folder now: files that end in ``.mlpkg``, and folders with metadata; none hidden.
+        """Returns the packages in the folder now: files that end in ``.mlpkg``, and folders with metadata.
+
+        Hidden ones are left out.
 
         Raises:
             ConfigError: If the folder cannot be read, or the name of a package is not valid in requests.

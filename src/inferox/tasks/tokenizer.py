@@ -243,10 +243,8 @@ class TextTokenizer:
     def _encode_some(self, given: Sequence[Text], start: int, *, offsets: bool) -> Batch:
         characters = sum(len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in given)
         try:
-            if characters <= _FEW_CHARACTERS and not offsets:
-                encodings = self._encode_few(given)
-            else:
-                encodings = self._encode_many(given, offsets=offsets)
+            is_few = characters <= _FEW_CHARACTERS and not offsets
+            encodings = self._encode_few(given) if is_few else self._encode_many(given, offsets=offsets)
         except BaseException as error:  # noqa: BLE001 - always raises
             translate_tokenizer(error, "tokenizing the texts with the package's tokenizer.json", hint=_MEND)
         return self._to_batch(encodings, start, offsets=offsets)
