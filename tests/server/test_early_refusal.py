@@ -106,6 +106,17 @@ def test_early_refusals_are_the_same_errors_in_every_protocol(source: str) -> No
     run(test)
 
 
+def test_a_body_that_is_too_large_is_refused_as_such_while_models_have_no_room() -> None:
+    async def test() -> None:
+        async with crowded() as held:
+            assert refuse(held, "/tokenize", content_length=f"{2**40}") is None
+            headers = {"content-type": "application/json", "content-length": f"{2**40}"}
+            late = await held.http.post("/tokenize", content=b"{}", headers=headers)
+            assert late.status_code == 413
+
+    run(test)
+
+
 def test_every_route_that_computes_is_refused_early_but_one() -> None:
     async def test() -> None:
         async with holding() as held:

@@ -114,9 +114,9 @@ class App:
             if not operation.bodies:  # it takes next to nothing
                 return None
             model = None if operation.read_model is None else operation.read_model(request.path)
-            refusal = self.early.find(
-                request.api_key, operation.refused_for, model, expected_bytes=request.expected_bytes
-            )
+            # A body that is too large is refused as such, on the usual path.
+            expected_bytes = min(request.expected_bytes, self._config.body_limit_bytes)
+            refusal = self.early.find(request.api_key, operation.refused_for, model, expected_bytes=expected_bytes)
         except HttpError:  # reported on the usual path
             return None
         if refusal is None:
