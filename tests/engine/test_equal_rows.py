@@ -118,6 +118,24 @@ def test_equal_rows_whose_answers_cannot_be_copied_are_computed_each(cache_bytes
             assert len({id(each) for each in every}) == len(every)
 
 
+def test_equal_rows_that_are_to_be_computed_again_wait_if_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They belong to other requests than the batch, whose own get the error."""
+    with serving(make_model(), UncopyableTask()) as engine:
+        runner = engine._models.find("doubling", None)
+        assert isinstance(runner, ModelRunner)
+        begin, uses = runner._lineup._begin_use, list[int]()
+
+        def begin_but_once() -> Any:
+            uses.append(1)
+            if len(uses) == 2:
+                raise ExecutionError("the model cannot be loaded again")
+            return begin()
+
+        monkeypatch.setattr(runner._lineup, "_begin_use", begin_but_once)
+        answers = ask_all(engine, [[[5]], [[5]]], deadline_s=20)
+        assert [[each.total for each in answer.results] for answer in answers] == [[10], [10]]
+
+
 class TupleTask(VectorTask):
     """Its answers are tuples of what their callers may change."""
 

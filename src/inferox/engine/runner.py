@@ -280,6 +280,7 @@ class ModelRunner(ServedModel):
     def _compute_parts(self, parts: Sequence[Part], *, delivers_beside: bool = False) -> None:
         """Computes a batch, and delivers its answers: beside the next batch if that is allowed, and there is one."""
         now_s, is_handed_over = time.monotonic(), False
+        batches: list[Sequence[Row]] = [[(part.request, row) for part in parts for row in part.rows]]
 
         def hand_over(deliver: Callable[[], Sequence[Row]]) -> bool:
             nonlocal is_handed_over
@@ -294,12 +295,12 @@ class ModelRunner(ServedModel):
                     if part.request.begun_s is None:
                         part.request.begun_s = now_s
                 with self._lateness.computing(parts):
-                    self._compute_rows([(part.request, row) for part in parts for row in part.rows], hand_over)
+                    self._compute_rows(batches, hand_over)
         finally:
             if is_handed_over:
                 self._queue.release_lane()
             else:
-                self._queue.end_batch(parts)
+                self._queue.end_batch(parts, [row for batch in batches for row in batch])
 
     def _deliver(self, parts: Sequence[Part], deliver: Callable[[], Sequence[Row]]) -> None:
         """Delivers the answers of a batch whose lane computes the next one."""
@@ -325,15 +326,14 @@ class ModelRunner(ServedModel):
                 raise
             _logger.exception("%s: computing a batch failed", self.name)
 
-    def _compute_rows(self, rows: Sequence[Row], hand_over: HandOver) -> None:
-        """Computes a batch, and recomputes rows at once if another artifact has taken over."""
-        batches: list[Sequence[Row]] = [rows]
+    def _compute_rows(self, batches: list[Sequence[Row]], hand_over: HandOver) -> None:
+        """Computes batches, and recomputes rows at once if need be; after an error, those not computed are left."""
         while batches:
             with self._lineup.use() as executor:
-                batch, *batches = executor.fit(batches)
+                batch, *left = executor.fit(batches)
                 with self._turns(executor.shift.metadata.device).of(self):
-                    again = executor.compute(batch) if batches else executor.compute(batch, hand_over)
-                batches += executor.divide(again)
+                    again = executor.compute(batch) if left else executor.compute(batch, hand_over)
+                batches[:] = [*left, *executor.divide(again)]
             if executor.suspicion.is_confirmed:
                 self._lineup.replace(executor)
 
