@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 
 from inferox.core import ConfigError, shown
-
-_LONGEST_S = 365 * 24 * 3600.0
-"""The longest time, which every timer and every server can handle."""
+from inferox.core.seconds import LONGEST_S
 
 
 class Deadline:
@@ -38,7 +36,7 @@ def check_seconds(name: str, value: object) -> None:
     Raises:
         ConfigError: If it is not a positive number, or more than a year.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_S:
         raise ConfigError(f"{name} must be a positive number of seconds, up to a year, but is {shown(value)}")
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
 from inferox.core import ConfigError, positive_integer, shown
+from inferox.core.seconds import LONGEST_S
 from inferox.machine import most_threads, resolve_threads
 
 HANG_LIMIT_S = 10.0
@@ -17,9 +18,6 @@ HANG_LIMIT_S = 10.0
 LOADING_TIMES = 10.0
 """The factor on the limits for a worker that is silent while it loads, or whose computation nobody waits for and that
 has no learned limit yet."""
-
-_LONGEST_S = 365 * 24 * 3600.0
-"""The longest time, which every timer can handle."""
 
 Isolation = Literal["thread", "process"]
 """The place where models are computed: this process, or worker processes."""
@@ -117,6 +115,6 @@ def _read_size(name: str, value: Any) -> int:
 
 def _read_seconds(name: str, value: Any) -> float:
     """Reads a time, as a Python ``float``, which worker processes can read as well."""
-    if not isinstance(value, Real) or value is True or not 0 < value <= _LONGEST_S:  # type: ignore[operator]
+    if not isinstance(value, Real) or value is True or not 0 < value <= LONGEST_S:  # type: ignore[operator]
         raise ConfigError(f"{name} must be a positive number of seconds, up to a year, but is {shown(value)}")
     return float(value)

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from inferox.core import RequestError, shown
-
-_LONGEST_S = 365 * 24 * 3600.0
-"""The longest deadline, which every timer can handle."""
+from inferox.core.seconds import LONGEST_S
 
 MOST_PRIORITY = 2**31 - 1
 """The largest priority, which every clock can count down from."""
@@ -26,7 +24,7 @@ def read_deadline(value: Any) -> float:
         RequestError: If it is not a positive number of seconds, or too large for a timer.
     """
     is_number = type(value) is float or (isinstance(value, Real) and value is not True and value is not False)
-    if is_number and 0 < value <= _LONGEST_S:
+    if is_number and 0 < value <= LONGEST_S:
         return float(value)
     raise RequestError(f"a deadline must be a positive number of seconds, up to a year, but is {shown(value)}")
 

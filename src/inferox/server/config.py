@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from inferox.core import ConfigError, counted
+from inferox.core.seconds import LONGEST_S
 from inferox.machine.server_address import parse_server_address
 from inferox.server.api_key import ApiKey
 from inferox.server.log_format import LOG_FORMATS, LogFormat
@@ -18,9 +19,6 @@ MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-
 """The form of a model's name in requests: a name, or an owner and a name as on the Hugging Face hub."""
 
 _LAST_PORT = 65_535
-
-_LONGEST_S = 365 * 24 * 3600.0
-"""The longest time, which the engine and every timer can handle."""
 
 TokenIds = Literal["refuse", "accept"]
 """The policy for token ids in place of texts."""
@@ -155,11 +153,11 @@ class ServerConfig:
             if port is not None and not 0 <= port <= _LAST_PORT:
                 raise ConfigError(f"a port must be an integer from 0 to {_LAST_PORT}, but is {port!r}")
         for name in ("timeout_s", "body_timeout_s", "keep_alive_s"):
-            if not 0 < getattr(self, name) <= _LONGEST_S:
+            if not 0 < getattr(self, name) <= LONGEST_S:
                 raise ConfigError(
                     f"{name} must be a positive number of seconds, up to a year, but is {getattr(self, name)!r}"
                 )
-        if not 0 <= self.drain_delay_s <= _LONGEST_S:
+        if not 0 <= self.drain_delay_s <= LONGEST_S:
             raise ConfigError(f"drain_delay_s must be 0 seconds or more, up to a year, but is {self.drain_delay_s!r}")
         for name in ("memory_limit_bytes", "body_limit_bytes", "held_limit_bytes", "request_limit"):
             value = getattr(self, name)
