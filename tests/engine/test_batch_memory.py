@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,15 @@ def test_a_batch_that_would_pass_the_limit_is_divided(engine: Engine, hungry: Hu
 
 def test_batches_of_fixed_rows_are_full_whatever_the_first_one_took() -> None:
     """A row alone takes as much memory as a full batch, and fewer rows would save none."""
+    for _ in range(2):
+        # What is measured is the memory of the whole process, of which threads of other tests may take some.
+        with suppress(OutOfMemoryError):
+            compute_fixed_rows()
+            return
+    compute_fixed_rows()
+
+
+def compute_fixed_rows() -> None:
     model = HungryModel(32 << 10)
     fix_rows(model, 8)
     items = [[number] * 150 for number in range(64)]
