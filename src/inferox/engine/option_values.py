@@ -65,11 +65,11 @@ def check_texts_of_options(owner: object, prompt: object, request_id: object, ar
     Raises:
         RequestError: If one is not.
     """
-    if owner is not None and not isinstance(owner, str):
-        raise RequestError(f"an owner must be a string, but is {shown(owner)}")
-    if prompt is not None and not isinstance(prompt, str):
-        raise RequestError(f"a prompt must be given by its name, but is {shown(prompt)}")
-    if request_id is not None and not isinstance(request_id, str):
-        raise RequestError(f"a request_id must be a string, but is {shown(request_id)}")
-    if artifact is not None and not isinstance(artifact, str):
-        raise RequestError(f"an artifact must be given by its name, but is {shown(artifact)}")
+    for value, rule in (
+        (owner, "an owner must be a string"),
+        (prompt, "a prompt must be given by its name"),
+        (request_id, "a request_id must be a string"),
+        (artifact, "an artifact must be given by its name"),
+    ):
+        if value is not None and not isinstance(value, str):
+            raise RequestError(f"{rule}, but is {shown(value)}")
