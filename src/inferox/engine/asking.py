@@ -49,8 +49,8 @@ def ask(
 def ask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], options: RequestOptions) -> Answer:
     """Submits a request to a version, and waits for the answer; see ``ask``. Public methods call it directly."""
     arrived_s = time.monotonic()
-    future = ask(find, items, options, arrived_s=arrived_s, is_patient=True)
-    return warn_of_cuts(wait_for_answer(future, options, arrived_s), options)
+    answer = wait_for_answer(ask(find, items, options, arrived_s=arrived_s, is_patient=True), options, arrived_s)
+    return warn_of_cuts(answer, options)
 
 
 async def aask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], options: RequestOptions) -> Answer:
@@ -68,7 +68,10 @@ async def aask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], o
                         raise
                     continue  # see ask
                 break
-            answer = await asyncio.wrap_future(future)
+            return warn_of_cuts(await asyncio.wrap_future(future), options)
     except TimeoutError:
-        raise expire(options, future) from None
-    return warn_of_cuts(answer, options)
+        pass  # as the context of the error below, it would make a cycle of garbage of it and the task
+    except BaseException:
+        future = None  # it has the error, whose traceback has this frame: another cycle
+        raise
+    raise expire(options, future)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from weakref import ref
 
 from inferox.batching import BatchBudget, WaitingTable, choose_batch
 from inferox.core import DeadlineExceededError, InferoxError, OverloadedError, ShuttingDownError
@@ -61,7 +62,9 @@ class RequestQueue:
             self._equal.add(request)
             if request.waiting:
                 self._enter(request)
-        request.future.add_done_callback(lambda _: self._forget(request))
+        # The future keeps its callbacks: a strong reference would make each request a cycle of garbage.
+        entered = ref(request)
+        request.future.add_done_callback(lambda _: self._forget(entered()))
         if request.options.deadline_s is not None:
             self._deadlines.add(request)
 
@@ -250,10 +253,10 @@ class RequestQueue:
         self._table.add(entry)
         return entry
 
-    def _forget(self, request: Request) -> None:
+    def _forget(self, request: Request | None) -> None:
         """Drops a finished request: it has its answer, or its caller is gone."""
         with self._condition:
-            if request in self._entries:
+            if request is not None and request in self._entries:
                 for rows in request.waiting.values():
                     self._equal.remove(request, rows)
                 self._leave(request)

@@ -33,6 +33,8 @@ def wait_for_answer(future: Future[Answer], options: RequestOptions, arrived_s: 
     except BaseException:
         future.cancel()  # an interrupted caller no longer waits
         raise
+    finally:
+        del future  # it has the error, whose traceback has this frame: a cycle of garbage
 
 
 def expire(options: RequestOptions, future: Future[Answer] | None) -> DeadlineExceededError:
@@ -45,13 +47,16 @@ def expire(options: RequestOptions, future: Future[Answer] | None) -> DeadlineEx
     Returns:
         The error for its caller.
     """
-    error = DeadlineExceededError(
-        f"the answer was not ready within {options.deadline_s} s", hint="allow more time, or send less at once"
-    )
     if future is not None:
         with suppress(InvalidStateError):
-            future.set_exception(error)
-    return error
+            future.set_exception(_make_error(options))  # not the one that is raised: see aask_and_wait
+    return _make_error(options)
+
+
+def _make_error(options: RequestOptions) -> DeadlineExceededError:
+    return DeadlineExceededError(
+        f"the answer was not ready within {options.deadline_s} s", hint="allow more time, or send less at once"
+    )
 
 
 def warn_of_cuts(answer: Answer, options: RequestOptions) -> Answer:

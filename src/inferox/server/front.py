@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from inferox.core import ConfigError
 from inferox.engine import Engine, EngineConfig
+from inferox.machine.garbage import exempt_objects
 from inferox.server.admin_app import AdminApp
 from inferox.server.app import App
 from inferox.server.config import ModelSource, ServerConfig, is_loopback
@@ -196,6 +197,7 @@ class _Front:
             self._stopping.set()
         else:
             self._announce(f"ready: {', '.join(info.name for info in self._service.models())}")
+            exempt_objects()
             self._trying = asyncio.get_running_loop().run_in_executor(None, self._service.begin_trials)
 
     def _note_signal(self, number: int) -> None:

@@ -208,6 +208,7 @@ class HttpRequest:
         finally:
             leaving.cancel()
             answering.cancel()
+            del answering  # a failed task has the error, whose traceback has this frame: a cycle of garbage
 
     async def _wait_until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

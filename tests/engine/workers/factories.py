@@ -28,6 +28,9 @@ FATAL_FILE = "INFEROX_TEST_FATAL_FILE"
 LOADS_FILE = "INFEROX_TEST_LOADS_FILE"
 """The environment variable with the file in which ``make_slowly`` notes each time that it begins."""
 
+GONE_FILE = "INFEROX_TEST_GONE_FILE"
+"""The environment variable with the file that a model of ``make_knotted`` leaves when its memory is freed."""
+
 TOKENIZER_VARIABLE = "INFEROX_TEST_TOKENIZER"
 """The environment variable with the file that ``make_with_tokenizer`` reads."""
 
@@ -100,6 +103,21 @@ def make_slowly() -> TaskModel:
         log.write("begun\n")
     time.sleep(2)  # time for a request to reach the worker
     return load_doubling(DangerousModel(name="slow"))
+
+
+class KnottedModel(DoublingModel):
+    """Doubles numbers, and refers to itself, so that only a garbage collection frees it."""
+
+    def __init__(self) -> None:
+        super().__init__(name="knotted")
+        self.itself = self
+
+    def __del__(self) -> None:
+        Path(os.environ[GONE_FILE]).touch()
+
+
+def make_knotted() -> TaskModel:
+    return load_doubling(KnottedModel())
 
 
 def make_nothing() -> TaskModel:

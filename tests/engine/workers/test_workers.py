@@ -41,7 +41,18 @@ from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.sandbox import Sandbox
 from inferox.engine.workers.suspects import Death
 from tests.engine.models import POISON, double
-from tests.engine.workers.factories import BOMB, CRASH, FATAL_FILE, HANG, HERE, LOADS_FILE, SLOW, SLOW_S, STUCK
+from tests.engine.workers.factories import (
+    BOMB,
+    CRASH,
+    FATAL_FILE,
+    GONE_FILE,
+    HANG,
+    HERE,
+    LOADS_FILE,
+    SLOW,
+    SLOW_S,
+    STUCK,
+)
 
 DANGEROUS = f"{HERE}make_dangerous"
 
@@ -302,6 +313,19 @@ def test_versions_come_and_go_in_every_worker(engine: Engine) -> None:
     engine.unload("model", "2")
     assert [model.version for model in engine.models()] == ["1"]
     assert engine.infer("model", [[1]]).version == "1"
+
+
+def test_an_unloaded_model_is_freed_even_if_it_refers_to_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    monkeypatch.setenv(GONE_FILE, str(gone))
+    with Engine(EngineConfig(isolation="process", threads=1)) as engine:
+        engine.load(f"{HERE}make_knotted", name="model", trust_code=True)
+        assert engine.infer("model", [[1]]).results == [2]
+        assert not gone.exists()
+        engine.unload("model")
+        wait_until(gone.exists)
 
 
 def test_a_worker_that_is_stopped_holds_nothing_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

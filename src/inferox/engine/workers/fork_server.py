@@ -7,7 +7,6 @@ request at a time from the socket, and ends with the process that started it.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import os
@@ -23,6 +22,7 @@ from inferox.backends.registry import get_backend
 from inferox.core import counted
 from inferox.engine.workers.worker import run
 from inferox.machine.cgroup import MemoryLimit, memory_limit
+from inferox.machine.garbage import exempt_objects
 from inferox.tasks.tokenizer_file import open_in_advance
 
 _OURS = "inferox."
@@ -162,8 +162,7 @@ def _serve(connection: socket.socket, parent: int) -> tuple[int, int, str, int] 
             import_fit(names)
             open_in_advance(request["read"])
             load_fit(request["load"])
-            gc.collect()
-            gc.freeze()  # otherwise a collection in a fork would copy every page
+            exempt_objects()  # otherwise a collection in a fork would copy every page
             _answer(connection, find_obstacle())
         elif (config := request.get("fork")) is not None:
             own = os.getpid()

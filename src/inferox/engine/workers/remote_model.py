@@ -100,7 +100,9 @@ class RemoteModel(ServedModel):
             if self._is_closed:
                 raise ShuttingDownError("the model is being unloaded", hint="send the request again")
             self._open += 1
-        request.future.add_done_callback(lambda _: self._note_end(request))
+        # Not with the request itself, which has the future: each request would be a cycle of garbage.
+        facts = {"model": self.name, "rows": len(request.items), "owner": options.owner}
+        request.future.add_done_callback(lambda _: self._note_end(arrived_s, facts))
         try:
             self._pool.take(Part.of_all(request))
         except BaseException:
@@ -212,10 +214,9 @@ class RemoteModel(ServedModel):
             self._condition.wait_for(lambda: not self._open)
         self._pool.unload(self)
 
-    def _note_end(self, request: PooledRequest) -> None:
+    def _note_end(self, arrived_s: float, facts: Mapping[str, Any]) -> None:
         if (trace := self._pool.trace) is not None:
-            facts = {"model": self.name, "rows": len(request.items), "owner": request.options.owner}
-            trace.note_wait("request", request.arrived_s, time.monotonic(), **facts)
+            trace.note_wait("request", arrived_s, time.monotonic(), **facts)
         with self._condition:
             self._open -= 1
             self._condition.notify_all()

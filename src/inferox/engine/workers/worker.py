@@ -49,6 +49,7 @@ from inferox.engine.workers.messages import (
 from inferox.engine.workers.prerequisite_list import list_prerequisites
 from inferox.engine.workers.results import to_answered
 from inferox.engine.workload import Workload
+from inferox.machine.garbage import collect_exempt, exempt_objects
 from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first, yield_processors
 
 _logger = logging.getLogger(__name__)
@@ -197,14 +198,17 @@ class Worker:
         if message.probe is not None:
             with suppress(InferoxError):  # it fails by itself, which is all there is to learn
                 model.ask(message.probe, CallOptions(), time.monotonic()).result()
+        exempt_objects()
         info = model.info()
         self._task_names[info.name, info.version] = info.task
         return info
 
     def _unload(self, message: Unload) -> None:
-        for model in self._models.remove(message.name, message.version):
-            model.close()
+        removed = self._models.remove(message.name, message.version)
+        while removed:
+            removed.pop().close()
         self._task_names.pop((message.name, message.version), None)
+        collect_exempt()  # no variable refers to the models any more
 
     def _count(self, message: Count) -> Any:
         model = self._models.find(message.name, message.version)
@@ -257,6 +261,9 @@ class Worker:
     def _reply(self, call: int, task: str, future: Future[Answer]) -> None:
         self._asked.pop(call, None)
         if future.cancelled():
+            return
+        if (failure := future.exception()) is not None:  # raised, it and its request would be a cycle of garbage
+            self._fail(call, failure)
             return
         try:
             self._channel.send(to_answered(call, task, future.result()))
