@@ -37,6 +37,7 @@ from offline import (
     serve_limit,
 )
 from product_limit import PRECISIONS, count_operations
+from tables import show
 
 from inferox import Engine, EngineConfig
 from inferox.core import Batch
@@ -188,7 +189,6 @@ async def measure_lone_caller(engine: Engine, batch: Batch, compute: Callable[[B
 
 def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
     """Prints the results, the fastest first."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{options.callers} callers, {options.threads} threads, median of {options.rounds} rounds")
@@ -207,7 +207,7 @@ def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
             f"{row['infer_extra_ms']:.2f}",
             f"{row['ainfer_extra_ms']:.2f}",
         )
-    Console().print(table)
+    show(table)
 
 
 if __name__ == "__main__":

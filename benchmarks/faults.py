@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from faulty_model import BACKEND, MARKS, PACKAGE, THREADS
 from offline import make_texts
+from tables import show
 
 import inferox
 from inferox import Engine, EngineConfig, InferoxError
@@ -195,7 +196,6 @@ async def ask(engine: Engine, asked: Asked, vectors: npt.NDArray[np.float32], ou
 
 def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
     """Prints the outcomes."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{options.callers} callers, {options.workers} workers, {options.threads} threads")
@@ -214,7 +214,7 @@ def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
             str(row["workers_seen"]),
             f"{row['seconds']:.0f}",
         )
-    Console().print(table)
+    show(table)
     for name, row in report.items():
         for example in row["examples"]:
             print(f"{name}: {example}")

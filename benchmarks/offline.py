@@ -31,6 +31,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 from product_limit import PRECISIONS, count_operations, open_product
+from tables import show
 
 from inferox.measuring.timing import Spread, time_call, time_in_turns
 
@@ -287,7 +288,6 @@ def agreement(expected: npt.NDArray[np.float32], actual: npt.NDArray[np.float32]
 
 def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
     """Prints the results, the fastest first."""
-    from rich.console import Console
     from rich.table import Table
 
     title = (
@@ -307,7 +307,7 @@ def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
             f"{row['cosine_mean']:.6f}",
             f"{row['cosine_min']:.6f}",
         )
-    Console().print(table)
+    show(table)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ import sleeping_model
 from lean_client import LeanClient
 from offline import make_texts
 from serving import start_server
+from tables import show
 
 from inferox.bench.http_connection import Connections
 
@@ -227,7 +228,6 @@ def _p99(seconds: Sequence[float]) -> float:
 
 def print_tables(report: dict[str, Any]) -> None:
     """Prints the results."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table()
@@ -266,7 +266,7 @@ def print_tables(report: dict[str, Any]) -> None:
             "no" if recovered is None else f"{recovered:.2f} s",
             f"{row['client_cores']:.2f}, {row['front_cores']:.2f}, {row['worker_cores']:.2f}",
         )
-    Console().print(table)
+    show(table)
 
 
 if __name__ == "__main__":

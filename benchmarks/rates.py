@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from serving import ARTIFACTS, Server, open_servers
+from tables import show
 
 import inferox
 from inferox.bench import LoadStep
@@ -97,7 +98,6 @@ def _median(steps: list[LoadStep], percentile: str) -> float:
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Prints the results, the best first for each rate."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title="one text a request, at a share of the faster peer's peak")
@@ -114,7 +114,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             f"{row['p99_of_peer']:.2f}x",
             str(row["failed"]),
         )
-    Console().print(table)
+    show(table)
 
 
 if __name__ == "__main__":

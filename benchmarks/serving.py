@@ -30,6 +30,7 @@ from typing import Any
 
 import psutil
 from offline import make_texts
+from tables import show
 
 from inferox.measuring.timing import Spread, time_in_turns
 
@@ -326,7 +327,6 @@ def free_port() -> int:
 
 def print_table(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
     """Prints the results, the fastest first for each number of connections."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"one text a request, {options.threads} threads, median of {options.rounds} rounds in turns")
@@ -345,7 +345,7 @@ def print_table(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> 
             f"{row['rss_mib']:.0f}",
             f"{row['failed']:.0f}",
         )
-    Console().print(table)
+    show(table)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from offline import make_texts
+from tables import show
 
 import inferox
 from inferox import Engine, EngineConfig
@@ -128,7 +129,6 @@ def compare(one: Call, each: Call, parts: Sequence[range], pool: Executor, round
 
 def print_table(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
     """Prints the results."""
-    from rich.console import Console
     from rich.table import Table
 
     title = (
@@ -140,7 +140,7 @@ def print_table(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> 
     for row in rows:
         shares = f"{row['share']:.2f}", f"{row['share_of_least']:.2f}"
         table.add_row(row["backend"], row["call"], *shares, f"{row['cores']:.2f}", f"{row['max_abs']:.1e}")
-    Console().print(table)
+    show(table)
 
 
 if __name__ == "__main__":

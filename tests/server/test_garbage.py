@@ -78,7 +78,8 @@ def test_no_refused_request_leaves_garbage() -> None:
             waiting = [asyncio.create_task(ask(held)) for _ in range(3)]
             await asyncio.sleep(0.05)
             statuses, garbage = await count_garbage(held)
-            assert statuses == {429}
+            assert 429 in statuses
+            assert statuses <= {429, 504}  # a slow machine may answer those that are in progress meanwhile
             assert garbage < TIMES
             await asyncio.gather(*waiting)
 
