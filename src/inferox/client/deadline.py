@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from inferox.core import ConfigError, shown
-from inferox.core.seconds import LONGEST_S
+from inferox.core.seconds import read_seconds
 
 
 class Deadline:
@@ -36,7 +36,7 @@ def check_seconds(name: str, value: object) -> None:
     Raises:
         ConfigError: If it is not a positive number, or more than a year.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_S:
+    if read_seconds(value) is None:
         raise ConfigError(f"{name} must be a positive number of seconds, up to a year, but is {shown(value)}")
 
 

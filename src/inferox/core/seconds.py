@@ -1,7 +1,23 @@
-"""The range of times that callers may state."""
+"""Times that callers state."""
 
 from __future__ import annotations
+
+from numbers import Real
+from typing import Any
 
 LONGEST_S = 365 * 24 * 3600.0
 """The longest time that a setting, a deadline or a timeout may state: every timer can handle a year, and each half of a
 connection takes what the other may ask for."""
+
+
+def read_seconds(value: Any) -> float | None:
+    """Reads a time, as a Python ``float``, which other processes can read as well; NumPy's numbers are accepted.
+
+    Args:
+        value: The caller's value, in seconds.
+
+    Returns:
+        The time; ``None`` if the value is not a positive number, or more than ``LONGEST_S``.
+    """
+    is_number = type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
+    return float(value) if is_number and 0 < value <= LONGEST_S else None

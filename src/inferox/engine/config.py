@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any, Literal, get_args
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
 from inferox.core import ConfigError, positive_integer, shown
-from inferox.core.seconds import LONGEST_S
+from inferox.core.seconds import read_seconds
 from inferox.machine import most_threads, resolve_threads
 
 HANG_LIMIT_S = 10.0
@@ -114,7 +113,6 @@ def _read_size(name: str, value: Any) -> int:
 
 
 def _read_seconds(name: str, value: Any) -> float:
-    """Reads a time, as a Python ``float``, which worker processes can read as well."""
-    if not isinstance(value, Real) or value is True or not 0 < value <= LONGEST_S:  # type: ignore[operator]
+    if (seconds := read_seconds(value)) is None:
         raise ConfigError(f"{name} must be a positive number of seconds, up to a year, but is {shown(value)}")
-    return float(value)
+    return seconds

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from inferox.core import RequestError, shown
-from inferox.core.seconds import LONGEST_S
+from inferox.core.seconds import read_seconds
 
 MOST_PRIORITY = 2**31 - 1
 """The largest priority, which every clock can count down from."""
@@ -23,10 +23,9 @@ def read_deadline(value: Any) -> float:
     Raises:
         RequestError: If it is not a positive number of seconds, or too large for a timer.
     """
-    is_number = type(value) is float or (isinstance(value, Real) and value is not True and value is not False)
-    if is_number and 0 < value <= LONGEST_S:
-        return float(value)
-    raise RequestError(f"a deadline must be a positive number of seconds, up to a year, but is {shown(value)}")
+    if (deadline_s := read_seconds(value)) is None:
+        raise RequestError(f"a deadline must be a positive number of seconds, up to a year, but is {shown(value)}")
+    return deadline_s
 
 
 def read_priority(value: Any) -> int:
