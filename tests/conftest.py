@@ -100,6 +100,20 @@ def bert_package(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
     return shared_folders.get("bert", fill) / "bert.mlpkg"
 
 
+@pytest.fixture(scope="session")
+def classifier_package(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
+    """A small BERT that classifies, in fp32 for ONNX Runtime and OpenVINO, as one file."""
+    from inferox import pack
+    from tests.packing.test_kinds import save_text_model
+
+    def fill(folder: Path) -> None:
+        save_text_model(folder / "source", minilm_directory, "bert", "ForSequenceClassification", num_labels=5)
+        backends = ("onnxruntime", "openvino")
+        pack(folder / "source", folder / "classifier.mlpkg", task="classify", backends=backends, precisions=("fp32",))
+
+    return shared_folders.get("classifier", fill) / "classifier.mlpkg"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Keeps Python from searching objects for garbage that live until the end: the libraries, and the tests themselves.

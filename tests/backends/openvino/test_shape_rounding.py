@@ -22,7 +22,6 @@ from inferox.core import (
     packed_signature,
     to_cu_seqlens,
 )
-from tests.packing.test_kinds import save_text_model
 
 PADDED = Signature(
     tuple(TensorSpec(name, DataType.I64, (BATCH, SEQUENCE)) for name in ("input_ids", "attention_mask")),
@@ -85,11 +84,9 @@ def test_totals_have_few_sizes() -> None:
     assert {size % 8 for size in sizes} == {0}
 
 
-def test_answers_of_added_rows_are_dropped(tmp_path: Path, minilm_directory: Path) -> None:
-    save_text_model(tmp_path / "source", minilm_directory, "bert", "ForSequenceClassification", num_labels=5)
-    inferox.pack(tmp_path / "source", tmp_path / "classify.mlpkg", backends=("openvino",), precisions=("fp32",))
+def test_answers_of_added_rows_are_dropped(classifier_package: Path) -> None:
     items = [f"the number {number}" for number in range(17)]
-    with inferox.load(tmp_path / "classify.mlpkg", backend="openvino") as model:
+    with inferox.load(classifier_package, backend="openvino") as model:
         assert "packed" in model.metadata.artifact
         together, alone = model.classify(items), [model.classify(item) for item in items]
     for one, other in zip(together, alone, strict=True):

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from inferox import Engine, EngineConfig, pack
+from inferox import Engine, EngineConfig
 from inferox.core import ConfigError, ShuttingDownError
 from inferox.engine import Canary, Shadow, TrialStats
 from tests.engine.workers.test_workers import wait_until
-from tests.packing.test_kinds import save_text_model
-from tests.shared import SharedFolders
 
 TEXTS = ["A man is eating food.", "Shares dropped on Wall Street."]
 
@@ -103,16 +101,10 @@ def test_a_shadow_has_a_worker_that_leaves_the_processors_to_others(bert_package
         )  # by the worker that replaces it, which starts when others leave time for it
 
 
-def test_labels_are_compared(shared_folders: SharedFolders, minilm_directory: Path) -> None:
-    def fill(folder: Path) -> None:
-        save_text_model(folder / "source", minilm_directory, "bert", "ForSequenceClassification", num_labels=5)
-        backends = ("onnxruntime", "openvino")
-        pack(folder / "source", folder / "p.mlpkg", task="classify", backends=backends, precisions=("fp32",))
-
-    package = shared_folders.get("classifier of two runtimes", fill) / "p.mlpkg"
+def test_labels_are_compared(classifier_package: Path) -> None:
     with Engine(EngineConfig(isolation="process", threads=1)) as engine:
         tried = Shadow(backend="onnxruntime", share=1.0)
-        engine.load(package, name="model", backend="openvino", shadow=tried)
+        engine.load(classifier_package, name="model", backend="openvino", shadow=tried)
         engine.infer("model", TEXTS)
         wait_until(lambda: trial_of(engine, "shadow").compared == 1)
         found = trial_of(engine, "shadow")
