@@ -114,6 +114,18 @@ def classifier_package(shared_folders: SharedFolders, minilm_directory: Path) ->
     return shared_folders.get("classifier", fill) / "classifier.mlpkg"
 
 
+@pytest.fixture(scope="session")
+def recurrent_package(shared_folders: SharedFolders) -> Path:
+    """A recurrent network as a folder: it takes one length with PyTorch, and every length with ONNX Runtime."""
+    from inferox import pack
+    from tests.packing.modules import make_lstm
+
+    def fill(folder: Path) -> None:
+        pack(make_lstm, folder / "lstm", backends=("torch", "onnxruntime"), dims={"steps": ("batch", "seq", 4)})
+
+    return shared_folders.get("recurrent", fill) / "lstm"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Keeps Python from searching objects for garbage that live until the end: the libraries, and the tests themselves.

@@ -19,7 +19,7 @@ from inferox.packing.reference import compute_samples
 from inferox.parity import ParityClass, Samples
 from inferox.sources.python import open_factory
 from inferox.tasks.raw import RawTask
-from tests.packing.modules import make_lstm, make_stepping
+from tests.packing.modules import make_stepping
 from tests.packing.test_kinds import save_text_model
 
 
@@ -128,17 +128,15 @@ def test_an_artifact_of_one_length_is_none_for_texts(
         inferox.pack(tmp_path / "source", tmp_path / "q")
 
 
-def test_artifacts_that_reach_differently_far_share_a_package(tmp_path: Path) -> None:
-    package = tmp_path / "p"
-    inferox.pack(make_lstm, package, backends=["torch", "onnxruntime"], dims={"steps": ("batch", "seq", 4)})
-    opened = inferox.open_package(package)
+def test_artifacts_that_reach_differently_far_share_a_package(recurrent_package: Path) -> None:
+    opened = inferox.open_package(recurrent_package)
     dims: dict[str, Any] = {item.backend: item.signature.inputs[0].dims for item in opened.artifacts}
     assert dims == {"torch": ("batch", 7, 4), "onnxruntime": ("batch", "seq", 4)}
-    found = verify(package, trust_code=True)
+    found = verify(recurrent_package, trust_code=True)
     assert (len(found.evidence), found.passed, found.not_run) == (2, True, {})
     assert opened.parity is not None
     for packed, again in zip(opened.parity.artifacts, found.evidence, strict=True):
         assert [(row.call, row.row) for row in packed.rows] == [(row.call, row.row) for row in again.rows]
     for backend in dims:
-        with inferox.load(package, backend=backend, trust_code=True) as model:
+        with inferox.load(recurrent_package, backend=backend, trust_code=True) as model:
             assert model.forward(np.ones((3, 7, 4), np.float32))["scores"].shape == (3, 2)

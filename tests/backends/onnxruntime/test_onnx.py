@@ -127,10 +127,10 @@ def test_hand_written_modules_agree_and_are_data_now(tmp_path: Path) -> None:
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
-def test_a_recurrent_network_takes_every_length(tmp_path: Path) -> None:
-    inferox.pack(make_lstm, tmp_path / "p", backends=["onnxruntime"], dims={"steps": ("batch", "seq", 4)})
+def test_a_recurrent_network_takes_every_length(recurrent_package: Path) -> None:
     module, _ = make_lstm()
-    with inferox.load(tmp_path / "p") as model:
+    with inferox.load(recurrent_package) as model:
+        assert model.metadata.backend == "onnxruntime"
         assert model.signature.inputs[0].dims == ("batch", "seq", 4)
         for rows, length in ((3, 7), (1, 1), (2, 12)):
             assert_computes(model.model, module, random_array(rows, length, 4))
