@@ -24,7 +24,8 @@ from .without_libraries import verify_without_libraries
 def modular(minilm_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cross-encoder of Transformer, Pooling and two Dense, as sentence-transformers stores it."""
     root = tmp_path_factory.mktemp("modular")
-    encoder = add_tokenizer(save(root / "encoder", "BertModel", transformers.BertConfig(**BERT)), minilm_directory)
+    config = transformers.BertConfig(**{**BERT, "num_hidden_layers": 1})
+    encoder = add_tokenizer(save(root / "encoder", "BertModel", config), minilm_directory)
     torch.manual_seed(1)
     modules = [
         Transformer(str(encoder), max_seq_length=48),
