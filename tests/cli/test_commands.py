@@ -173,7 +173,9 @@ def test_calibration_files_that_hold_no_texts(run: Run, tmp_path: Path, minilm_d
     assert not (tmp_path / "p").exists()
 
 
-def test_what_the_maker_of_a_quantised_package_should_know(run: Run, tmp_path: Path, minilm_directory: Path) -> None:
+def test_a_package_in_nothing_but_int8_calibrated_on_texts_of_ones_own(
+    run: Run, tmp_path: Path, minilm_directory: Path
+) -> None:
     model = save_text_model(tmp_path / "bert", minilm_directory, "bert", "Model")
     with torch.no_grad():
         for weight in model.encoder.parameters():
@@ -187,9 +189,23 @@ def test_what_the_maker_of_a_quantised_package_should_know(run: Run, tmp_path: P
     assert first == "int8 was calibrated on only 2 texts: give 64 or more different texts"
     assert second.endswith("run it with --quality quantized or --precision int8")
     assert f"inferox: note: {second}" in done.err
+    parity = open_package(tmp_path / "p").parity
+    assert parity is not None
+    (evidence,) = parity.artifacts
+    assert (evidence.artifact, evidence.tolerance.cosine_min) == ("openvino/openvino-ir/int8/packed", -1.0)
+    files = {path.relative_to(tmp_path / "p").as_posix() for path in (tmp_path / "p").rglob("*") if path.is_file()}
+    assert {name for name in files if Path(name).suffix in {".bin", ".xml", ".onnx", ".safetensors"}} == {
+        "backends/openvino/int8-packed.bin",
+        "backends/openvino/int8-packed.xml",
+        "proof.safetensors",
+        "samples.safetensors",
+    }
+    assert not (tmp_path / "p" / "weights").exists()
     refused = run("run", tmp_path / "p", "a text")
     assert (refused.code, "--quality quantized" in refused.err) == (5, True)
-    assert run("run", tmp_path / "p", "a text", "--quality", "quantized").code == 0
+    for choice in (("--quality", "quantized"), ("--precision", "int8")):
+        done = run("run", tmp_path / "p", "a text", *choice, "--json")
+        assert len(json.loads(done.out)["embedding"]) == 16
 
 
 @pytest.mark.parametrize(

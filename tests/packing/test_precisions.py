@@ -7,9 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 import inferox
 from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, PackageError, Precision
 from inferox.measuring import verify
-from inferox.parity import ParityClass, Tolerance
+from inferox.parity import ParityClass
 from tests.packing.modules import make_cnn
 from tests.packing.test_kinds import save_text_model
 
@@ -31,10 +29,6 @@ UNSEEN = [
     "x",
     "the cat sat on the mat " * 30,
 ]
-
-
-ANYTHING = Tolerance(max_rel=None, cosine_mean=0.0, cosine_min=-1.0)
-"""Small random models agree less than real ones."""
 
 
 @pytest.fixture(scope="module")
@@ -219,25 +213,6 @@ def test_quality_decides_whether_int8_will_do(quantized: tuple[Path, inferox.Pac
         inferox.load(path, quality="best")
     with pytest.raises(inferox.InferoxError, match="exact is required"):
         inferox.load(path, precision="int8", quality="exact")
-
-
-def test_calibration_on_texts_of_ones_own_and_no_weights_but_those_in_int8(tmp_path: Path, small: Path) -> None:
-    texts, package = tmp_path / "texts.txt", tmp_path / "package"
-    texts.write_text("\n".join(f"{text} number {index}" for index in range(20) for text in UNSEEN), encoding="utf-8")
-    settings: dict[str, Any] = {"calibration": texts, "tolerance": replace(ANYTHING, cosine_min=-0.5)}
-    report = inferox.pack(small, package, backends=("openvino",), precisions=("int8",), **settings)
-    assert [item.artifact for item in report.evidence] == ["openvino/openvino-ir/int8/packed"]
-    assert report.evidence[0].tolerance.cosine_min == -0.5
-    files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
-    assert {name for name in files if Path(name).suffix in {".bin", ".xml", ".onnx", ".safetensors"}} == {
-        "backends/openvino/int8-packed.bin",
-        "backends/openvino/int8-packed.xml",
-        "proof.safetensors",
-        "samples.safetensors",
-    }
-    assert not (package / "weights").exists()
-    with inferox.load(package, precision="int8") as model:
-        assert model.embed(["a text"]).shape == (1, 16)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n\t\n"])
