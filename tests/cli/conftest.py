@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from inferox.cli.main import main
+from tests.shared import SharedFolders
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,15 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Done(int(str(stopped.value.code)), captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def cnn_package(shared_folders: SharedFolders) -> Path:
+    """A module as a folder: for PyTorch, which runs it only if its code is trusted, and for ONNX Runtime."""
+    from inferox import pack
+    from tests.packing.modules import make_cnn  # which imports PyTorch
+
+    def fill(folder: Path) -> None:
+        pack(make_cnn, folder / "cnn", backends=("torch", "onnxruntime"), precisions=("fp32",))
+
+    return shared_folders.get("cnn", fill) / "cnn"

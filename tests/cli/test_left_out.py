@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-import inferox
 from inferox.cli.left_out import say_left_out
 from inferox.measuring import comparison
 from tests.cli.conftest import Run
-from tests.packing.modules import make_cnn
 from tests.report.comparisons import make_comparison
 
 REASONS = {"torch/a": "it is late", "candle/a": "it is not installed", "openvino/a": "it is late"}
@@ -40,10 +38,8 @@ def test_each_reason_has_one_line(
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("left-out") / "cnn"
-    inferox.pack(make_cnn, path, backends=("torch", "onnxruntime"), precisions=("fp32",))
-    return path
+def package(cnn_package: Path) -> Path:
+    return cnn_package
 
 
 @pytest.mark.parametrize("form", ["--json", "--table"])

@@ -21,10 +21,8 @@ from tests.packing.test_kinds import save_text_model
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("verify") / "cnn"
-    inferox.pack(make_cnn, path, backends=("torch", "onnxruntime"))
-    return path
+def package(cnn_package: Path) -> Path:
+    return cnn_package
 
 
 def falsify(package: Path, copy: Path, *, only: tuple[int, int] | None = None) -> Path:
