@@ -215,12 +215,17 @@ def compare(tokenizer: TextTokenizer, given_texts: list[Text]) -> list[bool]:
     return [tokens.is_least for tokens in read_cut_tokens(rows)]
 
 
+@cache
+def open_tokenizer(directory: Path, side: str, max_length: int) -> TextTokenizer:
+    options = {"max_length": max_length, "truncation_side": side}
+    return TextTokenizer.open(directory, options, text_signature())
+
+
 @pytest.mark.parametrize("side", ["right", "left"])
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=texts(60), second=texts(40), max_length=st.integers(4, 24))
 def test_rows_are_those_of_whole_texts(directory: Path, side: str, first: str, second: str, max_length: int) -> None:
-    options = {"max_length": max_length, "truncation_side": side}
-    tokenizer = TextTokenizer.open(directory, options, text_signature())
+    tokenizer = open_tokenizer(directory, side, max_length)
     compare(tokenizer, [first, (first, "a b"), ("a b", second), (first, second), (second, ""), second * 3])
 
 
