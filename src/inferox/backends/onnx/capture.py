@@ -24,7 +24,6 @@ from inferox.backends.torch.captured import (
     examples_to_capture,
     honest_signature,
 )
-from inferox.backends.torch.packed import PackedModule
 from inferox.core import BATCH, SEQUENCE, ExportRequest, Layout, LoadError, Signature, SourceModel, TensorSpec
 
 _EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 6}
@@ -44,6 +43,8 @@ def capture(source: SourceModel, request: ExportRequest, places: Mapping[str, Pl
     """
     signature = request.signature
     if request.layout is Layout.PACKED:
+        from inferox.backends.torch.packed import PackedModule  # which imports transformers
+
         packed = PackedModule(source.module, signature)
         try:
             captured = _export(_Graph(packed, signature), _packed_examples(signature), signature, places)

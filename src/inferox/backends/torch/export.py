@@ -13,7 +13,6 @@ from torch.export import Dim, ExportedProgram
 from inferox.backends.torch.captured import check_limit, check_rows, examples_to_capture, honest_signature
 from inferox.backends.torch.errors import translated
 from inferox.backends.torch.loaders.exported import restore_weights, save_without_weights
-from inferox.backends.torch.packed import PackedModule
 from inferox.backends.torch.quantization import require_torchao
 from inferox.core import (
     CONFIG_FILE,
@@ -79,6 +78,8 @@ def _checkpoint(source: SourceModel, root: Path, request: ExportRequest) -> Arti
     if request.precision is Precision.INT8:
         require_torchao()
     if request.layout is Layout.PACKED:
+        from inferox.backends.torch.packed import PackedModule  # which imports transformers
+
         # Fail now rather than at load time if it cannot be packed.
         PackedModule(source.module, request.signature).release()
     files = {"config": CONFIG_FILE, "weights": WEIGHTS_FILE}
