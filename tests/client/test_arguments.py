@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Awaitable, Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from inferox import AsyncClient, Client
 from inferox.client import ClientConfig
+from inferox.client.deadline import read_deadline
 from inferox.core import ConfigError, InferoxError, RequestError
 from tests.client.scripted import vector
 from tests.client.test_sending import run
@@ -150,3 +153,14 @@ def test_letters_of_any_script_may_stand_in_an_address() -> None:
         assert [path for path, _ in server.asked] == ["/%C3%A9/v2/models/model/infer"]
 
     run([vector("space", 1.0)], test)
+
+
+@pytest.mark.parametrize("timeout", [np.float32(0.1), np.float16(5), Fraction(1, 2)])
+def test_times_of_any_kind_of_number_are_counted_as_python_floats(
+    timeout: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 3e6)  # where a float32 has steps of a quarter
+    deadline = read_deadline(timeout)
+    assert deadline is not None
+    assert deadline.left_s == pytest.approx(float(timeout), abs=1e-6)
+    assert type(ClientConfig(timeout_s=timeout).timeout_s) is float

@@ -22,10 +22,10 @@ def test_a_time_is_read_as_a_python_float(value: Any) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *(0, -1, float("nan"), float("inf"), 2 * LONGEST_S, 10**400),
+        *(0, -1, float("nan"), float("inf"), 2 * LONGEST_S, 10**400, Fraction(1, 10**400), np.float16("inf")),
         *(True, False, np.True_, np.float32("nan"), None, "1", b"1", 1j, [1.0], np.ones(1), np.ones(2)),
     ],
     ids=repr,
 )
-def test_what_is_no_time_is_none(value: Any) -> None:
+def test_what_is_not_a_time_gives_none(value: Any) -> None:
     assert read_seconds(value) is None

@@ -14,12 +14,15 @@ from functools import partial
 import pytest
 
 from inferox import Engine, EngineConfig
-from inferox.core import InferoxError
+from inferox.core import DeadlineExceededError, InferoxError, RequestError
 from tests.engine.workers.factories import HERE, SLOW
 
 TIMES = 100
 
 Asking = Callable[[Engine], Awaitable[object]]
+
+Outcome = type[BaseException] | None
+"""The error of a request; ``None`` if it was answered."""
 
 
 @pytest.fixture(scope="module", params=["thread", "process"])
@@ -31,11 +34,11 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 async def infer(engine: Engine, *items: object, deadline_s: float | None = None) -> object:
-    return engine.infer("model", [*items], deadline_s=deadline_s)
+    return engine.infer("model", items or [[1]], deadline_s=deadline_s)
 
 
 async def ainfer(engine: Engine, *items: object, deadline_s: float | None = None) -> object:
-    return await engine.ainfer("model", [*items], deadline_s=deadline_s)
+    return await engine.ainfer("model", items or [[1]], deadline_s=deadline_s)
 
 
 async def ainfer_many(engine: Engine) -> object:
@@ -50,17 +53,23 @@ async def leave(engine: Engine) -> None:
         await task
 
 
-def count_garbage(engine: Engine, ask: Asking, times: int) -> int:
-    """Counts the objects that only a collection frees."""
+def count_garbage(engine: Engine, ask: Asking, times: int) -> tuple[set[Outcome], int]:
+    """Returns the outcomes of requests, and the number of objects that only a collection frees."""
 
-    async def run() -> int:
-        for number in range(2 + times):
-            if number == 2:  # the first ones may leave what stays
-                gc.collect()
-            with suppress(InferoxError):
-                await ask(engine)
+    async def try_once() -> Outcome:
+        try:
+            await ask(engine)
+        except InferoxError as error:
+            return type(error)
+        return None
+
+    async def run() -> tuple[set[Outcome], int]:
+        for _ in range(2):  # the first ones make what stays
+            await try_once()
+        gc.collect()
+        outcomes = {await try_once() for _ in range(times)}
         await asyncio.sleep(0.1)  # threads may be about to let go of the last ones
-        return gc.collect()
+        return outcomes, gc.collect()
 
     gc.disable()
     try:
@@ -70,21 +79,24 @@ def count_garbage(engine: Engine, ask: Asking, times: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("ask", "times"),
+    ("ask", "outcome", "times"),
     [
-        (partial(infer, deadline_s=9.0), TIMES),
-        (ainfer, TIMES),
-        (partial(ainfer, deadline_s=9.0), TIMES),
-        (ainfer_many, TIMES),
-        (leave, TIMES),
-        (lambda engine: infer(engine, "!"), TIMES),
-        (lambda engine: infer(engine, [SLOW], deadline_s=0.01), 10),
-        (lambda engine: ainfer(engine, [SLOW], deadline_s=0.01), 10),
+        (partial(infer, deadline_s=9.0), None, TIMES),
+        (ainfer, None, TIMES),
+        (partial(ainfer, deadline_s=9.0), None, TIMES),
+        (ainfer_many, None, TIMES),
+        (leave, None, TIMES),
+        (lambda engine: infer(engine, "!"), RequestError, TIMES),
+        (lambda engine: ainfer(engine, "!"), RequestError, TIMES),
+        (lambda engine: infer(engine, [SLOW], deadline_s=0.01), DeadlineExceededError, 10),
+        (lambda engine: ainfer(engine, [SLOW], deadline_s=0.01), DeadlineExceededError, 10),
     ],
     ids=[
         *("answered", "answered to a coroutine", "within a deadline", "many at once", "left"),
-        *("refused", "expired", "expired for a coroutine"),
+        *("refused", "refused to a coroutine", "expired", "expired for a coroutine"),
     ],
 )
-def test_no_request_leaves_garbage(engine: Engine, ask: Asking, times: int) -> None:
-    assert count_garbage(engine, ask, times) < times
+def test_no_request_leaves_garbage(engine: Engine, ask: Asking, outcome: Outcome, times: int) -> None:
+    outcomes, garbage = count_garbage(engine, ask, times)
+    assert outcomes == {outcome}
+    assert garbage < times

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from inferox.client import tasks
 from inferox.client.answers import InferAnswer, ModelMetadata, ModelState
 from inferox.client.config import check_model_name, read_options
-from inferox.client.deadline import check_seconds, read_deadline
+from inferox.client.deadline import read_deadline, read_timeout
 from inferox.client.directory import Directory
 from inferox.client.inference import Inference
 from inferox.client.rows import image_rows, pair_rows, text_rows
@@ -345,5 +345,4 @@ class AsyncClient:
             DeadlineExceededError: If the server is still not ready then.
             ConfigError: If ``timeout_s`` is not a positive number.
         """
-        check_seconds("timeout_s", timeout_s)
-        await self._transport.wait_for_yes(_READY_PATH, timeout_s)
+        await self._transport.wait_for_yes(_READY_PATH, read_timeout("timeout_s", timeout_s))

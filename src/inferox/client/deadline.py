@@ -26,8 +26,8 @@ class Deadline:
         return self._at_s - time.monotonic()
 
 
-def check_seconds(name: str, value: object) -> None:
-    """Checks that a value is a valid timeout.
+def read_timeout(name: str, value: object) -> float:
+    """Reads a timeout, in seconds.
 
     Args:
         name: The name of the parameter, for the error.
@@ -36,8 +36,9 @@ def check_seconds(name: str, value: object) -> None:
     Raises:
         ConfigError: If it is not a positive number, or more than a year.
     """
-    if read_seconds(value) is None:
+    if (seconds := read_seconds(value)) is None:
         raise ConfigError(f"{name} must be a positive number of seconds, up to a year, but is {shown(value)}")
+    return seconds
 
 
 def read_deadline(deadline_s: float | None) -> Deadline | None:
@@ -47,9 +48,6 @@ def read_deadline(deadline_s: float | None) -> Deadline | None:
         deadline_s: The time until the deadline, in seconds; ``None`` for no deadline.
 
     Raises:
-        ConfigError: See ``check_seconds``.
+        ConfigError: See ``read_timeout``.
     """
-    if deadline_s is None:
-        return None
-    check_seconds("deadline_s", deadline_s)
-    return Deadline(deadline_s)
+    return None if deadline_s is None else Deadline(read_timeout("deadline_s", deadline_s))

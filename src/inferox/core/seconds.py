@@ -11,7 +11,7 @@ connection takes what the other may ask for."""
 
 
 def read_seconds(value: Any) -> float | None:
-    """Reads a time, as a Python ``float``, which other processes can read as well; NumPy's numbers are accepted.
+    """Reads a time as a Python ``float``, which can be sent to other processes; NumPy's numbers are accepted.
 
     Args:
         value: The caller's value, in seconds.
@@ -20,4 +20,10 @@ def read_seconds(value: Any) -> float | None:
         The time; ``None`` if the value is not a positive number, or more than ``LONGEST_S``.
     """
     is_number = type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
-    return float(value) if is_number and 0 < value <= LONGEST_S else None
+    if not is_number:
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:  # of an integer
+        return None
+    return seconds if 0 < seconds <= LONGEST_S else None

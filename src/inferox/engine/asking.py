@@ -70,8 +70,8 @@ async def aask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], o
                 break
             return warn_of_cuts(await asyncio.wrap_future(future), options)
     except TimeoutError:
-        pass  # as the context of the error below, it would make a cycle of garbage of it and the task
+        pass  # raised here, the error below would have this one as its context: a cycle of the error and the task
     except BaseException:
-        future = None  # it has the error, whose traceback has this frame: another cycle
+        future = None  # the future has the error, whose traceback has this frame: another cycle
         raise
     raise expire(options, future)

@@ -30,6 +30,7 @@ from inferox.engine.tracing import tracing_batch
 from inferox.engine.watch import Watch
 from inferox.engine.workload import Workload
 from inferox.loading import TaskModel
+from inferox.machine.memory import release_free_memory
 from inferox.tasks import RawTask
 
 HandOver = Callable[[Callable[[], Sequence[Row]]], bool]
@@ -110,6 +111,7 @@ class BatchExecutor:
     def close_for_now(self) -> None:
         """Closes the artifact, which must be loaded again before the next batch."""
         self.loaded.close()
+        release_free_memory()
         self._memory.forget_kept()
 
     def budget(self) -> BatchBudget:

@@ -54,7 +54,10 @@ class TickEncoder:
         if len(pending) == 1:
             self._forget_closed_loops()
             loop.call_soon(self._encode_pending, loop, task)
-        return await asked.future
+        try:
+            return await asked.future
+        finally:
+            del asked, pending  # the future has the error, whose traceback has this frame: a cycle of garbage
 
     def _encode_pending(self, loop: asyncio.AbstractEventLoop, task: Task) -> None:
         pending = [asked for asked in self._pending.pop((loop, task)) if not asked.future.done()]
@@ -87,7 +90,7 @@ class TickEncoder:
             encoding = self._make(task, pending)
         except InferoxError as error:
             if len(pending) == 1:
-                return [error]
+                return [error.with_traceback(None)]  # whose frames have the future that gets the error
             return [found for asked in pending for found in self._encode_all(task, [asked])]
         first, rows = 0, []
         for asked in pending:

@@ -34,7 +34,7 @@ def wait_for_answer(future: Future[Answer], options: RequestOptions, arrived_s: 
         future.cancel()  # an interrupted caller no longer waits
         raise
     finally:
-        del future  # it has the error, whose traceback has this frame: a cycle of garbage
+        del future  # the future has the error, whose traceback has this frame: a cycle of garbage
 
 
 def expire(options: RequestOptions, future: Future[Answer] | None) -> DeadlineExceededError:
@@ -49,7 +49,7 @@ def expire(options: RequestOptions, future: Future[Answer] | None) -> DeadlineEx
     """
     if future is not None:
         with suppress(InvalidStateError):
-            future.set_exception(_make_error(options))  # not the one that is raised: see aask_and_wait
+            future.set_exception(_make_error(options))  # if it were raised, the two would be a cycle
     return _make_error(options)
 
 

@@ -8,15 +8,8 @@ import gc
 def exempt_objects() -> None:
     """Removes garbage, and exempts all objects that are left from later collections.
 
-    For a process whose objects are there to stay: a full collection visits all of them, modules included, and nothing
-    else happens meanwhile. In a server beside computations on all cores that takes 20 to 50 ms, every few seconds.
-    What is exempt is still freed as soon as nothing refers to it; only ``collect_exempt`` finds garbage in cycles.
+    For objects that are there to stay, such as modules: a full collection visits all objects, and nothing else happens
+    meanwhile. Exempt objects are still freed as soon as nothing refers to them, but not if they refer to each other.
     """
     gc.collect()
     gc.freeze()
-
-
-def collect_exempt() -> None:
-    """Removes garbage among the exempt objects too, such as the cycles of a closed model; the rest stays exempt."""
-    gc.unfreeze()
-    exempt_objects()

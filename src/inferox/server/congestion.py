@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from inferox.core import DeadlineExceededError, OverloadedError
+from inferox.core.raising import raise_any
 
 _CLOSES_BY = 0.9
 """The factor by which a late request shrinks the window."""
@@ -98,8 +99,7 @@ class Congestion:
             OverloadedError: If it would finish too late.
         """
         scale = self._timeout_s / allowed_s
-        if not self._has_room(owner, items, scale):
-            raise self._refuse()  # in a variable, the error and this frame would be a cycle of garbage
+        raise_any(self.find_refusal(owner, items, scale))
         before = _Before(self._clock(), self._total, self._answered)
         self._under_way[owner] += items
         self._total += items
@@ -124,13 +124,11 @@ class Congestion:
             items: The number of its items, if known. With the default of 1, the request might still be refused later.
             scale: The timeout divided by the time the request may take.
         """
-        return None if self._has_room(owner, items, scale) else self._refuse()
-
-    def _has_room(self, owner: str | None, items: int, scale: float) -> bool:
         mine, window = self._under_way[owner], self._window / scale
-        return not mine or self._total + items <= window or mine + items <= window / len(self._under_way)
-
-    def _refuse(self) -> OverloadedError:
+        if not mine or self._total + items <= window:
+            return None
+        if mine + items <= window / len(self._under_way):
+            return None
         return OverloadedError(
             f"{self._total} items are in progress, and more would finish too late", retry_after_s=self._answer_s
         )

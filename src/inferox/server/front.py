@@ -196,8 +196,8 @@ class _Front:
         if loading.cancelled() or loading.exception() is not None:
             self._stopping.set()
         else:
-            self._announce(f"ready: {', '.join(info.name for info in self._service.models())}")
             exempt_objects()
+            self._announce(f"ready: {', '.join(info.name for info in self._service.models())}")
             self._trying = asyncio.get_running_loop().run_in_executor(None, self._service.begin_trials)
 
     def _note_signal(self, number: int) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from inferox.core import OverloadedError, counted
+from inferox.core.raising import raise_any
 
 _RETRY_AFTER_S = 1.0
 
@@ -46,8 +47,7 @@ class Intake:
         Raises:
             OverloadedError: If there is no room for it.
         """
-        if (refusal := self.find_refusal(expected_bytes)) is not None:
-            raise refusal
+        raise_any(self.find_refusal(expected_bytes))
         held = Held()
         self._requests += 1
         try:
@@ -66,8 +66,7 @@ class Intake:
         Raises:
             OverloadedError: If there is no room for them.
         """
-        if (refusal := self._find_lack(size_bytes)) is not None:
-            raise refusal
+        raise_any(self._find_lack(size_bytes))
         held.size_bytes += size_bytes
         self._held_bytes += size_bytes
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from inferox.core import ModelNotFoundError, OverloadedError
+from inferox.core.raising import raise_any
 from inferox.engine import Answer, Engine, ModelInfo, ModelStats, WorkerInfo
 from inferox.server.api_keys import current_owner
 from inferox.server.call_options import CallOptions, current_artifact
@@ -106,8 +107,7 @@ class Service(ModelCatalog):
         Raises:
             OverloadedError: If no model that could compute it has room.
         """
-        if (refusal := self.find_refusal(current_owner.get(), tasks, model)) is not None:
-            raise refusal
+        raise_any(self.find_refusal(current_owner.get(), tasks, model))
 
     async def stats(self, name: str) -> ModelStats:
         """Returns the statistics of a model; workers are given a moment to report theirs.

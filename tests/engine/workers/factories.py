@@ -29,7 +29,7 @@ LOADS_FILE = "INFEROX_TEST_LOADS_FILE"
 """The environment variable with the file in which ``make_slowly`` notes each time that it begins."""
 
 GONE_FILE = "INFEROX_TEST_GONE_FILE"
-"""The environment variable with the file that a model of ``make_knotted`` leaves when its memory is freed."""
+"""The environment variable with the file that is left when the memory of a model of ``make_knotted`` is freed."""
 
 TOKENIZER_VARIABLE = "INFEROX_TEST_TOKENIZER"
 """The environment variable with the file that ``make_with_tokenizer`` reads."""
@@ -105,15 +105,26 @@ def make_slowly() -> TaskModel:
     return load_doubling(DangerousModel(name="slow"))
 
 
-class KnottedModel(DoublingModel):
-    """Doubles numbers, and refers to itself, so that only a garbage collection frees it."""
+class Knot:
+    """An object that refers to itself, so that only a garbage collection frees it."""
 
     def __init__(self) -> None:
-        super().__init__(name="knotted")
         self.itself = self
 
     def __del__(self) -> None:
         Path(os.environ[GONE_FILE]).touch()
+
+
+class KnottedModel(DoublingModel):
+    """Doubles numbers, and has such an object until it is closed, as modules of ``torch.export`` are."""
+
+    def __init__(self) -> None:
+        super().__init__(name="knotted")
+        self.knot: Knot | None = Knot()
+
+    def close(self) -> None:
+        super().close()
+        self.knot = None
 
 
 def make_knotted() -> TaskModel:

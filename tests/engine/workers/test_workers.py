@@ -315,7 +315,7 @@ def test_versions_come_and_go_in_every_worker(engine: Engine) -> None:
     assert engine.infer("model", [[1]]).version == "1"
 
 
-def test_an_unloaded_model_is_freed_even_if_it_refers_to_itself(
+def test_what_an_unloaded_model_had_is_freed_even_if_it_refers_to_itself(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     gone = tmp_path / "gone"

@@ -158,11 +158,11 @@ def test_a_stream_goes_on_and_its_requests_are_refused_before_their_tensors_are_
             server.model.may_go.set()
             await until(lambda: not server.service.has_full)
             told = await ask(wrong)
-            assert told.error_message
-            assert "too late" not in told.error_message
+            assert "has the shape [5], but its contents have 1 element" in told.error_message
             async with asyncio.timeout(10):
                 while (told := await ask(infer_of("a", id="again"))).error_message:
                     assert "the answer is needed within" in told.error_message  # what was held is still in progress
+                    await asyncio.sleep(0.02)
             await stream.done_writing()
 
     run(test)

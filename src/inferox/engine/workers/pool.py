@@ -202,10 +202,13 @@ class WorkerPool(ModelHost):
                     self._waiting.add(part)
                     return None
                 failure = OverloadedError("no worker process is ready yet, and the queue for one is full")
-        if not part.was_admitted:
+        if part.was_admitted:
+            part.request.fail(failure)
+            return None
+        try:
             raise failure
-        part.request.fail(failure)
-        return None
+        finally:
+            del failure  # see raise_any
 
     def _find_free(self, key: str) -> list[WorkerLink]:
         return [link for link in self.links_of(key) if self._exposure.allows(key, link.count(key))]

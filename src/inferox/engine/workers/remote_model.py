@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -100,9 +101,8 @@ class RemoteModel(ServedModel):
             if self._is_closed:
                 raise ShuttingDownError("the model is being unloaded", hint="send the request again")
             self._open += 1
-        # Not with the request itself, which has the future: each request would be a cycle of garbage.
-        facts = {"model": self.name, "rows": len(request.items), "owner": options.owner}
-        request.future.add_done_callback(lambda _: self._note_end(arrived_s, facts))
+        # Not with the request itself, which has the future: the two would be a cycle of garbage.
+        request.future.add_done_callback(partial(self._note_end, arrived_s, len(request.items), options.owner))
         try:
             self._pool.take(Part.of_all(request))
         except BaseException:
@@ -214,8 +214,9 @@ class RemoteModel(ServedModel):
             self._condition.wait_for(lambda: not self._open)
         self._pool.unload(self)
 
-    def _note_end(self, arrived_s: float, facts: Mapping[str, Any]) -> None:
+    def _note_end(self, arrived_s: float, rows: int, owner: str | None, _: Future[Answer]) -> None:
         if (trace := self._pool.trace) is not None:
+            facts = {"model": self.name, "rows": rows, "owner": owner}
             trace.note_wait("request", arrived_s, time.monotonic(), **facts)
         with self._condition:
             self._open -= 1

@@ -49,7 +49,7 @@ from inferox.engine.workers.messages import (
 from inferox.engine.workers.prerequisite_list import list_prerequisites
 from inferox.engine.workers.results import to_answered
 from inferox.engine.workload import Workload
-from inferox.machine.garbage import collect_exempt, exempt_objects
+from inferox.machine.garbage import exempt_objects
 from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first, yield_processors
 
 _logger = logging.getLogger(__name__)
@@ -198,17 +198,15 @@ class Worker:
         if message.probe is not None:
             with suppress(InferoxError):  # it fails by itself, which is all there is to learn
                 model.ask(message.probe, CallOptions(), time.monotonic()).result()
-        exempt_objects()
         info = model.info()
         self._task_names[info.name, info.version] = info.task
         return info
 
     def _unload(self, message: Unload) -> None:
-        removed = self._models.remove(message.name, message.version)
-        while removed:
-            removed.pop().close()
+        for model in self._models.remove(message.name, message.version):
+            model.close()
+        self._host.release_memory()
         self._task_names.pop((message.name, message.version), None)
-        collect_exempt()  # no variable refers to the models any more
 
     def _count(self, message: Count) -> Any:
         model = self._models.find(message.name, message.version)
@@ -262,7 +260,7 @@ class Worker:
         self._asked.pop(call, None)
         if future.cancelled():
             return
-        if (failure := future.exception()) is not None:  # raised, it and its request would be a cycle of garbage
+        if (failure := future.exception()) is not None:  # raising it would make a cycle of it and its request
             self._fail(call, failure)
             return
         try:
@@ -299,6 +297,8 @@ def run(connection: int, record: int, config: str, parent: int) -> None:
     channel = Channel(socket.socket(fileno=connection))
     flights = FlightRecord(record)
     os.close(record)
+
+    exempt_objects()  # not those of models, which are to be freed once they are closed
 
     async def serve() -> None:
         await Worker(channel, flights, settings).serve()

@@ -1,0 +1,19 @@
+"""The raising of errors that were made elsewhere."""
+
+from __future__ import annotations
+
+
+def raise_any(error: Exception | None) -> None:
+    """Raises an error, if there is one. Nothing but its traceback then refers to it.
+
+    An error in a variable of a frame through which it is raised is part of a cycle, as its traceback has the frame:
+    garbage that only a collection frees.
+
+    Args:
+        error: The error; ``None`` for none. The caller has it in no variable.
+    """
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error
