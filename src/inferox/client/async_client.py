@@ -12,7 +12,7 @@ import numpy.typing as npt
 from inferox.client import tasks
 from inferox.client.answers import InferAnswer, ModelMetadata, ModelState
 from inferox.client.config import check_model_name, read_options
-from inferox.client.deadline import read_deadline, read_timeout
+from inferox.client.deadline import read_deadline
 from inferox.client.directory import Directory
 from inferox.client.inference import Inference
 from inferox.client.rows import image_rows, pair_rows, text_rows
@@ -20,6 +20,7 @@ from inferox.client.spaces import EmbeddingSpaces
 from inferox.client.task_calls import TaskCalls
 from inferox.client.transport import Transport
 from inferox.client.truncation import require_truncated
+from inferox.core.seconds import positive_seconds
 from inferox.tasks.given_items import as_list
 from inferox.tasks.labels import LabelScore
 from inferox.tasks.ranking import RankedDocument, pair_documents, rank_documents
@@ -345,4 +346,4 @@ class AsyncClient:
             DeadlineExceededError: If the server is still not ready then.
             ConfigError: If ``timeout_s`` is not a positive number.
         """
-        await self._transport.wait_for_yes(_READY_PATH, read_timeout("timeout_s", timeout_s))
+        await self._transport.wait_for_yes(_READY_PATH, positive_seconds("timeout_s", timeout_s))

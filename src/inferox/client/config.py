@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from inferox.client.deadline import read_timeout
 from inferox.core import ConfigError, InferoxError, RequestError
+from inferox.core.seconds import positive_seconds
 
 _MOST_ROWS = 2048
 """The most rows that the server takes in one request."""
@@ -55,7 +55,7 @@ class ClientConfig:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "timeout_s", read_timeout("timeout_s", self.timeout_s))
+        object.__setattr__(self, "timeout_s", positive_seconds("timeout_s", self.timeout_s))
         self._check_integers()
         if self.model is not None:
             check_model_name(self.model, ConfigError)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from inferox.core import ConfigError, shown
-from inferox.core.seconds import read_seconds
+from inferox.core.seconds import positive_seconds
 
 
 class Deadline:
@@ -26,21 +25,6 @@ class Deadline:
         return self._at_s - time.monotonic()
 
 
-def read_timeout(name: str, value: object) -> float:
-    """Reads a timeout, in seconds.
-
-    Args:
-        name: The name of the parameter, for the error.
-        value: The value.
-
-    Raises:
-        ConfigError: If it is not a positive number, or more than a year.
-    """
-    if (seconds := read_seconds(value)) is None:
-        raise ConfigError(f"{name} must be a positive number of seconds, up to a year, but is {shown(value)}")
-    return seconds
-
-
 def read_deadline(deadline_s: float | None) -> Deadline | None:
     """Makes the deadline of a call.
 
@@ -48,6 +32,6 @@ def read_deadline(deadline_s: float | None) -> Deadline | None:
         deadline_s: The time until the deadline, in seconds; ``None`` for no deadline.
 
     Raises:
-        ConfigError: See ``read_timeout``.
+        ConfigError: If that is not a positive number, or more than a year.
     """
-    return None if deadline_s is None else Deadline(read_timeout("deadline_s", deadline_s))
+    return None if deadline_s is None else Deadline(positive_seconds("deadline_s", deadline_s))

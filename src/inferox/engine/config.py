@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
 from inferox.core import ConfigError, positive_integer, shown
-from inferox.core.seconds import read_seconds
+from inferox.core.seconds import positive_seconds
 from inferox.machine import most_threads, resolve_threads
 
 HANG_LIMIT_S = 10.0
@@ -79,9 +79,9 @@ class EngineConfig:
         for name in ("refuse_non_finite", "profiling", "low_priority"):
             if type(getattr(self, name)) is not bool:
                 raise ConfigError(f"{name} must be True or False, but is {shown(getattr(self, name))}")
-        object.__setattr__(self, "retry_s", _read_seconds("retry_s", self.retry_s))
+        object.__setattr__(self, "retry_s", positive_seconds("retry_s", self.retry_s))
         if self.hang_limit_s is not None:
-            object.__setattr__(self, "hang_limit_s", _read_seconds("hang_limit_s", self.hang_limit_s))
+            object.__setattr__(self, "hang_limit_s", positive_seconds("hang_limit_s", self.hang_limit_s))
         if self.workers > most_threads():
             raise ConfigError(f"workers may be at most {most_threads():,} on this machine, but is {self.workers:,}")
         self._check_isolation()
@@ -110,9 +110,3 @@ def _read_size(name: str, value: Any) -> int:
     if (number := positive_integer(name, value)) > sys.maxsize:
         raise ConfigError(f"{name} may be at most {sys.maxsize:,}, but is {shown(value)}")
     return number
-
-
-def _read_seconds(name: str, value: Any) -> float:
-    if (seconds := read_seconds(value)) is None:
-        raise ConfigError(f"{name} must be a positive number of seconds, up to a year, but is {shown(value)}")
-    return seconds
