@@ -1,6 +1,6 @@
 """Requests leave nothing to the garbage collector, whose collections stop every thread.
 
-Those whose computation fails do: their errors have the frames of the computation.
+Those whose computation fails within this process do: their errors have the frames of the computation.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ import gc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import pytest
 
 from inferox import Engine, EngineConfig
-from inferox.core import DeadlineExceededError, InferoxError, RequestError
-from tests.engine.workers.factories import HERE, SLOW
+from inferox.core import DeadlineExceededError, ExecutionError, InferoxError, RequestError
+from inferox.engine import Canary, Offer
+from inferox.parity import ParityClass
+from tests.engine.models import POISON
+from tests.engine.packages import Shelf
+from tests.engine.workers.factories import COLLECT, HERE, SLOW
 
 TIMES = 100
 
@@ -53,7 +58,9 @@ async def leave(engine: Engine) -> None:
         await task
 
 
-def count_garbage(engine: Engine, ask: Asking, times: int) -> tuple[set[Outcome], int]:
+def count_garbage(
+    engine: Engine, ask: Asking, times: int, *, collect: Callable[[Engine], int] = lambda _: gc.collect()
+) -> tuple[set[Outcome], int]:
     """Returns the outcomes of requests, and the number of objects that only a collection frees."""
 
     async def try_once() -> Outcome:
@@ -66,10 +73,10 @@ def count_garbage(engine: Engine, ask: Asking, times: int) -> tuple[set[Outcome]
     async def run() -> tuple[set[Outcome], int]:
         for _ in range(2):  # the first ones make what stays
             await try_once()
-        gc.collect()
+        collect(engine)
         outcomes = {await try_once() for _ in range(times)}
         await asyncio.sleep(0.1)  # threads may be about to let go of the last ones
-        return outcomes, gc.collect()
+        return outcomes, collect(engine)
 
     gc.disable()
     try:
@@ -78,7 +85,13 @@ def count_garbage(engine: Engine, ask: Asking, times: int) -> tuple[set[Outcome]
         gc.enable()
 
 
-@pytest.mark.parametrize(
+def collect_in_worker(engine: Engine) -> int:
+    """Has the process that computes the model collect its garbage, and from then on only when it is told to."""
+    (count,) = engine.infer("model", [[COLLECT]]).results
+    return int(count)
+
+
+outcomes_of_requests = pytest.mark.parametrize(
     ("ask", "outcome", "times"),
     [
         (partial(infer, deadline_s=9.0), None, TIMES),
@@ -96,7 +109,62 @@ def count_garbage(engine: Engine, ask: Asking, times: int) -> tuple[set[Outcome]
         *("refused", "refused to a coroutine", "expired", "expired for a coroutine"),
     ],
 )
+
+
+@outcomes_of_requests
 def test_no_request_leaves_garbage(engine: Engine, ask: Asking, outcome: Outcome, times: int) -> None:
     outcomes, garbage = count_garbage(engine, ask, times)
     assert outcomes == {outcome}
     assert garbage < times
+
+
+@pytest.fixture(scope="module")
+def process_engine() -> Iterator[Engine]:
+    with Engine(EngineConfig(isolation="process", threads=1)) as engine:
+        engine.load(f"{HERE}make_dangerous", name="model", trust_code=True)
+        yield engine
+
+
+@outcomes_of_requests
+def test_no_request_leaves_garbage_in_a_worker(
+    process_engine: Engine, ask: Asking, outcome: Outcome, times: int
+) -> None:
+    outcomes, garbage = count_garbage(process_engine, ask, times, collect=collect_in_worker)
+    assert outcomes == {outcome}
+    assert garbage < times
+
+
+@pytest.mark.parametrize("ask", [infer, ainfer])
+@pytest.mark.parametrize("collect", [lambda _: gc.collect(), collect_in_worker], ids=["front", "worker"])
+@pytest.mark.parametrize("items", [[[POISON]], [[1], [POISON], [2]]], ids=["alone", "beside others"])
+def test_nor_does_one_that_a_worker_cannot_compute(
+    process_engine: Engine, items: list[list[int]], collect: Callable[[Engine], int], ask: Asking
+) -> None:
+    outcomes, garbage = count_garbage(process_engine, lambda engine: ask(engine, *items), TIMES, collect=collect)
+    assert outcomes == {ExecutionError}
+    assert garbage < TIMES
+
+
+@pytest.mark.parametrize("method", ["infer", "ainfer"])
+@pytest.mark.parametrize(
+    ("tried", "artifact"),
+    [
+        ({"canary": Canary(backend="onnxruntime", share=1.0)}, None),
+        ({"offers": [Offer(backend="onnxruntime")]}, "onnxruntime"),
+    ],
+    ids=["a canary", "an artifact of its choice"],
+)
+def test_nor_does_one_that_another_artifact_answers(
+    shelf: Shelf, tried: dict[str, Any], artifact: str | None, method: str
+) -> None:
+    shelf.put("p", {"a": ParityClass.EXACT, "b": ParityClass.EXACT}, backends={"b": "onnxruntime"})
+
+    async def ask(engine: Engine) -> None:
+        answer = getattr(engine, method)("model", [[1]], artifact=artifact)
+        await answer if method == "ainfer" else None
+
+    with Engine(EngineConfig(threads=1)) as engine:
+        engine.load("p", name="model", backend="doubling", **tried)
+        outcomes, garbage = count_garbage(engine, ask, TIMES)
+    assert outcomes == {None}
+    assert garbage < 4 * TIMES  # writing the learned costs leaves some, too

@@ -17,3 +17,20 @@ def raise_any(error: Exception | None) -> None:
             raise error
         finally:
             del error
+
+
+def forget_frames(error: BaseException) -> None:
+    """Removes the traceback of an error that nobody raises again, and those of its causes.
+
+    Their frames, and the callers of these, may have what holds the error: a cycle of garbage that only a collection
+    frees.
+
+    Args:
+        error: The error.
+    """
+    chain = [error]
+    for found in chain:
+        found.__traceback__ = None
+        for other in (found.__cause__, found.__context__):
+            if other is not None and all(other is not known for known in chain):
+                chain.append(other)

@@ -150,3 +150,4 @@ class Delivery:
             _logger.error("%s: reading an answer failed", self._name, exc_info=error)
             error = to_failure(f"reading the answer of {self._name!r}", error)
         request.fail(error.at_item(place - request.rows.start))
+        error.__traceback__ = None  # frames that have the error, which the copy does not keep

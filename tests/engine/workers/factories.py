@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,9 @@ from inferox.loading import TaskModel
 from inferox.tasks import tokenizer_file
 from tests.engine.models import DoublingModel, SumTask, load_doubling
 
-CRASH, HANG, SLOW, STUCK, BOMB = 13, 14, 15, 16, 17
-"""The numbers that crash the process, hang, take a while, hang while rows are made, and take all memory."""
+CRASH, HANG, SLOW, STUCK, BOMB, COLLECT = 13, 14, 15, 16, 17, 18
+"""The numbers that crash the process, hang, take a while, hang while rows are made, take all memory, and collect the
+garbage."""
 
 SLOW_S = 0.3
 
@@ -57,7 +59,7 @@ class DangerousModel(DoublingModel):
 
 
 class DangerousTask(SumTask):
-    """Sums numbers, except for one.
+    """Sums numbers, except for some.
 
     Attributes:
         tokenizer: A tokenizer that is in use as long as this object.
@@ -73,6 +75,9 @@ class DangerousTask(SumTask):
     def decode(self, items: Sequence[Sequence[int] | str], batch: Batch, outputs: Outputs) -> list[int]:
         if any(BOMB in item for item in items if not isinstance(item, str)):
             np.empty(1 << 60, np.uint8)
+        if [COLLECT] in items:
+            gc.disable()  # it is to find all that comes until the next time
+            return [gc.collect()]
         return super().decode(items, batch, outputs)
 
 

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from functools import partial
 from threading import Thread
 from typing import Any
+from weakref import ref
 
 from inferox.core import InferoxError
 from inferox.engine.answer import Answer
@@ -48,8 +50,10 @@ class CanaryCall:
         self._options = options
         self._ask_serving = ask_serving
         self._finish = finish
-        self._computing: Future[Answer] | None = None
-        self.future.add_done_callback(self._drop)
+        # Futures keep their callbacks: that of the canary's answer refers to this object, and so do this object and
+        # the caller's future only weakly, so that they are no cycle of garbage.
+        self._computing: ref[Future[Answer]] | None = None
+        self.future.add_done_callback(partial(_drop, ref(self)))
 
     def follow(self, computing: Future[Answer]) -> None:
         """Waits for the canary's answer.
@@ -101,13 +105,14 @@ class CanaryCall:
             self._fail(to_failure("answering in place of a canary", failure))
 
     def _watch(self, computing: Future[Answer]) -> None:
-        self._computing = computing
+        self._computing = ref(computing)
         if self.future.done():
             computing.cancel()
 
-    def _drop(self, _: Future[Answer]) -> None:
-        if self._computing is not None:
-            self._computing.cancel()
+    def drop(self) -> None:
+        """Drops what is not computed yet."""
+        if self._computing is not None and (computing := self._computing()) is not None:
+            computing.cancel()
 
     def _answer(self, answer: Answer) -> None:
         with suppress(InvalidStateError):
@@ -116,3 +121,8 @@ class CanaryCall:
     def _fail(self, error: BaseException) -> None:
         with suppress(InvalidStateError):
             self.future.set_exception(error)
+
+
+def _drop(call: ref[CanaryCall], _: Future[Answer]) -> None:
+    if (dropped := call()) is not None:
+        dropped.drop()

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
+from weakref import ref
 
 from inferox.core import ExecutionError, RequestError, shown
 from inferox.engine.answer import Answer
@@ -147,5 +149,11 @@ def _map(computing: Future[Answer], finish: Callable[[Answer], Answer]) -> Futur
                 future.set_exception(to_failure("reading the answer of an artifact", failure))
 
     computing.add_done_callback(take)
-    future.add_done_callback(lambda _: computing.cancel())
+    # The one refers to the other already: a strong reference would make the two a cycle of garbage.
+    future.add_done_callback(partial(_cancel, ref(computing)))
     return future
+
+
+def _cancel(computing: ref[Future[Answer]], _: Future[Answer]) -> None:
+    if (wanted := computing()) is not None:
+        wanted.cancel()

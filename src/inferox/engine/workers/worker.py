@@ -22,6 +22,7 @@ from typing import Any
 from msgspec import json
 
 from inferox.core import ExecutionError, InferoxError, Trace
+from inferox.core.raising import forget_frames
 from inferox.engine.answer import Answer
 from inferox.engine.config import HANG_LIMIT_S, LOADING_TIMES, EngineConfig
 from inferox.engine.local import LocalHost
@@ -262,6 +263,7 @@ class Worker:
             return
         if (failure := future.exception()) is not None:  # raising it would make a cycle of it and its request
             self._fail(call, failure)
+            forget_frames(failure)
             return
         try:
             self._channel.send(to_answered(call, task, future.result()))
