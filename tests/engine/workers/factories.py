@@ -75,7 +75,7 @@ class DangerousTask(SumTask):
     def decode(self, items: Sequence[Sequence[int] | str], batch: Batch, outputs: Outputs) -> list[int]:
         if any(BOMB in item for item in items if not isinstance(item, str)):
             np.empty(1 << 60, np.uint8)
-        if [COLLECT] in items:
+        if any(list(item) == [COLLECT] for item in items):
             gc.disable()  # it is to find all that comes until the next time
             return [gc.collect()]
         return super().decode(items, batch, outputs)
