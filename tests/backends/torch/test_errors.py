@@ -112,3 +112,12 @@ def test_a_reason_that_stands_on_the_next_line_is_kept() -> None:
         translated("loading x", default=LoadError),
     ):
         raise ValueError("Validation error for field 'hidden_size':\n    expected int, got 'x'")
+
+
+def test_an_operator_in_python_that_fails_in_torchscript_gives_its_reason() -> None:
+    error = RuntimeError(
+        "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript (most recent call "
+        "last):\n/site/torch/_ops.py(1279): __call__\nRuntimeError: ValueError: the sum is too large\nfor this\n\nAt:\n"
+        "  /site/shrink.py(4): soft\n  /lib/python3.11/threading.py(1002): _bootstrap\n\n"
+    )
+    assert str(translate(error)) == "torch failed while computing minilm: ValueError: the sum is too large"

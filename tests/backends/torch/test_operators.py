@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -33,6 +34,19 @@ with torch.inference_mode():
 np.savez("in.npz", x=x.numpy())
 torch.export.save(torch.export.export(module, (x,)), "exported.pt2")
 torch.jit.save(torch.jit.trace(module, (x,)), "scripted.pt")
+"""
+
+LOAD_AT_ONCE = """
+import sys, warnings
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np, inferox
+warnings.simplefilter("ignore")
+(x,) = np.load("in.npz").values()
+def compute(package):
+    with inferox.load(package, trust_code=True) as model:
+        return model.forward({"x": x})
+with ThreadPoolExecutor(6) as threads:
+    list(threads.map(compute, 3 * sys.argv[1:]))
 """
 
 
@@ -81,6 +95,10 @@ def test_a_program_whose_operator_a_plug_in_registers(tmp_path: Path, monkeypatc
             (found,) = model.forward({"x": x}).values()
         np.testing.assert_allclose(found.numpy(), y, atol=1e-6)
         assert (y == 0).any()
+    # As a worker process does that replaces another: nothing of PyTorch's compiler is imported yet.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+    packages = ["scripted", "exported"]
+    subprocess.run([sys.executable, "-c", LOAD_AT_ONCE, *packages], cwd=tmp_path, check=True, timeout=120)  # noqa: S603
 
 
 @pytest.mark.parametrize(

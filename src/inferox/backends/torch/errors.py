@@ -29,6 +29,9 @@ _OUT_OF_MEMORY = re.compile(
 )
 """PyTorch's messages, mostly in a bare ``RuntimeError``, if the CPU, the driver or a CUDA library lacks memory."""
 
+_REASON = "RuntimeError: "
+"""The beginning of the line with the reason in the errors of TorchScript."""
+
 _NAMED = 5
 
 
@@ -72,11 +75,13 @@ def _sentence(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
-    # TorchScript's own traceback comes first, and the reason last.
-    line = lines[-1] if "TorchScript interpreter" in lines[0] else lines[0]
+    line = lines[0]
+    if "TorchScript interpreter" in line:
+        # Its own traceback comes first, then the reason, and that of an operator written in Python last.
+        line = next((reason for reason in lines if reason.startswith(_REASON)), lines[-1])
     if line.endswith(":") and len(lines) > 1:
         line = f"{line} {lines[1]}"
-    line = line.removeprefix("RuntimeError: ").rstrip(". ")
+    line = line.removeprefix(_REASON).rstrip(". ")
     return line if type(error) is RuntimeError else f"{type(error).__name__}: {line}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def load_operators(program: Path) -> None:
                     f"failed: {type(error).__name__}: {first_line(error)}",
                     hint="reinstall or remove the distribution that registers it",
                 ) from error
+            # An operator written in Python would import it when it is first called, perhaps beside another thread.
+            import_module("torch._dynamo")
     # PyTorch names what a TorchScript program lacks. For an exported one, it prints a traceback and refers to that.
     lacking = sorted(
         f"{namespace}::{operator}"

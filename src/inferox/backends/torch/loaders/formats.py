@@ -6,6 +6,8 @@ A loader imports heavy modules only when it runs, so that TorchScript waits for 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from threading import Lock
 
 import torch
 
@@ -33,6 +35,10 @@ LOADERS: dict[str, Loader] = {
 }
 """The loader of each format."""
 
+_alone = Lock()
+"""Held while a program is read or a module compiled: PyTorch reads one program at a time, and fails where two threads
+are the first to import its compiler."""
+
 
 def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions, backend: Backend) -> TorchModel:
     """Loads an artifact on a device.
@@ -58,7 +64,7 @@ def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions, ba
     thread = ComputeThread(f"inferox {options.package}") if device.kind == "cpu" else None
 
     def load() -> Program:
-        with torch.inference_mode():
+        with torch.inference_mode(), _alone if options.compile or "program" in artifact.files else nullcontext():
             if artifact.trust_tier is TrustTier.CODE and "program" in artifact.files:
                 load_operators(artifact.path("program"))
             program = LOADERS[artifact.format](artifact, target, options, backend)
