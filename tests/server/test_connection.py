@@ -43,10 +43,15 @@ class Server:
                 await asyncio.sleep(0.002)
 
 
-async def answer(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001
+async def answer(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/slow":
         await asyncio.sleep(2 * SHORT_S)
     body = {"/large": bytes(LARGE_BYTES), "/full": b"full"}.get(scope["path"], b"little")
+    if scope["path"] == "/echo":
+        body, is_more = b"", True
+        while is_more:
+            message = await receive()
+            body, is_more = body + message["body"], message["more_body"]
     status = 429 if scope["path"] == "/full" else 200
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -236,6 +241,48 @@ def test_what_is_refused_by_its_head_leaves_the_connection_as_it_was() -> None:
         assert refused.items() >= {b"retry-after": b"1", b"content-type": b"application/json"}.items()
         assert refused[b"date"] == taken[b"date"]  # like every answer
         assert server.http.server_state.total_requests == 10
+        writer.close()
+
+    run(test)
+
+
+OFFERS = {
+    "h2c": b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAAB\r\n",
+    "websocket": b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n",
+}
+
+
+@pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)
+def test_a_body_after_an_offer_of_another_protocol_is_read(offer: bytes) -> None:
+    start = b"POST /echo HTTP/1.1\r\n" + offer
+    counted = start + b"content-length: 6\r\n\r\nabcdef"
+    chunked = start + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"
+    empty, full = start + b"content-length: 0\r\n\r\n", counted.replace(b"/echo", b"/full")
+    get = GET.replace(b"host: a\r\n", offer)
+    sent = counted + chunked + empty + get + GET + full + counted + b"\r\n" + chunked
+    expected = [b"abcdef", b"abcdef", b"", b"little", b"little", b"full", b"abcdef", b"abcdef"]
+
+    async def test(server: Server) -> None:
+        for size in (len(sent), 1, 7, 50):
+            reader, writer = await server.connect()
+            for at in range(0, len(sent), size):
+                writer.write(sent[at : at + size])
+                if size < len(sent):
+                    await asyncio.sleep(0)
+            assert [(await read_answer(reader))[1] for _ in expected] == expected
+            writer.close()
+        await server.until(lambda: not server.connections)
+
+    run(test)
+
+
+def test_many_requests_that_offer_another_protocol_are_answered_in_their_turn() -> None:
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        writer.write(GET.replace(b"host: a\r\n", OFFERS["h2c"]) * 2000)
+        assert [(await read_answer(reader))[1] for _ in range(2000)] == [b"little"] * 2000
+        writer.write(b"POST /echo HTTP/1.1\r\n" + OFFERS["h2c"] + b"transfer-encoding: chunked\r\n\r\nno size\r\n")
+        assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 400 ")
         writer.close()
 
     run(test)

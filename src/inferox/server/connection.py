@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from msgspec import json
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inferox.server.http_request import Scope
 from inferox.server.http_response import HttpResponse
+from inferox.server.resumed_parser import resume_after_head
 
 EarlyRefusal = Callable[[Scope], HttpResponse | None]
 """Refuses a request by its headers, before it costs a task; ``None`` if the application is to answer it."""
@@ -38,8 +40,8 @@ class _HeadError(Exception):
 class Connection(HttpToolsProtocol):
     """A uvicorn connection that leaks nothing, whatever its client does or leaves undone.
 
-    uvicorn waits forever for headers, and for clients that do not read their responses, and leaks the timer of a
-    connection that was reset.
+    uvicorn waits forever for headers, and for clients that do not read their responses, leaks the timer of a connection
+    that was reset, and loses the body of a request that offers another protocol.
 
     Args:
         *arguments: See uvicorn.
@@ -81,7 +83,11 @@ class Connection(HttpToolsProtocol):
         Args:
             data: The bytes received.
         """
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
         if self._is_in_head and self._header_timer is None:  # most heads arrive whole, and need no timer
             self._header_timer = self.loop.call_later(_HEADERS_S, self._give_up_headers)
         is_answering = self.cycle is not None and not self.cycle.response_complete
@@ -132,6 +138,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Ends the request: its body is complete."""
+        if self.parser.should_upgrade():  # the body is yet to come
+            return
         super().on_message_complete()
         if self._rest_timer is not None:
             self._rest_timer.cancel()
@@ -166,6 +174,17 @@ class Connection(HttpToolsProtocol):
             msg: The fault, if no better description is known.
         """
         self._send_refusal(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
+
+    def _parse(self, data: bytes) -> None:
+        """Parses data. Where a request offers another protocol, the offer is ignored, as HTTP allows."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                self.parser, head = resume_after_head(self, self.headers)
+                data = head + data[offer.args[0] :]
+            else:
+                return
 
     def _count(self, size_bytes: int) -> None:
         self._bytes_left -= size_bytes
