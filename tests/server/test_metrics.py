@@ -73,6 +73,7 @@ def test_the_dashboard_queries_existing_metrics() -> None:
         async with holding() as held:
             held.model.may_go.set()
             await held.ask("a")
+            held.app.observer.calls["OK"] += 1
             told = (await held.http.get("/metrics")).text
             families = [*text_string_to_metric_families(told), *collect_trials({"model": ModelStats(trials=(trial,))})]
             there = {sample.name for family in families for sample in family.samples}

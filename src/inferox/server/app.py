@@ -40,28 +40,25 @@ _OPEN = {"/health/live", "/health/ready", "/health", "/ping", "/v2/health/live",
 """Paths that need no API key: health checks, and files that are the same for everybody."""
 
 
-_NOBODY = RequestObserver()
-
-
 class App:
     """Answers HTTP requests.
 
     Args:
         service: Computes the answers, whatever the protocol.
         config: The settings.
-        observer: Notified of each request.
+        observer: Notified of each request; ``None`` for nobody.
 
     Attributes:
         intake: Limits the requests and bytes in progress.
         keys: The API keys.
-        observer: See above.
+        observer: Notified of each request.
         inference: Computes requests of the Open Inference Protocol, which also arrive over gRPC.
         early: Refuses requests before they are read.
     """
 
-    def __init__(self, service: Service, config: ServerConfig, observer: RequestObserver = _NOBODY) -> None:
+    def __init__(self, service: Service, config: ServerConfig, observer: RequestObserver | None = None) -> None:
         self._service = service
-        self.observer = observer
+        self.observer = observer or RequestObserver()
         self.inference = Inference(service)
         self.keys = ApiKeys(config.api_keys)
         self.intake = Intake(config.request_limit, config.held_limit_bytes)
@@ -130,7 +127,7 @@ class App:
         watching = {
             **Health(self._service).routes,
             "/metrics": reading(
-                Metrics(self._service, self._answers, self.observer.spans).answer,
+                Metrics(self._service, self._answers, self.observer).answer,
                 "Returns the metrics of the server, in Prometheus' format.",
                 {TEXT: None},
             ),

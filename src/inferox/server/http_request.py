@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +12,7 @@ from inferox.server.config import ServerConfig
 from inferox.server.content_coding import CODINGS, IDENTITY, decompress
 from inferox.server.http_error import ClientGoneError, HttpError
 from inferox.server.intake import Held, Intake
-from inferox.server.request_record import RequestRecord
+from inferox.server.request_record import RequestRecord, choose_request_id
 from inferox.server.trace_context import HEADER, STATE_HEADER, TraceContext, read_trace_context
 
 if TYPE_CHECKING:
@@ -25,9 +23,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Result = TypeVar("Result")
-
-_SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_ID_BYTES = 12
 
 _BINARY_TYPES = frozenset({b"", b"application/json", b"application/octet-stream"})
 """Content types of bodies that need not be JSON. Browsers send none of them to another site without a preflight."""
@@ -64,8 +59,7 @@ class HttpRequest:
         self._receive = receive
         self._intake = intake
         self._limit_bytes, self._timeout_s = config.body_limit_bytes, config.body_timeout_s
-        given = self._headers.get(b"x-request-id", b"")
-        self.id = given.decode() if _SAFE_ID.fullmatch(given) else f"req_{os.urandom(_ID_BYTES).hex()}"
+        self.id = choose_request_id(self._headers.get(b"x-request-id", b"").decode("latin-1"))
         trace = _read_trace(self._all_headers) if HEADER.encode() in self._headers else None
         self.record = RequestRecord(self.id, "http", self.method, self.path, trace=trace)
 

@@ -11,6 +11,7 @@ from inferox.engine import Histogram, ModelStats, WorkerInfo
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
 from inferox.server.process_memory import measure_memory
+from inferox.server.request_observer import RequestObserver
 from inferox.server.service import Service
 from inferox.server.span_queue import SpanQueue
 from inferox.server.trial_metrics import accumulate, collect_trials
@@ -58,13 +59,13 @@ class Metrics:
     Args:
         service: Answers the requests.
         answers: The number of responses, by status.
-        spans: Sends traces; ``None`` if traces are not sent.
+        observer: Counts the calls of gRPC, and sends traces.
     """
 
-    def __init__(self, service: Service, answers: Counter[int], spans: SpanQueue | None = None) -> None:
+    def __init__(self, service: Service, answers: Counter[int], observer: RequestObserver) -> None:
         self._service = service
         self._answers = answers
-        self._spans = spans
+        self._observer = observer
 
     async def answer(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
         """Responds with all metrics, in Prometheus' text format."""
@@ -74,14 +75,20 @@ class Metrics:
         processes = self._service.workers(), self._service.restarts()
         windows = {name: self._service.window(name) for name in stats}
         written, kind = await asyncio.to_thread(
-            _write, stats, dict(self._answers), processes, windows, self._spans, is_ready=is_ready
+            _write,
+            stats,
+            (dict(self._answers), dict(self._observer.calls)),
+            processes,
+            windows,
+            self._observer.spans,
+            is_ready=is_ready,
         )
         return HttpResponse(written, content_type=kind)
 
 
 def _write(
     stats: Mapping[str, ModelStats],
-    answers: Mapping[int, int],
+    answers: tuple[Mapping[int, int], Mapping[str, int]],
     processes: tuple[Sequence[WorkerInfo], Mapping[str, int]],
     windows: Mapping[str, float],
     spans: SpanQueue | None,
@@ -93,7 +100,8 @@ def _write(
     class Collector:
         def collect(self) -> Iterator[Metric]:
             yield from _collect_processes(*processes)
-            yield from _collect(stats, answers, is_ready=is_ready)
+            yield from _collect_answers(*answers)
+            yield from _collect(stats, is_ready=is_ready)
             yield _collect_windows(windows)
             if spans is not None:
                 yield from _collect_spans(spans)
@@ -141,14 +149,25 @@ def _collect_windows(windows: Mapping[str, float]) -> Metric:
     return family
 
 
-def _collect(stats: Mapping[str, ModelStats], answers: Mapping[int, int], *, is_ready: bool) -> Iterator[Metric]:
-    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+def _collect_answers(answers: Mapping[int, int], calls: Mapping[str, int]) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily
 
-    yield GaugeMetricFamily("inferox_ready", "Whether every model can be computed now.", float(is_ready))
     requests = CounterMetricFamily("inferox_http_requests", "HTTP requests that were answered.", labels=["status"])
     for status, count in sorted(answers.items()):
         requests.add_metric([str(status)], count)
     yield requests
+    finished = CounterMetricFamily(
+        "inferox_grpc_requests", "gRPC calls, and requests of streams, that ended.", labels=["code"]
+    )
+    for code, count in sorted(calls.items()):
+        finished.add_metric([code], count)
+    yield finished
+
+
+def _collect(stats: Mapping[str, ModelStats], *, is_ready: bool) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+    yield GaugeMetricFamily("inferox_ready", "Whether every model can be computed now.", float(is_ready))
     families: list[tuple[type[Any], Mapping[str, str]]] = [
         (GaugeMetricFamily, _GAUGES),
         (CounterMetricFamily, _COUNTERS),

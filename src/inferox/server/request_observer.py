@@ -1,9 +1,10 @@
-"""The observer of requests: feeds the access log and the traces."""
+"""The observer of requests: feeds the access log and the traces, and counts the calls of gRPC."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from inferox.server.request_log import RequestLog
 from inferox.server.request_record import RequestRecord
@@ -18,10 +19,12 @@ class RequestObserver:
     Attributes:
         log: Gets a line for each request; ``None`` for no access log.
         spans: Gets the requests that are traced; ``None`` for no traces.
+        calls: The number of finished gRPC calls, by the name of their status code.
     """
 
     log: RequestLog | None = None
     spans: SpanQueue | None = None
+    calls: Counter[str] = field(default_factory=Counter)
 
     def begin(self, record: RequestRecord, *, computes: bool) -> None:
         """Records the arrival of a request, and decides whether it is traced.
@@ -45,6 +48,8 @@ class RequestObserver:
             status: The status of the response: an HTTP status, or the name of a gRPC status code.
             sent_bytes: The length of the response body; ``None`` if unknown.
         """
+        if isinstance(status, str):
+            self.calls[status] += 1
         if self.log is not None:
             self.log.note(record, status, sent_bytes)
         if self.spans is not None and record.is_traced:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from inferox.engine import Answer, Phases
 from inferox.server.trace_context import TraceContext
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_ID_BYTES = 12
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,15 @@ class RequestRecord:
 
 current_record: ContextVar[RequestRecord | None] = ContextVar("current_record", default=None)
 """The record of the request being answered."""
+
+
+def choose_request_id(given: str = "") -> str:
+    """Returns the id of a request: the client's own, if that is harmless in headers and logs, or else a new one.
+
+    Args:
+        given: The client's own; empty for none.
+    """
+    return given if _SAFE_ID.fullmatch(given) else f"req_{os.urandom(_ID_BYTES).hex()}"
 
 
 def note_model(name: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
@@ -26,7 +25,7 @@ from inferox.server.oip.model_description import configure_model, describe_model
 from inferox.server.oip.repository_routes import NO_CONTROL, NOT_OFFERED
 from inferox.server.oip.server_routes import describe_server, list_models
 from inferox.server.request_observer import RequestObserver
-from inferox.server.request_record import RequestRecord, current_record
+from inferox.server.request_record import RequestRecord, choose_request_id, current_record
 from inferox.server.service import Service
 from inferox.server.trace_context import read_trace_context
 
@@ -52,7 +51,7 @@ _COMPUTING = frozenset({_INFER, "ModelStreamInfer"})
 _STREAMED_AT_ONCE = 64
 """The number of requests of a stream that are computed while the first of them is unanswered."""
 
-_ID_BYTES = 12
+_REQUEST_ID = "x-request-id"
 
 _logger = logging.getLogger(__name__)
 
@@ -117,9 +116,10 @@ class GrpcService:
                 handlers[method] = grpc.unary_unary_rpc_method_handler(answer, response_serializer=write)
             else:
                 handlers[method] = grpc.stream_stream_rpc_method_handler(self._stream, response_serializer=write)
-        no_control = grpc.unary_unary_rpc_method_handler(_refusing(grpc.StatusCode.PERMISSION_DENIED, NO_CONTROL))
-        not_offered = grpc.unary_unary_rpc_method_handler(_refusing(grpc.StatusCode.UNIMPLEMENTED, NOT_OFFERED))
-        handlers |= dict.fromkeys(_NO_CONTROL, no_control) | dict.fromkeys(_NOT_OFFERED, not_offered)
+        refusals = dict.fromkeys(_NO_CONTROL, (403, "not_allowed", NO_CONTROL))
+        refusals |= dict.fromkeys(_NOT_OFFERED, (501, "not_offered", NOT_OFFERED))
+        for method, refusal in refusals.items():
+            handlers[method] = grpc.unary_unary_rpc_method_handler(self._refusing(method, *refusal))
         answering = grpc.method_handlers_generic_handler(f"{INFERENCE}.{_SERVICE}", handlers)
         return _Handlers(answering, self._refuse_early)
 
@@ -189,8 +189,8 @@ class GrpcService:
                 await self.may_answer.wait()
                 yield answer
         except HttpError as error:  # about the API key, which is that of the whole stream
-            request_id = _make_id()
-            await _abort(explain(error, request_id), request_id, context, {})
+            request_id = choose_request_id()
+            await _abort(explain(error, request_id), context, {_REQUEST_ID: request_id})
         finally:
             for task in (reading, *begun):
                 task.cancel()
@@ -198,7 +198,7 @@ class GrpcService:
     async def _answer_streamed(self, content: bytes, key: bytes | None, metadata: Mapping[str, str]) -> Any:
         """Answers a request within a stream; errors do not end the stream."""
         response, message_id = self._messages.of("ModelStreamInferResponse"), ""
-        record = self._begin("ModelStreamInfer", content, metadata)
+        record = self._begin("ModelStreamInfer", content, metadata, choose_request_id())
         status = _OK
         try:
             message = self._messages.read("ModelInferRequest", content)
@@ -233,6 +233,17 @@ class GrpcService:
 
         return answer
 
+    def _refusing(self, method: str, status: int, code: str, why: str) -> Callable[[bytes, Any], Awaitable[Any]]:
+        """Returns a handler of a method that is not offered; its messages are not read."""
+
+        async def refuse(content: bytes, context: Any) -> None:
+            metadata = read_metadata(context.invocation_metadata())
+            async with self._reporting(method, content, metadata, context):
+                with self._keys.admit(read_api_key(metadata)):
+                    raise HttpError(status, code, why)
+
+        return refuse
+
     def _refuse_early(self, details: Any) -> Any:
         """Returns a handler that refuses a call without reading its message; ``None`` to answer it as usual.
 
@@ -264,8 +275,8 @@ class GrpcService:
         self, method: str, content: bytes, metadata: Mapping[str, str], context: Any
     ) -> AsyncIterator[RequestRecord]:
         """Records a call that the block answers, and turns its exceptions into a status."""
-        record = self._begin(method, content, metadata)
-        more = {} if record.trace is None else record.trace.headers
+        record = self._begin(method, content, metadata, choose_request_id(metadata.get(_REQUEST_ID, "")))
+        more = {_REQUEST_ID: record.id} | ({} if record.trace is None else record.trace.headers)
         context.set_trailing_metadata(tuple(more.items()))
         status = _OK
         try:
@@ -278,14 +289,14 @@ class GrpcService:
             failure = explain(error, record.id)
             status = _word_for(failure)
             await self.may_answer.wait()
-            await _abort(failure, record.id, context, more)
+            await _abort(failure, context, more)
         finally:
             self._observer.end(record, status)
 
-    def _begin(self, method: str, content: bytes, metadata: Mapping[str, str]) -> RequestRecord:
+    def _begin(self, method: str, content: bytes, metadata: Mapping[str, str], request_id: str) -> RequestRecord:
         """Starts the record of a call, or of a request within a stream."""
         trace = read_trace_context(metadata)
-        record = RequestRecord(_make_id(), "grpc", method, _PATH, trace=trace, received_bytes=len(content))
+        record = RequestRecord(request_id, "grpc", method, _PATH, trace=trace, received_bytes=len(content))
         current_record.set(record)
         current_artifact.set(metadata.get(ARTIFACT_HEADER))
         self._observer.begin(record, computes=method in _COMPUTING)
@@ -322,21 +333,10 @@ def explain(error: Exception, request_id: str) -> Failure:
     return failure
 
 
-async def _abort(failure: Failure, request_id: str, context: Any, more: Mapping[str, str]) -> None:
-    context.set_trailing_metadata((("x-request-id", request_id), *failure.headers.items(), *more.items()))
+async def _abort(failure: Failure, context: Any, more: Mapping[str, str]) -> None:
+    context.set_trailing_metadata((*failure.headers.items(), *more.items()))
     await context.abort(getattr(grpc.StatusCode, _word_for(failure)), failure.message)
 
 
 def _word_for(failure: Failure) -> str:
     return GRPC_CODES[failure.status]
-
-
-def _refusing(code: Any, why: str) -> Callable[[bytes, Any], Awaitable[None]]:
-    async def refuse(message: bytes, context: Any) -> None:  # noqa: ARG001 - as every call
-        await context.abort(code, why)
-
-    return refuse
-
-
-def _make_id() -> str:
-    return f"req_{os.urandom(_ID_BYTES).hex()}"
