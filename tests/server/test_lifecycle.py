@@ -102,7 +102,12 @@ def test_a_package_that_is_not_there_ends_it(inferox: Command, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("arguments", "what"),
-    [(("a=x", "a=y"), "two packages have the name 'a'"), (("x", "--host", "nowhere.invalid"), "cannot listen")],
+    [
+        (("a=x", "a=y"), "two packages have the name 'a'"),
+        (("x", "--host", "nowhere.invalid"), "cannot listen"),
+        (("x", "--host", ""), "is empty"),
+        (("x", "--host", "é" * 64), "cannot listen"),
+    ],
 )
 def test_wrong_usage(inferox: Command, arguments: tuple[str, ...], what: str) -> None:
     done = inferox("serve", *arguments)

@@ -122,6 +122,11 @@ class ServerConfig:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError("TLS needs both a certificate and its key", hint="see --tls-cert and --tls-key")
         self._check_traces()
+        if not (self.host and self.admin_host):  # the system would take every address
+            raise ConfigError(
+                "the address to listen on is empty",
+                hint="127.0.0.1 can be reached from this machine only, and 0.0.0.0 from everywhere",
+            )
         if self.admin_port is not None and not (self.admin_keys or is_loopback(self.admin_host)):
             raise ConfigError(
                 f"anyone who can reach {self.admin_host} could load and unload models",

@@ -24,9 +24,10 @@ def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        is_taken = error.errno == errno.EADDRINUSE
-        reason = "it is in use" if is_taken else (error.strerror or str(error)).partition(" (while")[0]
+    except (OSError, ValueError, TypeError) as error:  # not every text can be the name of a host
+        is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        reason = "it is in use" if is_taken else said.partition(" (while")[0]
         raise ConfigError(
             f"cannot listen on port {port} of {host}: {reason}",
             hint=f"choose another with {option}, or 0 for any that is free" if is_taken else f"see --host and {option}",
