@@ -6,11 +6,16 @@ import json
 import re
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from inferox.loading.cell import Cell
+from inferox.loading.profile import Profile
+from inferox.package import open_package
 from inferox.server import ServerConfig
+from inferox.server.page.state import describe_evidence
 from tests.server.browser import CHROMIUM, Browser, browsing
 from tests.server.running import RunningServer, running
 from tests.server.test_api_keys import make
@@ -79,6 +84,20 @@ def test_the_state_says_what_was_computed() -> None:
             assert (await held.http.get("/page/evidence")).json() == {"model": []}  # it does not come from a package
 
     run(test)
+
+
+def test_the_evidence_has_the_times_measured_here(packages: dict[str, Path]) -> None:
+    package = open_package(packages["embed"])
+    first, second = (artifact.name for artifact in package.info.artifacts)
+    cells = {first: tuple(Cell(rows, length, rows * length / 1000) for length in (8, 128, 256) for rows in (1, 4))}
+    profile = Profile(package.digest, "here", 1, "default", {}, "2026-01-01T00:00:00+00:00", cells)
+    assert [item["times"] for item in describe_evidence(package, None)] == [[], []]
+    times = {item["artifact"]: item["times"] for item in describe_evidence(package, profile)}
+    assert [(time["rows"], time["length"]) for time in times[first]] == [(1, 128), (4, 128)]
+    assert [time["ms"] for time in times[first]] == pytest.approx([128, 512])
+    assert [time["ms"] for time in times[second]] == [None, None]
+    only = replace(profile, cells={first: (Cell(1, 512, 1.0),)})
+    assert describe_evidence(package, only)[0]["times"] == [{"rows": 1, "length": 512, "ms": pytest.approx(1000)}]
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +198,62 @@ def test_each_task_is_shown_in_its_own_way(site: RunningServer, browser: Browser
     browser.run(draw)
     browser.run("run.click()")
     assert browser.wait_for("result.querySelectorAll('.bars li').length") == 4
+
+
+@with_browser
+def test_a_text_that_is_too_long_is_cut_and_said_to_be(site: RunningServer, browser: Browser) -> None:
+    show(browser, site.url)
+    for task in ("embed", "classify", "rerank", "token-classify"):
+        assert "cut to the model's length: 1 text" in compute(browser, task, "cat " * 100)
+
+
+@with_browser
+def test_an_answer_is_not_shown_for_another_model(site: RunningServer, browser: Browser) -> None:
+    show(browser, site.url)
+    compute(browser, "embed", "a cat")
+    browser.run("model.value = 'embed'; model.dispatchEvent(new Event('change')); run.click()")
+    browser.run("model.value = 'classify'; model.dispatchEvent(new Event('change'))")
+    assert browser.run("run.disabled") is False
+    browser.run("new Promise((done) => setTimeout(done, 500))")
+    assert browser.run("result.childElementCount") == 0
+    assert compute(browser, "classify", "a cat")
+
+
+@with_browser
+def test_evidence_that_could_not_be_fetched_is_asked_for_again(site: RunningServer, browser: Browser) -> None:
+    browser.call("Network.setBlockedURLs", urls=["*/page/evidence"])
+    try:
+        browser.show(f"{site.url}/")
+        browser.wait_for("document.querySelectorAll('article').length")
+        browser.wait_for("document.querySelectorAll('#charts svg').length === 6")
+        assert browser.run("document.querySelectorAll('article details').length") == 0
+    finally:
+        browser.call("Network.setBlockedURLs", urls=[])
+    browser.wait_for(f"document.querySelectorAll('article details').length === {len(TASKS)}")
+
+
+@with_browser
+def test_trials_are_shown_in_whole_numbers(site: RunningServer, browser: Browser) -> None:
+    show(browser, site.url)
+    trial = {"kind": "canary", "artifact": "a/b", "share": 0.3, "rolled_back": None, "drift_limit": 1e-4}
+    trial |= {"requests": 17, "errors": 0, "compared": 12_345, "dropped": 100, "decisions": 25, "same_decisions": 24}
+    trial |= {"drift_mean": 0, "cosine_min": 1.0, "max_abs": 2.5e-7}
+    models = json.dumps([{"name": "embed", "stats": {"trials": [trial]}}])
+    shown = browser.run(
+        f"""(async () => {{
+            (await import("/page/trials.js")).showTrials({models});
+            return document.querySelector('.trials[data-model=embed]').innerText;
+        }})()"""
+    )
+    for text in (
+        "a/b 30 % of requests",
+        "17, of which 0 failed",
+        "12,345, left out 100",
+        "24 of 25",
+        "\n0\n",
+        "2.5e-7",
+    ):
+        assert text in shown
 
 
 @with_browser

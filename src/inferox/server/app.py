@@ -132,7 +132,7 @@ class App:
                 {TEXT: None},
             ),
         }
-        page = PageRoutes(self._service, self._answers)
+        page = PageRoutes(self._service, self._answers, self._config)
         protocols = [
             Protocol(OPENAI_ERRORS, watching, name="Server"),
             make_openai(self._service, self._config),

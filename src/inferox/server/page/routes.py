@@ -11,7 +11,10 @@ from typing import Any
 
 from msgspec import json
 
-from inferox.core import InferoxError
+from inferox.core import DeviceId, InferoxError
+from inferox.engine import EngineConfig
+from inferox.machine import resolve_threads
+from inferox.server.config import ServerConfig
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
 from inferox.server.openai.error_body import OPENAI_ERRORS
@@ -42,20 +45,24 @@ class PageRoutes:
     Args:
         service: The service that it shows.
         answers: The number of responses, by status.
+        config: The settings, which decide the measurements of a package that apply.
 
     Attributes:
         protocol: The routes of the page's files and data.
     """
 
-    def __init__(self, service: Service, answers: Counter[int]) -> None:
+    def __init__(self, service: Service, answers: Counter[int], config: ServerConfig) -> None:
         self._service = service
         self._answers = answers
+        self._threads = (
+            EngineConfig(threads=config.threads, workers=config.workers, isolation="process").of_worker().threads
+        )
         routes = {
             "/docs": reading(partial(self._show, "docs.html"), "Shows all routes.", {_TYPES["html"]: None}),
             "/page/state": reading(self._answer_state, "Returns the data of the page's charts.", PageState),
             "/page/evidence": reading(
                 self._answer_evidence,
-                "Returns the measured agreement of each model's artifacts.",
+                "Returns the measured agreement and times of each model's artifacts.",
                 dict[str, list[dict[str, Any]]],
             ),
         }
@@ -106,11 +113,19 @@ class PageRoutes:
         return HttpResponse(json.encode(dict(zip(names, found, strict=True))))
 
     def _read_evidence(self, name: str) -> list[dict[str, object]]:
-        """Returns the parity evidence in a model's package; an empty list if it has no readable package."""
-        # Imported here: only those who open the page need it, and the server starts without it.
-        from inferox.package import open_package
+        """Returns the parity evidence in a model's package, with the times that its workers were measured to take.
 
+        If it has no readable package, the list is empty.
+        """
+        # Imported here: only those who open the page need it, and the server starts without it.
+        from inferox.loading.profile_store import find_profile
+        from inferox.package import Store, open_package
+
+        source = self._service.sources[name]
+        threads = resolve_threads(self._threads)
         try:
-            return describe_evidence(open_package(self._service.sources[name].path))
+            package = open_package(source.path)
+            found = find_profile(package.digest, Store(), threads, DeviceId.of(source.options.get("device")))
+            return describe_evidence(package, found.profile)
         except InferoxError:
             return []

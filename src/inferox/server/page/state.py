@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,16 @@ from msgspec import Struct
 from inferox.engine import ModelInfo, ModelStats, TrialStats
 
 if TYPE_CHECKING:
+    from inferox.loading.profile import Profile
     from inferox.package import Package
 
 _HISTOGRAMS = ("batch_rows", "batch_tokens", "padding", "queue_s", "compute_s")
 _COUNTS = ("waiting_rows", "waiting_tokens", "batches", "rows", "tokens", "failed_batches", "failovers", "computing_s")
 _TRIAL_FACTS = ("requests", "errors", "compared", "decisions", "same_decisions", "cosine_min", "max_abs")
+
+
+_USUAL_LENGTH = 128
+"""The length in tokens at which times are shown, or the longest below it that was measured."""
 
 
 class PageState(Struct, forbid_unknown_fields=True):
@@ -48,11 +54,12 @@ def describe_state(
     )
 
 
-def describe_evidence(package: Package) -> list[dict[str, Any]]:
-    """Returns the measured agreement of a package's artifacts with the reference.
+def describe_evidence(package: Package, profile: Profile | None) -> list[dict[str, Any]]:
+    """Returns the measured agreement of a package's artifacts with the reference, and their times on this machine.
 
     Args:
         package: The package.
+        profile: Its times here; ``None`` if they were not measured.
 
     Returns:
         For each measured artifact its name, parity class and figures; figures that it lacks are ``None``.
@@ -67,8 +74,21 @@ def describe_evidence(package: Package) -> list[dict[str, Any]]:
             "max_abs": item.agreement.max_abs,
             "argmax_agreement": item.agreement.argmax_agreement,
             "machine": item.machine,
+            "times": [] if profile is None else _describe_times(item.artifact, profile),
         }
         for item in measured
+    ]
+
+
+def _describe_times(artifact: str, profile: Profile) -> list[dict[str, Any]]:
+    """Returns an artifact's times for the smallest and the largest measured batch of texts of a usual length."""
+    shapes = {(cell.length, cell.rows) for cells in profile.cells.values() for cell in cells}
+    length = max((length for length, _ in shapes if length <= _USUAL_LENGTH), default=min(shapes)[0])
+    rows = [count for each, count in shapes if each == length]
+    times = [(count, profile.seconds(artifact, count, length)) for count in sorted({min(rows), max(rows)})]
+    return [
+        {"rows": count, "length": length, "ms": 1000 * seconds if math.isfinite(seconds) else None}
+        for count, seconds in times
     ]
 
 

@@ -1,6 +1,6 @@
 // The artifacts of a model that a request may choose, and how far the answers of two of them are apart.
 
-import { element, find } from "./elements.js";
+import { element, exponential, find } from "./elements.js";
 
 const SERVING = "";
 const NOTHING = "none";
@@ -38,7 +38,7 @@ function cosine(one, other) {
 
 function compareVectors(one, other) {
   const apart = Math.max(...one.map((number, at) => Math.abs(number - other[at])));
-  return [cosine(one, other).toFixed(6), apart.toExponential(1)];
+  return [cosine(one, other).toFixed(6), exponential(apart)];
 }
 
 function best(scores) {
@@ -48,7 +48,7 @@ function best(scores) {
 function compareScores(one, other) {
   const names = [...new Set([...Object.keys(one), ...Object.keys(other)])];
   const apart = Math.max(0, ...names.map((name) => Math.abs((one[name] ?? 0) - (other[name] ?? 0))));
-  return [best(one) === best(other) ? "same" : "another", apart.toExponential(1)];
+  return [best(one) === best(other) ? "same" : "another", exponential(apart)];
 }
 
 /** Shows how far two answers are apart, row by row: vectors, or scores by what they are for. */

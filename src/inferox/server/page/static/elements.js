@@ -43,6 +43,11 @@ export function digits(number) {
   return size >= 100 ? number.toFixed(0) : size >= 10 ? number.toFixed(1) : size === 0 ? "0" : number.toPrecision(2);
 }
 
+/** A small number as a power of ten. */
+export function exponential(number) {
+  return number === 0 ? "0" : number.toExponential(1);
+}
+
 let key = "";
 
 /** Sends this API key from now on. */

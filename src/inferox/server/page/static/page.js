@@ -2,7 +2,7 @@
 
 import { showChoices } from "./artifacts.js";
 import { drawCharts, measure } from "./charts.js";
-import { ask, breakable, counted, element, find, useKey } from "./elements.js";
+import { ask, breakable, counted, digits, element, exponential, find, useKey } from "./elements.js";
 import { showTrials } from "./trials.js";
 import { runTask, showFields } from "./playground.js";
 
@@ -12,6 +12,7 @@ const KEPT = 151;
 let before = null;
 let models = [];
 let evidence = {};
+let isKnown = false;
 const history = new Map();
 
 function parity(model, found) {
@@ -20,19 +21,24 @@ function parity(model, found) {
     element("td", {}, breakable(item.artifact), item.is_reference ? element("span", { class: "quiet" }, " reference") : null),
     element("td", { class: item.class === "fail" ? "bad" : "good" }, item.class),
     element("td", {}, item.cosine_min === null ? "–" : item.cosine_min.toFixed(6)),
-    element("td", {}, item.max_abs === null ? "∞" : item.max_abs.toExponential(1)),
+    element("td", {}, item.max_abs === null ? "∞" : exponential(item.max_abs)),
+    ...item.times.map(({ ms }) => element("td", {}, digits(ms))),
   ));
-  const head = ["Artifact", "Parity", "Min cosine", "Max abs"].map((name) => element("th", { scope: "col" }, name));
+  const shapes = found[0].times.map(({ rows: count, length }) => element(
+    "th", { scope: "col", title: `Milliseconds for a batch of ${counted(count, "row")} of up to ${counted(length, "token")}, measured on this machine` }, `ms, ${count} × ${length}`,
+  ));
+  const head = [...["Artifact", "Parity", "Min cosine", "Max abs"].map((name) => element("th", { scope: "col" }, name)), ...shapes];
   const classes = [...new Set(found.map((item) => item.class))];
   const counts = classes.map((name) => `${found.filter((item) => item.class === name).length} ${name}`);
+  const about = `Agreement of each artifact with the original when it was packed${shapes.length ? ", and its time on this machine for rows × tokens" : ""}`;
   return element(
     "details", { id: `evidence of ${model}` },
     element("summary", {}, `Parity: ${counts.join(", ")}`),
+    element("p", { class: "about" }, about),
     element(
-      "div", { class: "scroll" },
+      "div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Parity of ${model}` },
       element(
-        "table", {},
-        element("caption", {}, "Agreement of each artifact with the original when it was packed"),
+        "table", { "aria-label": about },
         element("thead", {}, element("tr", {}, ...head)),
         element("tbody", {}, ...rows),
       ),
@@ -77,11 +83,20 @@ function showModels() {
   find("models").replaceChildren(...(models.length ? models.map(card) : [element("p", { class: "quiet" }, "No model is loaded yet.")]));
 }
 
-async function noteModels(found) {
+async function noteEvidence() {
+  if (isKnown) return;
+  evidence = (await ask("/page/evidence")).said;
+  isKnown = true;
+  showModels();
+  showTrials(models);
+}
+
+function noteModels(found) {
   const key = (list) => JSON.stringify(list.map(({ stats, ...facts }) => facts));
   const isNew = key(found) !== key(models);
   models = found;
   if (!isNew) return;
+  isKnown = false;
   showModels();
   const task = chosen("model")?.task;
   fillChoices("model");
@@ -89,8 +104,6 @@ async function noteModels(found) {
   const choice = chosen("model");
   if (choice && choice.task !== task) showFields(choice.task);
   if (choice) showChoices(choice);
-  evidence = (await ask("/page/evidence")).said;
-  showModels();
 }
 
 function noteHistory(state) {
@@ -125,9 +138,10 @@ async function refresh() {
     find("unlock").hidden = true;
     say(said.not_ready ?? "ready", said.not_ready ? "bad" : "ready");
     noteHistory(said);
-    await noteModels(said.models);
+    noteModels(said.models);
     showTrials(said.models);
     showLive();
+    await noteEvidence();
   } catch (error) {
     if (error.status === 401) find("unlock").hidden = false;
     say(error.status ? error.message : "the server does not answer", "bad");

@@ -5,6 +5,8 @@ import { ask, breakable, digits, element, find } from "./elements.js";
 
 const TEXTS = ["A cat sits on the mat.", "A kitten rests on a rug.", "Interest rates rose again.", "The bank raised its rates."];
 
+let running = 0;
+
 function area(id, label, lines) {
   const field = element("textarea", { id, rows: Math.max(2, Math.min(8, lines.length + 1)) });
   field.value = lines.join("\n");
@@ -82,7 +84,7 @@ function spansOf(text, spans) {
 
 function infer(model, name, texts, artifact) {
   const input = { name, datatype: "BYTES", shape: [texts.length], data: texts };
-  return post(`/v2/models/${model}/infer`, { inputs: [input] }, artifact);
+  return post(`/v2/models/${model}/infer`, { inputs: [input], parameters: { truncate: true } }, artifact);
 }
 
 async function inferImage(model, file, artifact) {
@@ -175,6 +177,7 @@ export function showFields(task) {
   );
   find("run").disabled = !known;
   find("result").replaceChildren();
+  running += 1;
 }
 
 async function runOnce(task, model, artifact) {
@@ -193,16 +196,22 @@ function sideBySide(answers) {
 
 /** Runs what the form says on a model, and shows the answer; or those of two of its artifacts, and how far they are apart. */
 export async function runTask(task, model) {
+  running += 1;
+  const turn = running;
+  // Whoever has turned to another model meanwhile is not shown this one's answer.
+  const show = (...shown) => {
+    if (turn === running) find("result").replaceChildren(...shown);
+  };
   find("run").disabled = true;
   try {
     const answers = [];
     // One after the other: at the same time each would take time from the other.
     for (const artifact of chosenArtifacts()) answers.push(await runOnce(task, model, artifact));
     const [{ shown, facts }] = answers;
-    find("result").replaceChildren(...(answers.length === 1 ? [...shown, facts] : sideBySide(answers)));
+    show(...(answers.length === 1 ? [...shown, facts] : sideBySide(answers)));
   } catch (error) {
-    find("result").replaceChildren(element("p", { class: "bad", role: "alert" }, error.message));
+    show(element("p", { class: "bad", role: "alert" }, error.message));
   } finally {
-    find("run").disabled = false;
+    if (turn === running) find("run").disabled = false;
   }
 }

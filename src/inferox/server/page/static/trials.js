@@ -1,17 +1,21 @@
 // The trials beside the serving artifacts: shadows and canaries, in the cards of their models.
 
-import { breakable, digits, element } from "./elements.js";
+import { breakable, element, exponential } from "./elements.js";
+
+function number(count) {
+  return count.toLocaleString("en");
+}
 
 function facts(trial) {
-  const state = trial.rolled_back ? "rolled back" : `${digits(100 * trial.share)} % of requests`;
+  const state = trial.rolled_back ? "rolled back" : `${Number((100 * trial.share).toPrecision(3))} % of requests`;
   const listed = {
-    Requests: `${digits(trial.requests)}, of which ${digits(trial.errors)} failed`,
-    Compared: `${digits(trial.compared)}, left out ${digits(trial.dropped)}`,
-    "Mean drift": trial.drift_mean === null ? "–" : trial.drift_mean.toExponential(1),
-    Allowed: trial.drift_limit === null ? null : trial.drift_limit.toExponential(1),
+    Requests: `${number(trial.requests)}, of which ${number(trial.errors)} failed`,
+    Compared: `${number(trial.compared)}, left out ${number(trial.dropped)}`,
+    "Mean drift": trial.drift_mean === null ? "–" : exponential(trial.drift_mean),
+    Allowed: trial.drift_limit === null ? null : exponential(trial.drift_limit),
     "Min cosine": trial.cosine_min === null ? null : trial.cosine_min.toFixed(6),
-    "Max abs": trial.max_abs === null ? null : trial.max_abs.toExponential(1),
-    "Same decisions": trial.decisions ? `${digits(trial.same_decisions)} of ${digits(trial.decisions)}` : null,
+    "Max abs": trial.max_abs === null ? null : exponential(trial.max_abs),
+    "Same decisions": trial.decisions ? `${number(trial.same_decisions)} of ${number(trial.decisions)}` : null,
   };
   return element(
     "section", {},
