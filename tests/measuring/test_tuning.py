@@ -75,6 +75,13 @@ def measured(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
 
 
 @pytest.fixture
+def distinct_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has each call take longer than all before it, so that no two measurements are equal by chance."""
+    reads = count()
+    monkeypatch.setattr("inferox.measuring.timing.perf_counter", lambda: next(reads) ** 2)
+
+
+@pytest.fixture
 def tuned(measured: Tuning, store: Store) -> Tuning:  # noqa: ARG001 - it sets where a test's own store lies
     """The same, as if it had been measured in the test."""
     own = Path(os.environ["INFEROX_STORE"])
@@ -101,6 +108,7 @@ def test_every_artifact_is_measured_and_the_profile_kept(package: Path, store: S
     assert kept.versions == {name: version(name) for name in ("onnxruntime", "openvino")}
 
 
+@pytest.mark.usefixtures("distinct_times")
 def test_what_was_not_measured_this_time_is_kept(package: Path, tuned: Tuning) -> None:
     after = tune(package, "openvino", threads=1)
     assert set(after.not_run) == {name for name in tuned.profile.cells if name.startswith("onnxruntime")}
@@ -165,6 +173,7 @@ def test_an_interruption_before_the_first_figure_changes_nothing(package: Path, 
     assert [path.name for path in tuned.path.parent.iterdir()] == [tuned.path.name]
 
 
+@pytest.mark.usefixtures("distinct_times")
 def test_an_interruption_keeps_what_was_measured(package: Path, store: Store) -> None:
     found = tune(package, threads=1, progress=interrupt_at(3))
     assert (found.ending, found.rounds) == (Ending.INTERRUPTED, 0)
@@ -179,6 +188,7 @@ def test_an_interruption_keeps_what_was_measured(package: Path, store: Store) ->
     assert find_profile(found.profile.digest, store, 1).profile == later.profile
 
 
+@pytest.mark.usefixtures("distinct_times")
 @pytest.mark.parametrize("rounds", [0, 1, 4])
 def test_a_run_that_was_ended_early_does_not_replace_more_rounds(package: Path, tuned: Tuning, rounds: int) -> None:
     content, artifacts = tuned.path.read_bytes(), set(tuned.profile.cells)
@@ -193,6 +203,7 @@ def test_a_run_that_was_ended_early_does_not_replace_more_rounds(package: Path, 
     assert tuned.path.read_bytes() == content
 
 
+@pytest.mark.usefixtures("distinct_times")
 def test_a_run_that_was_ended_early_replaces_what_rests_on_no_more_rounds(
     package: Path, tuned: Tuning, store: Store
 ) -> None:
