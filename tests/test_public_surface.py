@@ -73,6 +73,16 @@ def test_running_needs_no_torch_until_a_backend_does() -> None:
     assert loaded_after(code) & {"torch", "transformers"} == set()
 
 
+def test_packing_a_plain_module_waits_for_no_library_of_text_models(tmp_path: Path) -> None:
+    code = f"""
+import inferox, numpy, torch
+make = lambda: (torch.nn.Linear(3, 2), {{"input": numpy.ones((2, 3), numpy.float32)}})
+inferox.pack(make, {str(tmp_path / "p")!r}, backends=("torch", "onnxruntime"))
+"""
+    assert loaded_after(code) & {"transformers", "sentence_transformers"} == set()
+    assert len(inferox.open_package(tmp_path / "p").artifacts) == 2
+
+
 def test_the_readme_runs(tmp_path: Path, minilm_directory: Path) -> None:
     # A model of its form with one layer stands in for the real one, whose packing e2e/test_minilm.py shows.
     model = tmp_path / "all-MiniLM-L6-v2"

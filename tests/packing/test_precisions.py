@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 import inferox
 from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, PackageError, Precision
 from inferox.measuring import verify
-from inferox.parity import ParityClass
+from inferox.parity import ParityClass, Tolerance
 from tests.packing.modules import make_cnn
 from tests.packing.test_kinds import save_text_model
 
@@ -213,6 +214,30 @@ def test_quality_decides_whether_int8_will_do(quantized: tuple[Path, inferox.Pac
         inferox.load(path, quality="best")
     with pytest.raises(inferox.InferoxError, match="exact is required"):
         inferox.load(path, precision="int8", quality="exact")
+
+
+def test_calibration_on_texts_of_ones_own(tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nncf
+
+    watched: list[np.ndarray] = []
+
+    class Watched(nncf.Dataset):  # type: ignore[misc]
+        def __init__(self, calls: list[dict[str, np.ndarray]]) -> None:
+            watched.extend(call["input_ids"] for call in calls)
+            super().__init__(calls)
+
+    monkeypatch.setattr(nncf, "Dataset", Watched)
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"{text}\n\n" for text in UNSEEN[:3]), encoding="utf-8")
+    settings: dict[str, Any] = {"backends": ("openvino",), "precisions": ("int8",), "calibration": str(texts)}
+    anything = Tolerance(max_rel=None, cosine_mean=0.0, cosine_min=-1.0)  # the weights are random
+    report = inferox.pack(small, tmp_path / "package", tolerance=anything, **settings)
+    assert [item.artifact for item in report.evidence] == ["openvino/openvino-ir/int8/packed"]
+    assert report.notes[0] == "int8 was calibrated on only 3 texts: give 64 or more different texts"
+    with inferox.load(tmp_path / "package", precision="int8") as model:
+        assert model.embed(["a text"]).shape == (1, 16)
+        tokens = model.task.encode(UNSEEN[:3]).ragged["input_ids"]
+    np.testing.assert_array_equal(np.sort(np.concatenate(watched, axis=None)), np.sort(tokens))
 
 
 @pytest.mark.parametrize("content", ["", "\n \n\t\n"])

@@ -1,7 +1,8 @@
-"""``inferox``, which at its end lists the imported modules that a server's front must not import."""
+"""``inferox``, which at its end lists what a server's front must not import, and counts its exempt objects."""
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from inferox.cli.main import main
@@ -22,3 +23,4 @@ if __name__ == "__main__":
         main()
     finally:
         print("imported:", *(name for name in FOREIGN if name in sys.modules))  # noqa: T201 - a program
+        print("exempt from garbage collections:", gc.get_freeze_count())  # noqa: T201

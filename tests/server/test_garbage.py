@@ -97,5 +97,3 @@ def test_no_request_beyond_the_most_at_once_leaves_garbage() -> None:
             assert await waiting == 200
 
     asyncio.run(run())
-
-    asyncio.run(run())
