@@ -1,6 +1,6 @@
 """The checks that runtimes lack while they compute: of indices, axes, steps and integer divisors out of range.
 
-Without the checks, some of these calls crash the process, so each group runs in one of its own.
+Without the checks, some of these calls crash the process, so those of each backend run in one of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -249,8 +250,18 @@ def tell(found: list[Any]) -> None:
     sys.stdout.flush()
 
 
-def run_cases(backend: str, threads: int, folder: Path) -> None:
+def run_all(backend: str, folder: Path) -> None:
     """Prints the outcome of each case, as a line of JSON; a line is missing if the process crashed."""
+    for threads in THREADS:
+        run_cases(backend, threads, folder)
+    for operator in WRONG:
+        load_constants(backend, operator, folder / "constants.onnx")
+    if backend == "openvino":
+        for threads in (1, 2):
+            run_ir(threads, folder)
+
+
+def run_cases(backend: str, threads: int, folder: Path) -> None:
     for name, make in CASES.items():
         case = make()
         proto, signature = make_model(case)
@@ -263,25 +274,41 @@ def run_cases(backend: str, threads: int, folder: Path) -> None:
                 seen.append(fails(lambda bad=bad: model.forward(bad)))  # type: ignore[misc]
                 found = model.forward(call)["y"].numpy()
                 seen.append("right" if np.array_equal(found, expected) else f"wrong: {found.tolist()}")
-        tell([name, seen])
+        tell([f"{threads} {name}", seen])
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], dict[str, Any]]:
+    """Returns the outcomes of a backend's cases of a group: with so many threads, of constants, or of an IR."""
+
+    @cache
+    def run(backend: str) -> dict[str, Any]:
+        statement = f"run_all({backend!r}, Path({str(tmp_path_factory.mktemp(backend))!r}))"
+        code = f"from pathlib import Path\nfrom tests.backends.test_guards import *\n{statement}"
+        command, folder = [sys.executable, "-c", code], Path(__file__).parents[2]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=folder)  # noqa: S603
+        found = dict(json.loads(line) for line in done.stdout.splitlines())
+        # What ends the process ends the group that it was in, which lacks the others of its outcomes.
+        return found | ({"ended": [done.returncode, done.stderr[-2000:]]} if done.returncode else {})
+
+    def choose(backend: str, group: str) -> dict[str, Any]:
+        return {
+            name.removeprefix(f"{group} "): outcome
+            for name, outcome in run(backend).items()
+            if name.startswith(f"{group} ") or name == "ended"
+        }
+
+    return choose
+
+
+Outcomes = Callable[[str, str], dict[str, Any]]
 
 
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_what_fails_is_raised_and_the_next_call_is_right(backend: str, threads: int, tmp_path: Path) -> None:
-    found = in_a_process(f"run_cases({backend!r}, {threads}, Path({str(tmp_path)!r}))")
+def test_what_fails_is_raised_and_the_next_call_is_right(outcomes: Outcomes, backend: str, threads: int) -> None:
     expected = {name: ["raised", "right"] * len(make().bad) for name, make in CASES.items()}
-    assert found == expected
-
-
-def in_a_process(statement: str) -> dict[str, Any]:
-    code = f"from pathlib import Path\nfrom tests.backends.test_guards import *\n{statement}"
-    command, folder = [sys.executable, "-c", code], Path(__file__).parents[2]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=folder)  # noqa: S603
-    found = dict(json.loads(line) for line in done.stdout.splitlines())
-    if done.returncode:
-        found["ended"] = [done.returncode, done.stderr[-2000:]]
-    return found
+    assert outcomes(backend, str(threads)) == expected
 
 
 def value(name: str, shape: Sequence[int], kind: Any) -> Any:
@@ -325,13 +352,15 @@ def run_ir(threads: int, folder: Path) -> None:
             before = model.forward(good)["y"].numpy()
             seen = [fails(lambda: model.forward(bad))]  # noqa: B023
             seen.append("right" if np.array_equal(model.forward(good)["y"].numpy(), before) else "wrong")
-        tell([name, seen])
+        tell([f"IR {threads} {name}", seen])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_operators_of_an_ir(threads: int, tmp_path: Path) -> None:
-    found = in_a_process(f"run_ir({threads}, Path({str(tmp_path)!r}))")
-    assert found == {name: ["raised", "right"] for name in IR_CASES}
+def test_operators_of_an_ir(outcomes: Outcomes, threads: int) -> None:
+    assert outcomes("openvino", f"IR {threads}") == {name: ["raised", "right"] for name in IR_CASES}
+
+
+WRONG = ("Div", "Gather", "GatherND")
 
 
 def load_constants(backend: str, operator: str, path: Path) -> None:
@@ -351,16 +380,14 @@ def load_constants(backend: str, operator: str, path: Path) -> None:
     specs = [TensorSpec(name, DataType.F32, ("n", 3)) for name in "xy"]
     try:
         with load(backend, path, Signature((specs[0],), (specs[1],)), 1) as loaded:
-            tell(["", fails(lambda: loaded.forward({"x": np.ones((1, 3), np.float32)}))])
+            tell([f"constant {operator}", fails(lambda: loaded.forward({"x": np.ones((1, 3), np.float32)}))])
     except LoadError:
-        tell(["", "raised"])
+        tell([f"constant {operator}", "raised"])
 
 
-@pytest.mark.parametrize("operator", ["Div", "Gather", "GatherND"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_constants_that_are_wrong(backend: str, operator: str, tmp_path: Path) -> None:
-    path = tmp_path / "graph.onnx"
-    assert in_a_process(f"load_constants({backend!r}, {operator!r}, Path({str(path)!r}))") == {"": "raised"}
+def test_constants_that_are_wrong(outcomes: Outcomes, backend: str) -> None:
+    assert outcomes(backend, "constant") == dict.fromkeys(WRONG, "raised")
 
 
 def test_the_error_says_what_is_wrong(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
-"""Models from ``inferox.load`` meet the contract like those of their backend, in either layout."""
+"""Models from ``inferox.load`` meet the contract like those of their backend, in either layout.
+
+The tests of a class share one model, as the callers of a service do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -40,7 +43,17 @@ def write_perceptron(output: Path, subject: type[Subject]) -> Path:
         return writer.commit(make_metadata(), info, None, None)
 
 
-class LoadedPerceptron(ModelTests):
+class LoadedOnce(ModelTests):
+    """A model that is loaded for all tests of its class."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def model(cls, load_model: Callable[[], Model]) -> Iterator[Model]:
+        with load_model() as model:
+            yield model
+
+
+class LoadedPerceptron(LoadedOnce):
     """The suite's perceptron, loaded from a package."""
 
     subject: ClassVar[type[Subject]]
@@ -58,8 +71,9 @@ class LoadedPerceptron(ModelTests):
     def package(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         return write_perceptron(tmp_path_factory.mktemp("loaded") / "package", cls.subject)
 
-    @pytest.fixture
-    def load_model(self, package: Path) -> Callable[[], Model]:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def load_model(cls, package: Path) -> Callable[[], Model]:
         return lambda: inferox.load(package, device=DeviceId.cpu(), trust_code=True).model
 
 
@@ -79,7 +93,7 @@ class TestCandle(LoadedPerceptron):
     subject = candle.TestCandle
 
 
-class LoadedText(ModelTests):
+class LoadedText(LoadedOnce):
     """A text model, behind the padded signature of its package."""
 
     runtime_name: ClassVar[str]
@@ -108,10 +122,11 @@ class LoadedText(ModelTests):
             outputs = cls.module(**{name: torch.from_numpy(array.copy()) for name, array in inputs.items()})
         return {cls.output: outputs[cls.output].numpy()}
 
-    @pytest.fixture
-    def load_model(self, text_package: Path) -> Callable[[], Model]:
-        planned = plan_load(text_package, self.runtime_name, DeviceId.cpu())
-        order = tuple(artifact for artifact in planned.plan.order if artifact.layout is self.layout)
+    @pytest.fixture(scope="class")
+    @classmethod
+    def load_model(cls, text_package: Path) -> Callable[[], Model]:
+        planned = plan_load(text_package, cls.runtime_name, DeviceId.cpu())
+        order = tuple(artifact for artifact in planned.plan.order if artifact.layout is cls.layout)
         chosen = replace(planned, plan=replace(planned.plan, order=order))
         return lambda: chosen.load().model
 
@@ -124,9 +139,10 @@ class LoadedEmbedder(LoadedText):
 
     output = "last_hidden_state"
 
-    @pytest.fixture
-    def text_package(self, bert_package: Path) -> Path:
-        type(self).module = _read_module(transformers.AutoModel, bert_package.parent / "source")
+    @pytest.fixture(scope="class")
+    @classmethod
+    def text_package(cls, bert_package: Path) -> Path:
+        cls.module = _read_module(transformers.AutoModel, bert_package.parent / "source")
         return bert_package
 
 
@@ -135,11 +151,12 @@ class LoadedClassifier(LoadedText):
 
     output = "logits"
 
-    @pytest.fixture
-    def text_package(self, packages: dict[str, Path]) -> Path:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def text_package(cls, packages: dict[str, Path]) -> Path:
         package = packages["classify"]
         source = package.parent / "classify"
-        type(self).module = _read_module(transformers.AutoModelForSequenceClassification, source)
+        cls.module = _read_module(transformers.AutoModelForSequenceClassification, source)
         return package
 
 
