@@ -17,6 +17,7 @@ import pytest
 from inferox import Engine, EngineConfig
 from inferox.core import DeadlineExceededError, ExecutionError, InferoxError, RequestError
 from inferox.engine import Canary, Offer
+from inferox.machine.garbage import exempt_objects
 from inferox.parity import ParityClass
 from tests.engine.models import POISON
 from tests.engine.packages import Shelf
@@ -33,6 +34,7 @@ Outcome = type[BaseException] | None
 @pytest.fixture(scope="module", params=["thread", "process"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """An engine whose requests the tests share."""
+    exempt_objects()  # so that counting visits what has come since, and not what other tests have imported
     with Engine(EngineConfig(isolation=request.param, threads=1)) as engine:
         engine.load(f"{HERE}make_dangerous", name="model", trust_code=True)
         yield engine

@@ -28,14 +28,14 @@ def clocks():
     return found
 
 package, backend, threads = sys.argv[1:]
-texts = ["some words of a text that is long enough to keep a core busy " * 3] * 32
+texts = ["some words of a text that is long enough to keep a core busy " * 3] * 12
 # With several threads, OpenVINO computes so many batches in another way than few.
-many = texts * 28 if backend == "openvino" and int(threads) > 1 else texts
+many = texts * 75 if backend == "openvino" and int(threads) > 1 else texts
 with inferox.load(package, backend, threads=int(threads)) as model:
     model.embed(many)
     before, started, spent_before = clocks(), time.perf_counter(), time.process_time()
     while time.perf_counter() - started < 0.7:
-        model.task.encode(texts * 8)
+        model.task.encode(texts * 20)
         model.embed(texts)
         model.embed(many)
     wall = time.perf_counter() - started

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
-
-import pytest
 
 from inferox.machine.garbage import exempt_objects
 
@@ -16,16 +13,6 @@ class Knot:
 
     def __init__(self) -> None:
         self.itself = self
-
-
-@pytest.fixture(autouse=True)
-def exempt() -> Iterator[None]:
-    """Lets the tests begin without exempt objects, and ends as all tests are run: with those of the modules."""
-    gc.unfreeze()
-    yield
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
 
 
 def test_what_is_garbage_is_removed_first() -> None:

@@ -21,6 +21,9 @@ from tests.measuring.comparison.faulty import write_faulty_package
 
 BRIEF = Plan(starts=2, rounds=2, latency_s=0.001, throughput_s=1e-9, timeout_s=60)
 
+ONCE = replace(BRIEF, starts=1)
+"""Nothing is started again, which takes a process for each artifact."""
+
 FP32, FP16, BF16, INT8 = (f"faulty/safetensors/{precision}/padded" for precision in ("fp32", "fp16", "bf16", "int8"))
 
 
@@ -85,7 +88,7 @@ def test_those_that_fail_become_reasons(tmp_path: Path) -> None:
 
 def test_one_that_fails_leaves_the_others(tmp_path: Path) -> None:
     package = write_faulty_package(tmp_path / "p", ["refuses", None, "crashes", "wrong"])
-    found = compare(package, plan=BRIEF)
+    found = compare(package, plan=ONCE)
     assert set(found.not_run) == {FP32, BF16}
     assert found.not_run[FP32] == "an operator is missing"
     classes = {item.artifact: item.evidence.parity_class for item in found.artifacts if item.evidence}
@@ -104,7 +107,7 @@ def test_one_that_hangs_is_given_up(tmp_path: Path) -> None:
 
 def test_a_package_without_samples(tmp_path: Path) -> None:
     package = write_faulty_package(tmp_path / "p", [None], samples=None)
-    (item,) = compare(package, plan=BRIEF).artifacts
+    (item,) = compare(package, plan=ONCE).artifacts
     assert item.evidence is None
     assert math.isfinite(item.throughput.rows_per_s.median)
 
@@ -112,7 +115,7 @@ def test_a_package_without_samples(tmp_path: Path) -> None:
 def test_the_time_that_one_uses_up_is_its_own_fault_and_the_others_have_answers(tmp_path: Path) -> None:
     # Without a limit from the time budget, the hanging one would be waited for ten minutes.
     package = write_faulty_package(tmp_path / "p", ["hangs", None])
-    found = compare(package, seconds=20, plan=replace(BRIEF, timeout_s=300))
+    found = compare(package, seconds=20, plan=replace(ONCE, timeout_s=300))
     assert [item.artifact for item in found.artifacts] == [FP16]
     assert found.not_run[FP32].startswith("it took longer than 7.5 s to load and give a first result; allow more")
     assert found.ending == "out of time"

@@ -20,7 +20,7 @@ from inferox.measuring.comparison.worker import _Worker
 from inferox.packing.defining.rebuilt import RebuiltEncoder
 from tests.e2e.conftest import small_package
 from tests.measuring.comparison.faulty import write_faulty_package
-from tests.measuring.comparison.test_comparing import BRIEF, FP32
+from tests.measuring.comparison.test_comparing import BRIEF, FP32, ONCE
 
 __all__ = ["small_package"]
 
@@ -71,12 +71,12 @@ def test_one_that_cannot_be_measured_is_named_and_hinders_no_other(
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sentence_transformers.py").write_text("raise ImportError('half of it is missing')")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path / "broken"), os.environ["PYTHONPATH"])))
-    found = compare(write_faulty_package(tmp_path / "p", [None]), plan=BRIEF)
+    found = compare(write_faulty_package(tmp_path / "p", [None]), plan=ONCE)
     assert [item.artifact for item in found.artifacts] == [FP32]
     assert (found.not_run, found.peer) == ({}, None)
     assert found.no_peer == "sentence-transformers cannot be imported: half of it is missing"
     assert json.loads(json.dumps(found.to_json()))["no_peer"] == found.no_peer
-    alone = compare(write_faulty_package(tmp_path / "q", [None]), "faulty", plan=BRIEF)
+    alone = compare(write_faulty_package(tmp_path / "q", [None]), "faulty", plan=ONCE)
     assert (alone.peer, alone.no_peer) == (None, None)
 
 
