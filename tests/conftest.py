@@ -126,6 +126,18 @@ def recurrent_package(shared_folders: SharedFolders) -> Path:
     return shared_folders.get("recurrent", fill) / "lstm"
 
 
+@pytest.fixture(scope="session")
+def image_package(shared_folders: SharedFolders) -> Path:
+    """A small convolutional network in fp32 for ONNX Runtime and OpenVINO, as a folder."""
+    from inferox import pack
+    from tests.packing.modules import make_cnn
+
+    def fill(folder: Path) -> None:
+        pack(make_cnn, folder / "cnn", backends=("onnxruntime", "openvino"), precisions=("fp32",), name="cnn")
+
+    return shared_folders.get("image", fill) / "cnn"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Keeps Python from searching objects for garbage that live until the end: the libraries, and the tests themselves.

@@ -13,6 +13,7 @@ import pytest
 from inferox.cli.left_out import say_left_out
 from inferox.measuring import comparison
 from tests.cli.conftest import Run
+from tests.measuring.comparison.test_comparing import ONCE
 from tests.report.comparisons import make_comparison
 
 REASONS = {"torch/a": "it is late", "candle/a": "it is not installed", "openvino/a": "it is late"}
@@ -44,7 +45,11 @@ def package(cnn_package: Path) -> Path:
 
 @pytest.mark.parametrize("form", ["--json", "--table"])
 @pytest.mark.parametrize("command", ["compare", "tune", "verify"])
-def test_every_measuring_command_says_it_at_its_end(run: Run, package: Path, command: str, form: str) -> None:
+def test_every_measuring_command_says_it_at_its_end(
+    run: Run, package: Path, command: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "FULL", ONCE)  # what is measured does not matter
+    monkeypatch.setattr("inferox.measuring.tuning._TURN_S", 0.0)
     done = run(command, package, "--threads", "1", "--seconds", "20", form)
     assert done.code == 0, done.err
     line = done.err.splitlines()[-1]

@@ -9,28 +9,20 @@ from pathlib import Path
 
 import pytest
 
-import inferox
 from inferox.cli.tune import _answer, _kept, _warnings
 from inferox.loading.cell import Cell
 from inferox.loading.profile import Profile
 from inferox.measuring.time_budget import Ending
 from inferox.measuring.tuning import Tuning
 from tests.cli.conftest import Run
-from tests.packing.modules import make_cnn
-
-
-@pytest.fixture(scope="module")
-def cnn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tuned") / "cnn"
-    inferox.pack(make_cnn, path, backends=("onnxruntime", "openvino"), precisions=("fp32",))
-    return path
 
 
 @pytest.fixture
-def package(cnn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(image_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package, and a store of the test's own."""
     monkeypatch.setenv("INFEROX_STORE", str(tmp_path / "store"))
-    return shutil.copytree(cnn, tmp_path / "cnn")
+    monkeypatch.setattr("inferox.measuring.tuning._TURN_S", 0.0)  # the times themselves do not matter
+    return shutil.copytree(image_package, tmp_path / "cnn")
 
 
 def test_explain_before_and_after(run: Run, package: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import inferox
-from tests.packing.modules import make_cnn
+from inferox.measuring import comparison
+from tests.measuring.comparison.test_comparing import BRIEF
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -27,15 +27,16 @@ FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(tmp_path_factory: pytest.TempPathFactory, image_package: Path) -> Path:
     from inferox.cli.main import main
 
-    folder = tmp_path_factory.mktemp("report")
-    inferox.pack(make_cnn, folder / "cnn", backends=("onnxruntime", "openvino"), precisions=("fp32",), name="cnn")
-    with pytest.raises(SystemExit) as ended:
-        main(["compare", str(folder / "cnn"), "--seconds", "15", "--json", "--html", str(folder / "report.html")])
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "FULL", BRIEF)  # what is measured does not matter
+        with pytest.raises(SystemExit) as ended:
+            main(["compare", str(image_package), "--seconds", "15", "--json", "--html", str(path)])
     assert ended.value.code == 0
-    return folder / "report.html"
+    return path
 
 
 def browse(report: Path, profile: Path, *words: str) -> str:

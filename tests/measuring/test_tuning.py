@@ -44,7 +44,6 @@ from inferox.package import Store, open_package
 from inferox.parity import ParityClass, SampleBatch, Samples
 from inferox.parity.samples import SAMPLES_FILE
 from tests.loading.backends import EchoBackend, EchoModel, make_artifact, make_package, use
-from tests.packing.modules import make_cnn
 from tests.packing.test_kinds import TEXTS
 
 
@@ -297,9 +296,8 @@ def test_a_profile_of_another_machine_is_ignored_and_said_to_be(
     assert any("are ignored" in record.message for record in caplog.records)
 
 
-def test_a_model_without_lengths(tmp_path: Path) -> None:
-    inferox.pack(make_cnn, tmp_path / "cnn", backends=("onnxruntime", "openvino"), precisions=("fp32",))
-    found = tune(tmp_path / "cnn")
+def test_a_model_without_lengths(image_package: Path) -> None:
+    found = tune(image_package)
     assert {cell.length for cells in found.profile.cells.values() for cell in cells} == {1}
 
 
