@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -87,15 +88,28 @@ def packages(shared_folders: SharedFolders, minilm_directory: Path) -> dict[str,
 
 
 @pytest.fixture(scope="session")
-def bert_package(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
-    """A small BERT with MiniLM's tokenizer in fp32 for three runtimes, as one file beside its source."""
+def bert_in_all_forms(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
+    """A small BERT with MiniLM's tokenizer for three runtimes, in fp32 and in int8, as a folder beside its source."""
     from inferox import pack
     from tests.packing.test_kinds import save_text_model
 
     def fill(folder: Path) -> None:
         save_text_model(folder / "source", minilm_directory, "bert", "Model")
         runtimes = ("torch", "onnxruntime", "openvino")
-        pack(folder / "source", folder / "bert.mlpkg", backends=runtimes, precisions=("fp32",))
+        pack(folder / "source", folder / "bert", backends=runtimes, precisions=("fp32", "int8"))
+
+    return shared_folders.get("bert in all forms", fill) / "bert"
+
+
+@pytest.fixture(scope="session")
+def bert_package(shared_folders: SharedFolders, bert_in_all_forms: Path) -> Path:
+    """The same in fp32, as one file beside its source."""
+    from inferox.core import Precision
+    from tests.fewer_artifacts import keep_artifacts
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(bert_in_all_forms.parent / "source", folder / "source")
+        keep_artifacts(bert_in_all_forms, folder / "bert.mlpkg", lambda artifact: artifact.precision is Precision.FP32)
 
     return shared_folders.get("bert", fill) / "bert.mlpkg"
 

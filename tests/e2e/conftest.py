@@ -6,17 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from inferox import pack
-from tests.packing.test_kinds import save_text_model
+from inferox.core import Precision
+from tests.fewer_artifacts import keep_artifacts
 from tests.shared import SharedFolders
 
 
 @pytest.fixture(scope="session")
-def small_package(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
+def small_package(shared_folders: SharedFolders, bert_in_all_forms: Path) -> Path:
     """A small text model with MiniLM's tokenizer, as one file."""
 
     def fill(folder: Path) -> None:
-        save_text_model(folder / "source", minilm_directory, "bert", "Model")
-        pack(folder / "source", folder / "small.mlpkg", backends=("onnxruntime",), precisions=("fp32",))
+        keep_artifacts(
+            bert_in_all_forms,
+            folder / "small.mlpkg",
+            lambda artifact: artifact.backend == "onnxruntime" and artifact.precision is Precision.FP32,
+        )
 
     return shared_folders.get("small", fill) / "small.mlpkg"

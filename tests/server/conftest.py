@@ -14,15 +14,12 @@ from tests.shared import SharedFolders
 
 
 @pytest.fixture(scope="session")
-def int8_package(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
+def int8_package(shared_folders: SharedFolders, bert_in_all_forms: Path) -> Path:
     """A small BERT for ONNX Runtime and OpenVINO, in fp32 and in int8, as a folder."""
-    from inferox import pack
-    from tests.packing.test_kinds import save_text_model  # which imports PyTorch
+    from tests.fewer_artifacts import keep_artifacts
 
     def fill(folder: Path) -> None:
-        save_text_model(folder / "source", minilm_directory, "bert", "Model")
-        backends, precisions = ("onnxruntime", "openvino"), ("fp32", "int8")
-        pack(folder / "source", folder / "bert", backends=backends, precisions=precisions)
+        keep_artifacts(bert_in_all_forms, folder / "bert", lambda artifact: artifact.backend != "torch")
 
     return shared_folders.get("bert-int8", fill) / "bert"
 
