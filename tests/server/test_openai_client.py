@@ -1,17 +1,22 @@
-"""OpenAI's own client against a real server."""
+"""OpenAI's own client against a real server.
+
+It is imported in the tests: it takes half a second, which no other process of a run should wait for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import openai
 import pytest
 
 from inferox import TaskModel
 from tests.server.running import RunningServer
+
+if TYPE_CHECKING:
+    import openai
 
 TEXTS = ["A cat sits on the mat.", "Interest rates rose again. " * 20, "", "Ünïcödé 🎉 \u0000"]
 LONG = "word " * 2000
@@ -19,6 +24,8 @@ LONG = "word " * 2000
 
 @pytest.fixture(scope="module")
 def client(server: RunningServer) -> Iterator[openai.OpenAI]:
+    import openai
+
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
         yield client
 
@@ -51,6 +58,8 @@ def test_numbers_and_base64_are_the_same(client: openai.OpenAI) -> None:
 
 
 def test_the_asynchronous_client_shares_batches(server: RunningServer, loaded: TaskModel) -> None:
+    import openai
+
     texts = [f"text {number} " + "on and on " * number for number in range(20)]
 
     async def ask() -> list[openai.types.CreateEmbeddingResponse]:
@@ -63,6 +72,8 @@ def test_the_asynchronous_client_shares_batches(server: RunningServer, loaded: T
 
 
 def test_models_are_listed(client: openai.OpenAI) -> None:
+    import openai
+
     assert [model.id for model in client.models.list()] == ["minilm"]
     assert client.models.retrieve("minilm").object == "model"
     with pytest.raises(openai.NotFoundError):
@@ -70,6 +81,8 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
 
 
 def test_an_unknown_model(client: openai.OpenAI) -> None:
+    import openai
+
     with pytest.raises(openai.NotFoundError, match="this server has minilm") as caught:
         client.embeddings.create(model="text-embedding-3-small", input="a text")
     assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
@@ -77,6 +90,8 @@ def test_an_unknown_model(client: openai.OpenAI) -> None:
 
 
 def test_token_ids_are_refused(client: openai.OpenAI) -> None:
+    import openai
+
     for ids in ([1, 2, 3], [[1, 2], [3]]):
         with pytest.raises(openai.BadRequestError, match="check_embedding_ctx_length") as caught:
             client.embeddings.create(model="minilm", input=ids)
@@ -84,17 +99,23 @@ def test_token_ids_are_refused(client: openai.OpenAI) -> None:
 
 
 def test_lists_of_lists_with_texts_are_not_taken_for_token_ids(client: openai.OpenAI) -> None:
+    import openai
+
     with pytest.raises(openai.BadRequestError, match="input must be a text or a list of texts"):
         client.embeddings.create(model="minilm", input=[["a"], ["b"]])
 
 
 def test_other_dimensions_are_refused(client: openai.OpenAI) -> None:
+    import openai
+
     with pytest.raises(openai.BadRequestError, match="vectors of 384 numbers") as caught:
         client.embeddings.create(model="minilm", input="a text", dimensions=256)
     assert caught.value.param == "dimensions"
 
 
 def test_a_text_that_is_too_long_is_refused_by_name(client: openai.OpenAI) -> None:
+    import openai
+
     with pytest.raises(openai.BadRequestError, match="text 1 has 2002 tokens") as caught:
         client.embeddings.create(model="minilm", input=["short", LONG])
     assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "input")
@@ -110,6 +131,8 @@ def test_a_text_is_cut_and_reported_if_requested(client: openai.OpenAI, loaded: 
 
 
 def test_as_many_texts_as_openai_takes(client: openai.OpenAI) -> None:
+    import openai
+
     answer = client.embeddings.create(model="minilm", input=["a"] * 2048)
     assert len(answer.data) == 2048
     with pytest.raises(openai.BadRequestError, match="2,048 texts, but has 2,049"):
