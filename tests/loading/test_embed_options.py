@@ -12,15 +12,12 @@ import pytest
 import inferox
 from inferox.core import ConfigError, InputTooLongError, RequestError, TruncationWarning
 from inferox.loading import TaskModel
-from tests.packing.test_kinds import TEXTS, save_text_model
+from tests.packing.test_kinds import TEXTS
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Iterator[TaskModel]:
-    folder = tmp_path_factory.mktemp("embed")
-    save_text_model(folder / "source", minilm_directory, "bert", "Model")
-    inferox.pack(folder / "source", folder / "package")
-    with inferox.load(folder / "package") as model:
+def model(packages: dict[str, Path]) -> Iterator[TaskModel]:
+    with inferox.load(packages["embed"]) as model:
         yield model
 
 

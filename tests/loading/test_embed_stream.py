@@ -22,17 +22,13 @@ from inferox.core import (
 )
 from inferox.engine import Engine
 from inferox.loading import TaskModel
-from tests.packing.test_kinds import save_text_model
 
 LONG = "word " * 2000
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
-    folder = tmp_path_factory.mktemp("stream")
-    save_text_model(folder / "source", minilm_directory, "bert", "Model")
-    inferox.pack(folder / "source", folder / "package")
-    return folder / "package"
+def package(packages: dict[str, Path]) -> Path:
+    return packages["embed"]
 
 
 @pytest.fixture(scope="module")

@@ -31,11 +31,12 @@ FORMS: dict[str, Any] = {"vector": VECTOR, "scalar": np.float32(1.0).reshape(())
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> dict[str, Path]:
+def packages(
+    tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path, encoder_package: Path
+) -> dict[str, Path]:
     """A package of each task with text, by the task's name."""
-    root, found = tmp_path_factory.mktemp("packages"), {}
+    root, found = tmp_path_factory.mktemp("packages"), {"embed": encoder_package}
     heads: dict[str, tuple[str, dict[str, Any]]] = {
-        "embed": ("Model", {}),
         "classify": ("ForSequenceClassification", {"num_labels": 3}),
         "token-classify": ("ForTokenClassification", {"num_labels": 5}),
         "rerank": ("ForSequenceClassification", {"num_labels": 1}),

@@ -11,22 +11,8 @@ import inferox
 from inferox.core import DisagreementError
 from inferox.measuring import verify
 from inferox.package import open_package
-from inferox.parity import ProofStatus
 from inferox.tasks import EmbedTask
 from inferox.tasks.pooled_vectors import PooledVectors
-from tests.packing.test_proof import save_source
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
-    return save_source(tmp_path_factory.mktemp("batches") / "source", minilm_directory)
-
-
-@pytest.fixture(scope="module")
-def package(source: Path) -> Path:
-    report = inferox.pack(source, source.parent / "model")
-    assert report.proof.status is ProofStatus.PROVEN
-    return source.parent / "model"
 
 
 def exchange(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,27 +34,27 @@ def share_skip(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("broken", [exchange, share_skip])
 def test_packing_fails_where_a_batch_is_answered_otherwise(
-    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
+    tmp_path: Path, encoder_package: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
 ) -> None:
     broken(monkeypatch)
     with pytest.raises(DisagreementError, match="in the stage batch"):
-        inferox.pack(source, tmp_path / "model")
+        inferox.pack(encoder_package.parent / "source", tmp_path / "model")
 
 
 @pytest.mark.parametrize("broken", [exchange, share_skip])
 def test_verify_fails_where_a_batch_is_answered_otherwise(
-    package: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
+    encoder_package: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
 ) -> None:
     broken(monkeypatch)
-    found = verify(package)
+    found = verify(encoder_package)
     assert not found.passed
     assert all("answer" in (item.difference or "") for item in found.repeated.values())
 
 
-def test_each_prompt_has_a_text_beyond_the_limit(package: Path) -> None:
-    cases = open_package(package).proof_cases() or ()
+def test_each_prompt_has_a_text_beyond_the_limit(encoder_package: Path) -> None:
+    cases = open_package(encoder_package).proof_cases() or ()
     for prompt in ("query", "passage"):
         assert any(len(case.tokens["input_ids"]) == 40 for case in cases if case.input.prompt == prompt)
-    found = verify(package)
+    found = verify(encoder_package)
     assert found.passed
     assert all(str(item).startswith("within exact on") for item in found.repeated.values())
