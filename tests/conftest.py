@@ -152,6 +152,21 @@ def image_package(shared_folders: SharedFolders) -> Path:
     return shared_folders.get("image", fill) / "cnn"
 
 
+@pytest.fixture(scope="session")
+def served_packages(
+    shared_folders: SharedFolders,
+    minilm_directory: Path,
+    bert_in_all_forms: Path,
+    classifier_package: Path,
+    image_package: Path,
+) -> dict[str, Path]:
+    """The small packages for ONNX Runtime, by task: a process that serves them starts seconds before one of PyTorch."""
+    from tests.task_packages import get_served_packages
+
+    others = {"embed": bert_in_all_forms, "classify": classifier_package, "raw": image_package}
+    return get_served_packages(shared_folders, minilm_directory, others)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Keeps Python from searching objects for garbage that live until the end: the libraries, and the tests themselves.

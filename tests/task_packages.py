@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import inferox
+from inferox.core import Artifact, Precision
+from tests.fewer_artifacts import keep_artifacts
 from tests.packing.modules import make_cnn
 from tests.packing.test_kinds import save_text_model
 from tests.shared import SharedFolders
@@ -30,12 +34,45 @@ def get_task_packages(folders: SharedFolders, tokenizer_of: Path) -> dict[str, P
         for task, (head, settings) in _HEADS.items():
             save_text_model(folder / task, tokenizer_of, "bert", head, **settings)
             inferox.pack(folder / task, folder / f"{task}.mlpkg", task=task)
-        image = save_model(make_model("vit", "ForImageClassification", num_labels=4), folder / "image")
-        (image / "preprocessor_config.json").write_text(
-            '{"image_processor_type": "ViTImageProcessor", "do_resize": true, "size": {"height": 16, "width": 16}}'
-        )
-        inferox.pack(image, folder / "image-classify.mlpkg")
+        inferox.pack(_save_image_model(folder / "image"), folder / "image-classify.mlpkg")
         inferox.pack(make_cnn, folder / "raw.mlpkg")
 
     folder = folders.get("tasks", fill)
     return {task: folder / f"{task}.mlpkg" for task in (*_HEADS, "image-classify", "raw")}
+
+
+def get_served_packages(folders: SharedFolders, tokenizer_of: Path, others: Mapping[str, Path]) -> dict[str, Path]:
+    """Returns a package for ONNX Runtime by task; the first process that needs them makes them.
+
+    Args:
+        folders: The shared folders.
+        tokenizer_of: The folder of the model whose tokenizer they have.
+        others: Packages that have such an artifact among others, by task.
+    """
+
+    def fill(folder: Path) -> None:
+        for task, package in others.items():
+            keep_artifacts(package, folder / f"{task}.mlpkg", _is_served)
+        for task in _HEADS.keys() - others.keys():
+            head, settings = _HEADS[task]
+            save_text_model(folder / task, tokenizer_of, "bert", head, **settings)
+            inferox.pack(folder / task, folder / f"{task}.mlpkg", task=task, **_SERVED)
+        inferox.pack(_save_image_model(folder / "image"), folder / "image-classify.mlpkg", **_SERVED)
+
+    folder = folders.get("served", fill)
+    return {task: folder / f"{task}.mlpkg" for task in (*_HEADS, "image-classify", "raw")}
+
+
+_SERVED: dict[str, Any] = {"backends": ("onnxruntime",), "precisions": ("fp32",)}
+
+
+def _is_served(artifact: Artifact) -> bool:
+    return artifact.backend == "onnxruntime" and artifact.precision is Precision.FP32
+
+
+def _save_image_model(folder: Path) -> Path:
+    save_model(make_model("vit", "ForImageClassification", num_labels=4), folder)
+    (folder / "preprocessor_config.json").write_text(
+        '{"image_processor_type": "ViTImageProcessor", "do_resize": true, "size": {"height": 16, "width": 16}}'
+    )
+    return folder

@@ -21,11 +21,11 @@ PAIRS = [("what is it?", "a cat"), ("what is it?", "interest rates")]
 
 
 @pytest.fixture(scope="module", params=["thread", "process"])
-def engine(request: pytest.FixtureRequest, packages: dict[str, Path], minilm_package: Path) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest, served_packages: dict[str, Path], minilm_package: Path) -> Iterator[Engine]:
     """An engine with a model for each task that reads texts, named after the task."""
     with Engine(EngineConfig(isolation=request.param, threads=1)) as engine:
         for task in TASKS:
-            engine.load(packages[task], name=task)
+            engine.load(served_packages[task], name=task)
         engine.load(minilm_package, name="minilm", backend="onnxruntime")
         yield engine
 

@@ -46,9 +46,9 @@ def loaded(minilm_package: Path) -> Iterator[TaskModel]:
 
 
 @pytest.fixture(scope="session")
-def tasks_server(minilm_package: Path, packages: dict[str, Path]) -> Iterator[RunningServer]:
+def tasks_server(minilm_package: Path, served_packages: dict[str, Path]) -> Iterator[RunningServer]:
     """A server with a model for each task that reads texts, named after the task, and all-MiniLM-L6-v2."""
-    named = [f"{task}={packages[task]}" for task in ("classify", "rerank", "token-classify")]
+    named = [f"{task}={served_packages[task]}" for task in ("classify", "rerank", "token-classify")]
     with running(f"minilm={minilm_package}", *named, "--threads", "1") as server:
         server.wait_until_ready()
         yield server
@@ -61,14 +61,14 @@ def tasks_http(tasks_server: RunningServer) -> httpx2.Client:
 
 
 @pytest.fixture(scope="session")
-def reranker(packages: dict[str, Path]) -> Iterator[TaskModel]:
+def reranker(served_packages: dict[str, Path]) -> Iterator[TaskModel]:
     """Its model for rerank, without a server."""
-    with load(packages["rerank"], threads=1) as model:
+    with load(served_packages["rerank"], threads=1) as model:
         yield model
 
 
 @pytest.fixture(scope="session")
-def classifier(packages: dict[str, Path]) -> Iterator[TaskModel]:
+def classifier(served_packages: dict[str, Path]) -> Iterator[TaskModel]:
     """Its model for classify, without a server."""
-    with load(packages["classify"], threads=1) as model:
+    with load(served_packages["classify"], threads=1) as model:
         yield model

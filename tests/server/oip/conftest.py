@@ -17,10 +17,10 @@ TASKS = ("embed", "classify", "token-classify", "rerank", "image-classify", "raw
 
 
 @pytest.fixture(scope="session")
-def task_server(packages: dict[str, Path]) -> Iterator[RunningServer]:
+def task_server(served_packages: dict[str, Path]) -> Iterator[RunningServer]:
     """A server with all of them, each named after its task."""
-    named = [f"{task}={packages[task]}" for task in TASKS]
-    with running(*named, "--threads", "1", "--trust-code", "--grpc-port", "0") as server:
+    named = [f"{task}={served_packages[task]}" for task in TASKS]
+    with running(*named, "--threads", "1", "--grpc-port", "0") as server:
         server.wait_until_ready()
         yield server
 
@@ -32,14 +32,14 @@ def task_http(task_server: RunningServer) -> httpx2.Client:
 
 
 @pytest.fixture(scope="session")
-def task_models(packages: dict[str, Path]) -> Iterator[Callable[[str], TaskModel]]:
+def task_models(served_packages: dict[str, Path]) -> Iterator[Callable[[str], TaskModel]]:
     """The same models, without a server."""
     opened: dict[str, TaskModel] = {}
     with ExitStack() as stack:
 
         def find(task: str) -> TaskModel:
             if task not in opened:
-                opened[task] = stack.enter_context(load(packages[task], threads=1, trust_code=True))
+                opened[task] = stack.enter_context(load(served_packages[task], threads=1))
             return opened[task]
 
         yield find

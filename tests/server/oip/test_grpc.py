@@ -444,9 +444,9 @@ def test_no_call_of_those_who_call_again_and_again_is_cancelled_when_it_stops() 
     run(test)
 
 
-def test_sigterm_answers_what_came_and_what_still_comes(packages: dict[str, Path]) -> None:
+def test_sigterm_answers_what_came_and_what_still_comes(served_packages: dict[str, Path]) -> None:
     options = ("--threads", "1", "--drain-delay", "0.5", "--grpc-port", "0")
-    with running(f"embed={packages['embed']}", *options) as server:
+    with running(f"embed={served_packages['embed']}", *options) as server:
         server.wait_until_ready()
         with triton_client("grpc", server.grpc_place) as client, grpc.insecure_channel(server.grpc_place) as channel:
             watched = health_of(channel, "Watch")(HEALTH_MESSAGES.of("HealthCheckRequest")())
