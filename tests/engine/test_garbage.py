@@ -31,10 +31,14 @@ Outcome = type[BaseException] | None
 """The error of a request; ``None`` if it was answered."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _count_what_comes_now() -> None:
+    exempt_objects()  # so that counting does not visit what other tests have imported
+
+
 @pytest.fixture(scope="module", params=["thread", "process"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """An engine whose requests the tests share."""
-    exempt_objects()  # so that counting visits what has come since, and not what other tests have imported
     with Engine(EngineConfig(isolation=request.param, threads=1)) as engine:
         engine.load(f"{HERE}make_dangerous", name="model", trust_code=True)
         yield engine
