@@ -227,6 +227,14 @@ def test_what_cannot_be_sent_is_refused_by_name(client: Client) -> None:
         client.infer("raw", {"x": np.zeros(2, np.complex64)})
     with pytest.raises(RequestError, match="must be JSON values"):
         client.infer("raw", {"x": np.zeros(2, np.float32)}, parameters={"priority": object()})
+    for name in ("../raw", "raw/..", ".", "raw/", "/raw", "a//b"):  # which would lead to another path
+        with pytest.raises(RequestError, match="model must be the name of a model"):
+            client.infer(name, {"x": np.zeros(2, np.float32)})
+        with pytest.raises(RequestError, match="model must be the name of a model"):
+            client.describe(name)
+    for version in (".", "..", ""):
+        with pytest.raises(RequestError, match="version must be the version of a model"):
+            client.infer("raw", {"x": np.zeros(2, np.float32)}, version=version)
 
 
 def test_a_cut_is_told(client: Client, opened: Load) -> None:

@@ -112,6 +112,10 @@ def read_options(options: Mapping[str, Any]) -> ClientConfig:
     return ClientConfig(**options)
 
 
+_AWAY = frozenset({"", ".", ".."})
+"""Parts of paths that lead to other paths, or nowhere."""
+
+
 def check_model_name(name: object, error_type: type[InferoxError] = RequestError) -> None:
     """Checks that a name can be the name of a model.
 
@@ -120,9 +124,11 @@ def check_model_name(name: object, error_type: type[InferoxError] = RequestError
         error_type: The type of the error.
 
     Raises:
-        InferoxError: Of the given type, if the name is not a non-empty printable string.
+        InferoxError: Of the given type, if the name is not a non-empty printable string, or would lead elsewhere as a
+            part of a path.
     """
-    if not isinstance(name, str) or not name or not name.isprintable():
+    # URLs are shortened before they are sent: /v2/models/a/../b is /v2/models/b.
+    if not isinstance(name, str) or not name.isprintable() or not _AWAY.isdisjoint(name.split("/")):
         raise error_type(f"model must be the name of a model, but is {name!r}", hint="None means the only model")
 
 

@@ -66,7 +66,8 @@ class Inference:
             body, json_bytes = write_request(inputs, outputs, {"timeout": timeout, **parameters})
             return body, {"content-type": "application/octet-stream", HEADER_LENGTH: str(json_bytes)}
 
-        if version is not None and not (isinstance(version, str) and version and printable(version) == version):
+        is_text = isinstance(version, str) and version and printable(version) == version
+        if version is not None and (not is_text or version in {".", ".."}):  # which lead to another path
             raise RequestError(f"version must be the version of a model or a label, but is {version!r}")
         _check_form(inputs, outputs, parameters)
         path = model_path(model) + ("" if version is None else f"/versions/{quote(version, safe='')}") + "/infer"
