@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -230,6 +231,31 @@ def test_evidence_that_could_not_be_fetched_is_asked_for_again(site: RunningServ
     finally:
         browser.call("Network.setBlockedURLs", urls=[])
     browser.wait_for(f"document.querySelectorAll('article details').length === {len(TASKS)}")
+
+
+@with_browser
+def test_a_page_is_locked_until_it_has_a_key(packages: dict[str, Path], tmp_path: Path) -> None:
+    key = "schlüssel-ключ"
+    with (
+        running(f"embed={packages['embed']}", "--api-key", f"a={sha256(key.encode()).hexdigest()}") as server,
+        browsing(tmp_path) as browser,
+    ):
+        server.wait_until_ready()
+        status, parts = "document.getElementById('status').textContent", "[...document.querySelectorAll('main > *')]"
+        shown = f"{parts}.filter((part) => part.checkVisibility()).map((part) => part.tagName)"
+        browser.show(f"{server.url}/")
+        browser.wait_for(f"{status} === 'locked'")
+        assert browser.run(shown) == ["FORM"]
+        assert browser.run("document.activeElement.id") == "key"
+        for given, said in (("another", "this API key is not known"), (key, "ready")):
+            browser.run(f"key.value = {json.dumps(given)}; document.querySelector('#unlock button').click()")
+            browser.wait_for(f"{status} === {json.dumps(said)}")
+        assert browser.run(shown) == ["SECTION"] * 3
+        browser.wait_for("document.querySelectorAll('article details').length")
+        assert "1.00" in compute(browser, "embed", "a cat")
+        server.process.kill()
+        browser.wait_for(f"{status} === 'the server does not answer'")
+        assert compute(browser, "embed", "a cat") == "the server does not answer"
 
 
 @with_browser

@@ -52,7 +52,13 @@ let key = "";
 
 /** Sends this API key from now on. */
 export function useKey(given) {
-  key = given;
+  // Headers hold bytes, of which each letter is one.
+  key = String.fromCharCode(...new TextEncoder().encode(given));
+}
+
+/** Whether there is a key to send. */
+export function hasKey() {
+  return key !== "";
 }
 
 /** Asks the server, and throws what it says where that is an error. */
@@ -60,8 +66,14 @@ export async function ask(path, { body = null, headers = {} } = {}) {
   const sent = { ...headers };
   if (key) sent.authorization = `Bearer ${key}`;
   if (body !== null && !sent["content-type"]) sent["content-type"] = "application/json";
-  const answer = await fetch(path, { method: body === null ? "GET" : "POST", body, headers: sent });
-  const text = await answer.text();
+  let answer = null;
+  let text = "";
+  try {
+    answer = await fetch(path, { method: body === null ? "GET" : "POST", body, headers: sent });
+    text = await answer.text();
+  } catch {
+    throw new Error("the server does not answer");
+  }
   let said = null;
   try {
     said = JSON.parse(text);

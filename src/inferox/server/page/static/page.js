@@ -2,7 +2,7 @@
 
 import { showChoices } from "./artifacts.js";
 import { drawCharts, measure } from "./charts.js";
-import { ask, breakable, counted, digits, element, exponential, find, useKey } from "./elements.js";
+import { ask, breakable, counted, digits, element, exponential, find, hasKey, useKey } from "./elements.js";
 import { showTrials } from "./trials.js";
 import { runTask, showFields } from "./playground.js";
 
@@ -126,6 +126,17 @@ function showLive() {
   drawCharts(find("charts"), history.get(model.name) ?? [], before.time_s);
 }
 
+function showParts(isLocked) {
+  if (isLocked && find("unlock").hidden) {
+    find("unlock").hidden = false;
+    find("key").focus();
+  }
+  if (!isLocked) find("unlock").hidden = true;
+  for (const part of document.querySelectorAll("main > section")) {
+    part.hidden = isLocked || (!models.length && !part.contains(find("models")));
+  }
+}
+
 function say(text, kind) {
   find("status").textContent = text;
   find("status").className = kind;
@@ -135,16 +146,17 @@ async function refresh() {
   if (document.hidden) return;
   try {
     const { said } = await ask("/page/state");
-    find("unlock").hidden = true;
     say(said.not_ready ?? "ready", said.not_ready ? "bad" : "ready");
     noteHistory(said);
     noteModels(said.models);
+    showParts(false);
     showTrials(said.models);
     showLive();
     await noteEvidence();
   } catch (error) {
-    if (error.status === 401) find("unlock").hidden = false;
-    say(error.status ? error.message : "the server does not answer", "bad");
+    const isLocked = error.status === 401;
+    if (isLocked) showParts(true);
+    say(isLocked ? hasKey() ? "this API key is not known" : "locked" : error.message, "bad");
   }
 }
 
