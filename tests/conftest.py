@@ -160,7 +160,7 @@ def served_packages(
     classifier_package: Path,
     image_package: Path,
 ) -> dict[str, Path]:
-    """The small packages for ONNX Runtime, by task: a process that serves them starts seconds before one of PyTorch."""
+    """The small packages for other runtimes than PyTorch, by task: processes that serve them start seconds earlier."""
     from tests.task_packages import get_served_packages
 
     others = {"embed": bert_in_all_forms, "classify": classifier_package, "raw": image_package}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import inferox
 from inferox.core import Artifact, Precision
@@ -42,12 +41,13 @@ def get_task_packages(folders: SharedFolders, tokenizer_of: Path) -> dict[str, P
 
 
 def get_served_packages(folders: SharedFolders, tokenizer_of: Path, others: Mapping[str, Path]) -> dict[str, Path]:
-    """Returns a package for ONNX Runtime by task; the first process that needs them makes them.
+    """Returns a package by task that runs without PyTorch; the first process that needs them makes them.
 
     Args:
         folders: The shared folders.
         tokenizer_of: The folder of the model whose tokenizer they have.
-        others: Packages that have such an artifact among others, by task.
+        others: Packages with an artifact for ONNX Runtime among others, by task. Of the other tasks, those with texts
+            get one for candle, which needs no export.
     """
 
     def fill(folder: Path) -> None:
@@ -56,14 +56,12 @@ def get_served_packages(folders: SharedFolders, tokenizer_of: Path, others: Mapp
         for task in _HEADS.keys() - others.keys():
             head, settings = _HEADS[task]
             save_text_model(folder / task, tokenizer_of, "bert", head, **settings)
-            inferox.pack(folder / task, folder / f"{task}.mlpkg", task=task, **_SERVED)
-        inferox.pack(_save_image_model(folder / "image"), folder / "image-classify.mlpkg", **_SERVED)
+            inferox.pack(folder / task, folder / f"{task}.mlpkg", task=task, backends=("candle",))
+        image = _save_image_model(folder / "image")
+        inferox.pack(image, folder / "image-classify.mlpkg", backends=("onnxruntime",), precisions=("fp32",))
 
     folder = folders.get("served", fill)
     return {task: folder / f"{task}.mlpkg" for task in (*_HEADS, "image-classify", "raw")}
-
-
-_SERVED: dict[str, Any] = {"backends": ("onnxruntime",), "precisions": ("fp32",)}
 
 
 def _is_served(artifact: Artifact) -> bool:

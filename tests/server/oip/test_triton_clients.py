@@ -44,7 +44,7 @@ def test_every_model_is_ready_and_described(client: TritonClient, task: str) -> 
     assert client.call("is_model_ready", model_name=task, model_version="2") is False
     told = client.call("get_model_metadata", model_name=task)
     assert (told["name"], told["versions"]) == (task, ["1"])
-    assert told["platform"].startswith("onnxruntime_")
+    assert told["platform"].startswith(("onnxruntime_", "candle_"))
     configured = client.call("get_model_config", model_name=task)
     configured = configured.get("config", configured)
     assert configured["max_batch_size"] == 2048
