@@ -17,7 +17,6 @@ import pytest
 from inferox import Engine, EngineConfig
 from inferox.core import DeadlineExceededError, ExecutionError, InferoxError, RequestError
 from inferox.engine import Canary, Offer
-from inferox.machine.garbage import exempt_objects
 from inferox.parity import ParityClass
 from tests.engine.models import POISON
 from tests.engine.packages import Shelf
@@ -29,11 +28,6 @@ Asking = Callable[[Engine], Awaitable[object]]
 
 Outcome = type[BaseException] | None
 """The error of a request; ``None`` if it was answered."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _count_what_comes_now() -> None:
-    exempt_objects()  # so that counting does not visit what other tests have imported
 
 
 @pytest.fixture(scope="module", params=["thread", "process"])

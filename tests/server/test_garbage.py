@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from inferox.machine.garbage import exempt_objects
 from inferox.server import ServerConfig
 from tests.server.test_app import Held, holding
 
@@ -30,11 +29,6 @@ SCOPE = {
     "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))],
     "client": ("127.0.0.1", 1),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _count_what_comes_now() -> None:
-    exempt_objects()  # so that counting does not visit what other tests have imported
 
 
 async def ask(held: Held) -> int:
