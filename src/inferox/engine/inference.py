@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from secrets import token_hex
 from typing import Any, TypeVar
 
-from inferox.core import DeadlineExceededError
+from inferox.core import DeadlineExceededError, InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.asking import aask_and_wait, ask, ask_and_wait
 from inferox.engine.registry import ModelRegistry
@@ -113,16 +113,20 @@ class Inference:
             The answers, in the order of the requests.
 
         Raises:
-            InferoxError: The error of the first request that fails; see ``infer``.
+            InferoxError: The error of the first request that fails; see ``infer``. A note says which one that is.
         """
         options = RequestOptions(owner=owner)
-        admitted: list[Future[Answer]] = []
+        admitted, answers, place = list[Future[Answer]](), list[Answer](), 0
         try:
-            admitted.extend(ask(self._finder(name, version), items, options) for items in requests)
-            answers = [future.result() for future in admitted]
-        except BaseException:
-            for future in admitted:
-                future.cancel()
+            for place, items in enumerate(requests):  # noqa: B007 - an error says which one it was
+                admitted.append(ask(self._finder(name, version), items, options))
+            for place in range(len(admitted)):
+                answers.append(admitted[place].result())
+        except BaseException as error:
+            if isinstance(error, InferoxError):
+                error.add_note(f"in request {place}, counted from 0")
+            while admitted:  # one has the error, whose traceback has this frame: a cycle of garbage
+                admitted.pop().cancel()
             raise
         totals = CutTotals()
         for answer in answers:
@@ -160,7 +164,9 @@ class Inference:
             InferoxError: As for ``infer``; the error's ``item`` counts from the first item of the stream.
         """
         # A whole stream is computed by one version and one artifact, and so has one embedding space.
-        options = RequestOptions(owner=owner, prompt=prompt, truncate=truncate, request_id=token_hex())
+        options = RequestOptions(
+            owner=owner, prompt=prompt, truncate=truncate, request_id=token_hex(), is_one_of_many=True
+        )
         pinned = self._models.find(name, version).version
 
         def admit(some: Sequence[Any]) -> Future[Answer]:

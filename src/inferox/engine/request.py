@@ -41,6 +41,8 @@ class RequestOptions:
         request_id: The id by which requests are chosen for a shadow or a canary; ``None`` for no id.
         token_ids: Whether the items are lists of token ids in place of texts.
         artifact: The requested artifact, among those offered; ``None`` for the serving one.
+        is_one_of_many: Whether its answer belongs together with those of other requests, and must lie in the embedding
+            space of the serving artifact.
 
     Raises:
         RequestError: If one of them is out of range, or of another type.
@@ -58,6 +60,7 @@ class RequestOptions:
     request_id: str | None = None
     token_ids: bool = False
     artifact: str | None = None
+    is_one_of_many: bool = False
 
     def __post_init__(self) -> None:
         if self.deadline_s is not None:

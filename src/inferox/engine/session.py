@@ -63,7 +63,7 @@ class InferenceSession(Closing, Generic[State]):
         Raises:
             ShuttingDownError: If the session is closed.
         """
-        return ask_and_wait(self._find, items, RequestOptions(deadline_s, priority, self._owner, prompt, truncate))
+        return ask_and_wait(self._find, items, self._options(deadline_s, priority, prompt, truncate))
 
     async def ainfer(
         self,
@@ -75,9 +75,7 @@ class InferenceSession(Closing, Generic[State]):
         priority: int = 0,
     ) -> Answer:
         """Computes a request of a coroutine; see ``infer`` and ``Engine.ainfer``."""
-        return await aask_and_wait(
-            self._find, items, RequestOptions(deadline_s, priority, self._owner, prompt, truncate)
-        )
+        return await aask_and_wait(self._find, items, self._options(deadline_s, priority, prompt, truncate))
 
     @contextmanager
     def turn(self) -> Iterator[State]:
@@ -113,6 +111,9 @@ class InferenceSession(Closing, Generic[State]):
         """
         self._on_close(self)
         self._baton.close()
+
+    def _options(self, deadline_s: float | None, priority: int, prompt: str | None, truncate: str) -> RequestOptions:
+        return RequestOptions(deadline_s, priority, self._owner, prompt, truncate, is_one_of_many=True)
 
     def _find(self) -> ServedModel:
         self._process.check()

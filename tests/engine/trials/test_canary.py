@@ -293,3 +293,23 @@ def test_what_is_refused_is_counted_as_late_and_a_large_request_is_compared_in_p
     comparer.consider(Answered([[1]] * MOST_ROWS, RequestOptions(), make_answer([2] * 100)))
     wait_until(lambda: recorder.stats.compared_rows == MOST_ROWS)
     comparer.close()
+
+
+@pytest.mark.parametrize("any_space", [False, True])
+def test_streams_and_sessions_stay_in_one_space(loading: Engine, any_space: bool) -> None:
+    load(loading, canary=Canary(backend="openvino" if any_space else "onnxruntime", share=1.0, any_space=any_space))
+
+    def count_answers() -> int:
+        return trial_of(loading, "canary").requests
+
+    own = loading.infer("model", [[1]])
+    assert format_of(own) == ("q" if any_space else "b")
+    assert count_answers() == 1
+    with loading.session("model", None) as session:
+        answer = session.infer([[1]])
+        assert format_of(answer) == ("a" if any_space else "b")
+        assert format_of(asyncio.run(session.ainfer([[1]]))) == format_of(answer)
+    assert (answer.embedding_space == own.embedding_space) is not any_space
+    assert count_answers() == (1 if any_space else 3)
+    assert list(loading.stream("model", [[1], [2]], chunk=1)) == double([[1], [2]])
+    assert count_answers() == (1 if any_space else 5)

@@ -40,6 +40,7 @@ class CanaryTrial(Closing):
         self._share = RequestShare(info.share, info.kind)
         self._recorder = TrialRecorder(info)
         self._verdict = verdict
+        self._leaves_space = info.embedding_space != serving.info().embedding_space
         self._comparer = Comparer(
             f"inferox-{name}-canary", self._recorder, self._ask_serving, is_shadow=False, note_drift=self._note_drift
         )
@@ -58,7 +59,9 @@ class CanaryTrial(Closing):
             items: The items.
             options: The options of the request.
         """
-        return len(items) > 0 and self._retiring is None and self._share.chooses(options.request_id)
+        if not len(items) or self._retiring is not None or (options.is_one_of_many and self._leaves_space):
+            return False
+        return self._share.chooses(options.request_id)
 
     def note_answer(self, items: Sequence[Any] | None, options: RequestOptions, answer: Answer) -> None:
         """Records an answer of the canary, and has the serving artifact recompute it.

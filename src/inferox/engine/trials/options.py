@@ -82,7 +82,8 @@ class Canary(Trial):
             requests; see ``Drift``. ``None`` for what its parity class allows.
         error_limit: The share of its last 256 requests that may fail. Their callers get answers from the serving
             artifact.
-        any_space: Whether its answers may have another embedding space than the serving artifact's.
+        any_space: Whether its answers may have another embedding space than the serving artifact's. Sessions and
+            streams, whose answers belong together, get none of those.
 
     Raises:
         ConfigError: If a value is out of range.
