@@ -20,3 +20,9 @@ def test_a_positive_integer_becomes_one_of_python(number: int, kind: type[Any]) 
 def test_anything_else_is_refused_by_its_name(value: Any) -> None:
     with pytest.raises(ConfigError, match="truncate_dim must be a positive integer, but is "):
         positive_integer("truncate_dim", value)
+
+
+@pytest.mark.parametrize("value", [2**63, 10**400, 10**5000], ids=["one more", "400 digits", "5,000 digits"])
+def test_one_that_nothing_can_count_to_is_refused(value: int) -> None:
+    with pytest.raises(ConfigError, match="window may be at most 9,223,372,036,854,775,807, but is "):
+        positive_integer("window", value)

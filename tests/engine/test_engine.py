@@ -223,6 +223,15 @@ def test_several_requests_at_once(engine: Engine) -> None:
     assert [answer.results for answer in answers] == [double(items) for items in requests]
 
 
+@pytest.mark.parametrize(("item", "error"), [("!", RequestError), ([POISON], ExecutionError)])
+def test_the_error_of_several_requests_says_which_one_failed(
+    engine: Engine, item: Any, error: type[InferoxError]
+) -> None:
+    with pytest.raises(error) as caught:
+        engine.infer_many("doubling", [[[1]], [], [[2], item], [[3]]])
+    assert caught.value.__notes__ == ["in request 2, counted from 0"]
+
+
 def test_a_stream_is_answered_in_order_and_read_only_as_far_as_needed(engine: Engine) -> None:
     read = [0]
 

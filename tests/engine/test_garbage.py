@@ -50,6 +50,10 @@ async def ainfer_many(engine: Engine) -> object:
     return await asyncio.gather(*(ainfer(engine, [number]) for number in range(100, 120)))
 
 
+async def infer_many(engine: Engine) -> object:
+    return engine.infer_many("model", [[[1]], ["!"], [[2]]])
+
+
 async def leave(engine: Engine) -> None:
     task = asyncio.create_task(ainfer(engine, [1]))
     await asyncio.sleep(0)
@@ -101,12 +105,13 @@ outcomes_of_requests = pytest.mark.parametrize(
         (leave, None, TIMES),
         (lambda engine: infer(engine, "!"), RequestError, TIMES),
         (lambda engine: ainfer(engine, "!"), RequestError, TIMES),
+        (infer_many, RequestError, TIMES),
         (lambda engine: infer(engine, [SLOW], deadline_s=0.01), DeadlineExceededError, 10),
         (lambda engine: ainfer(engine, [SLOW], deadline_s=0.01), DeadlineExceededError, 10),
     ],
     ids=[
         *("answered", "answered to a coroutine", "within a deadline", "many at once", "left"),
-        *("refused", "refused to a coroutine", "expired", "expired for a coroutine"),
+        *("refused", "refused to a coroutine", "one of several refused", "expired", "expired for a coroutine"),
     ],
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def positive_integer(what: str, value: Any) -> int:
         value: The caller's value. ``True`` and 8.0 are not integers.
 
     Raises:
-        ConfigError: If it is not a positive integer.
+        ConfigError: If it is not a positive integer, or no list could have as many items.
     """
     if not isinstance(value, bool | np.bool_):
         try:
@@ -27,6 +28,8 @@ def positive_integer(what: str, value: Any) -> int:
         except TypeError:
             pass
         else:
+            if number > sys.maxsize:
+                raise ConfigError(f"{what} may be at most {sys.maxsize:,}, but is {shown(value)}")
             if number > 0:
                 return number
     raise ConfigError(f"{what} must be a positive integer, but is {shown(value)}")

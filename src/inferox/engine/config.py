@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
 from inferox.core import ConfigError, positive_integer, shown
@@ -72,7 +71,7 @@ class EngineConfig:
         for name in (*may_be_none, "max_batch_tokens", "max_batch_rows", "max_waiting_tokens", "workers"):
             value = getattr(self, name)
             if value is not None or name not in may_be_none:
-                number = resolve_threads(value) if name == "threads" else _read_size(name, value)
+                number = resolve_threads(value) if name == "threads" else positive_integer(name, value)
                 object.__setattr__(self, name, number)
         if type(self.cache_bytes) is not int or self.cache_bytes < 0:
             raise ConfigError(f"cache_bytes must be an integer of 0 or more, but is {shown(self.cache_bytes)}")
@@ -104,9 +103,3 @@ class EngineConfig:
         threads = max(1, resolve_threads(self.threads) // self.workers)
         memory = self.memory_limit_bytes and max(1, self.memory_limit_bytes // self.workers)
         return replace(self, threads=threads, memory_limit_bytes=memory)
-
-
-def _read_size(name: str, value: Any) -> int:
-    if (number := positive_integer(name, value)) > sys.maxsize:
-        raise ConfigError(f"{name} may be at most {sys.maxsize:,}, but is {shown(value)}")
-    return number

@@ -79,7 +79,8 @@ class CostStore:
             path = self._path(Store(), artifact)
             return _read(path, self._conditions_of(artifact)) if path.exists() else KeptCost()
         except (InferoxError, OSError) as error:
-            _logger.warning("the saved batch cost of %s cannot be read: %s", artifact, error)
+            reason = error.message if isinstance(error, InferoxError) else error  # its hints are about packages
+            _logger.warning("the saved batch cost of %s is learned anew: it cannot be read: %s", artifact, reason)
             return KeptCost()
 
     def write(self, artifact: str, cost: KeptCost) -> None:
