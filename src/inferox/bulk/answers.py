@@ -10,7 +10,7 @@ import numpy as np
 
 from inferox.bulk.rows import Column
 from inferox.bulk.windows import Window
-from inferox.bulk.writers.writer import TRUNCATED
+from inferox.bulk.writers.writer import EMBEDDING, TRUNCATED
 from inferox.core import Model
 from inferox.tasks import EmbedTask, Task, VectorForm, to_json
 from inferox.tasks.labels import LabelScore
@@ -47,7 +47,7 @@ def answer_names(task: Task) -> tuple[str, ...]:
         task: The task.
     """
     answers = {
-        "embed": ("embedding",),
+        "embed": (EMBEDDING,),
         "classify": ("label", "score", "labels"),
         "token-classify": ("spans",),
         "rerank": ("score",),
@@ -104,7 +104,7 @@ def _columns(task: Task, form: VectorForm, results: list[Any]) -> dict[str, Colu
         for place, vector in enumerate(results):
             if vector is not None:
                 vectors[place] = vector
-        return {"embedding": form.apply(vectors)}
+        return {EMBEDDING: form.apply(vectors)}
     if task.name == "rerank":
         return {"score": results}
     answers = [None if result is None else to_json(result) for result in results]

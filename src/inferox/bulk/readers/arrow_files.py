@@ -134,6 +134,8 @@ class ParquetReader(BatchReader):
         first = 0
         while first < groups and (rows := self._file.metadata.row_group(first).num_rows) <= skip:
             skip, first = skip - rows, first + 1
+        if first == groups:  # not all versions of pyarrow can read no group
+            return iter(()), skip
         return self._file.iter_batches(_READ_ROWS, list(range(first, groups)), self._names), skip
 
     def close(self) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from inferox.bulk.rows import Column, to_list
-from inferox.bulk.writers.writer import ERROR, TRUNCATED, Schema, Writer
+from inferox.bulk.writers.writer import EMBEDDING, ERROR, TRUNCATED, Schema, Writer
 from inferox.core import ConfigError, shown
 
 _ANSWER_TYPES: dict[str, pa.DataType] = {
@@ -39,7 +40,7 @@ _MISFITS = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, Ove
 
 
 class TableWriter(Writer):
-    """Writes tables whose types are determined by the first rows. Vectors are fixed-size lists.
+    """Writes tables whose types are determined by the first rows. Vectors are lists; see ``make_types``.
 
     Args:
         path: The file.
@@ -125,8 +126,8 @@ def merge_arrow(parts: Sequence[Path], target: Path) -> None:
 
 
 def _open_parquet(path: Path, types: pa.Schema) -> pq.ParquetWriter:
-    plain = [field.name for field in types if not pa.types.is_fixed_size_list(field.type)]
-    vectors = [f"{field.name}.list.element" for field in types if field.name not in plain]
+    plain = [name for name in types.names if name != EMBEDDING]
+    vectors = [f"{name}.list.element" for name in types.names if name == EMBEDDING]
     return pq.ParquetWriter(
         path,
         types,
@@ -139,6 +140,9 @@ def _open_parquet(path: Path, types: pa.Schema) -> pq.ParquetWriter:
 def make_types(schema: Schema, columns: Mapping[str, Any]) -> pa.Schema:
     """Returns the Arrow schema of a file.
 
+    Vectors are lists whose type does not state their length: rows without an answer have none, and pyarrow before 26
+    can neither write nor read a Parquet file in which some vectors of a stated length are missing.
+
     Args:
         schema: The schema of all parts.
         columns: The columns of the first rows; those kept are pyarrow arrays.
@@ -148,7 +152,7 @@ def make_types(schema: Schema, columns: Mapping[str, Any]) -> pa.Schema:
         if isinstance(column, pa.Array):
             types[name] = column.type
         elif isinstance(column, np.ndarray):
-            types[name] = pa.list_(pa.from_numpy_dtype(column.dtype), column.shape[1])
+            types[name] = pa.list_(pa.from_numpy_dtype(column.dtype))
         else:
             types[name] = _ANSWER_TYPES[name]
     if schema.has_errors:
@@ -232,9 +236,19 @@ def make_table(types: pa.Schema, columns: Mapping[str, Any], errors: list[str | 
         if field.name == ERROR:
             arrays.append(pa.array(errors, pa.string()))
         elif isinstance(columns[field.name], np.ndarray):
-            vectors = columns[field.name]
-            mask = pa.array([error is not None for error in errors], pa.bool_()) if any(errors) else None
-            arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), type=field.type, mask=mask))
+            arrays.append(_list_vectors(columns[field.name], errors, field.type))
         else:
             arrays.append(_convert(columns[field.name], field.type))
     return pa.Table.from_arrays(arrays, schema=types)
+
+
+def _list_vectors(vectors: npt.NDArray[Any], errors: Sequence[str | None], kind: pa.DataType) -> pa.Array:
+    """Makes a list of each vector, null where there is an error. Nulls take no values, as Parquet requires."""
+    has_answer = np.array([error is None for error in errors], dtype=np.bool_)
+    ends = np.cumsum(has_answer, dtype=np.int64) * vectors.shape[1]
+    return pa.ListArray.from_arrays(
+        pa.array(np.concatenate([[0], ends]), pa.int32()),
+        pa.array(vectors[has_answer].ravel()),
+        type=kind,
+        mask=pa.array(~has_answer),
+    )

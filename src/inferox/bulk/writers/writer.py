@@ -9,6 +9,9 @@ from typing import Any
 
 from inferox.core import Closing
 
+EMBEDDING = "embedding"
+"""The name of the column of vectors."""
+
 ERROR = "error"
 """The name of the column with the reason why a row has no answer."""
 
