@@ -108,7 +108,8 @@ def _printed(pillow: Any, random: np.random.Generator) -> list[bytes]:
     return [
         _encode(colours.convert("CMYK"), "JPEG", quality=90),
         _encode(colours.convert("CMYK"), "TIFF"),
-        _encode(colours.convert("YCbCr"), "TIFF"),
+        # Pillow before 13 reads no such file without compression.
+        _encode(colours.convert("YCbCr"), "TIFF", compression="tiff_lzw"),
     ]
 
 

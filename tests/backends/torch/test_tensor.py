@@ -183,8 +183,8 @@ def test_dlpack_states_the_device_and_copies_when_asked() -> None:
     tensor = TorchTensor(torch.zeros(3))
     assert tensor.__dlpack_device__() == (1, 0)
     copied = np.from_dlpack(tensor, copy=True)
-    copied[0] = 1
-    assert tensor.numpy()[0] == 0
+    tensor.numpy()[0] = 1
+    assert copied[0] == 0
 
 
 def test_dlpack_refuses_a_device_in_the_error_of_the_standard() -> None:
