@@ -234,6 +234,14 @@ def test_evidence_that_could_not_be_fetched_is_asked_for_again(site: RunningServ
 
 
 @with_browser
+def test_numbers_have_three_digits_and_counts_no_fractions(site: RunningServer, browser: Browser) -> None:
+    show(browser, site.url)
+    numbers = [0, 2, 45, 1.5, 0.0123, 12.34, 123.4, 1234.5, 12_345]
+    shown = browser.run(f"import('/page/elements.js').then(({{ digits }}) => {numbers}.map(digits))")
+    assert shown == ["0", "2", "45", "1.5", "0.012", "12.3", "123", "1,235", "12,345"]
+
+
+@with_browser
 def test_a_page_is_locked_until_it_has_a_key(packages: dict[str, Path], tmp_path: Path) -> None:
     key = "schlüssel-ключ"
     with (

@@ -39,8 +39,8 @@ export function breakable(path) {
 export function digits(number) {
   if (number === null || number === undefined || Number.isNaN(number)) return "–";
   const size = Math.abs(number);
-  if (size >= 1000) return Math.round(number).toLocaleString("en");
-  return size >= 100 ? number.toFixed(0) : size >= 10 ? number.toFixed(1) : size === 0 ? "0" : number.toPrecision(2);
+  if (size >= 1000 || Number.isInteger(number)) return Math.round(number).toLocaleString("en");
+  return size >= 100 ? number.toFixed(0) : size >= 10 ? number.toFixed(1) : number.toPrecision(2);
 }
 
 /** A small number as a power of ten. */
