@@ -126,7 +126,9 @@ def test_the_environment_says_what_the_command_line_does_not(
         ("port = true", "port must be an integer"),
         ("port = 70000", "70000"),
         ("trust-code = 1", "trust-code must be true or false"),
-        ("api-key = 'a=b'", "api-key must be a list of strings"),
+        ("api-key = 'a=b'", "api-key must be a list of one or more strings"),
+        ("api-key = []", "api-key must be a list of one or more strings"),
+        ("api-key-file = ''", "cannot be read"),
         ("timeout = 'long'", "timeout must be a number"),
         ("quality = 'best'", "best"),
         ("models = ['a']", "models must be a table"),
@@ -149,6 +151,17 @@ def test_a_variable_of_no_option_is_refused(
     monkeypatch.setenv("INFEROX_SERVE_PROT", "9000")
     assert served.run("x") == 2
     assert "INFEROX_SERVE_PROT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["API_KEY", "API_KEY_FILE", "ADMIN_KEY", "REQUIRE_SIGNATURE", "TLS_CERT", "PORT"])
+@pytest.mark.parametrize("value", ["", " \n"], ids=["nothing", "white space"])
+def test_an_empty_variable_is_refused(
+    name: str, value: str, served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"INFEROX_SERVE_{name}", value)
+    assert served.run("x") == 2
+    assert f"the variable INFEROX_SERVE_{name} is empty" in capsys.readouterr().err
+    assert not hasattr(served, "config")
 
 
 def test_a_repository_is_every_package_in_a_folder(

@@ -89,6 +89,7 @@ def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     ("text", "what"),
     [
         ("", "keys"),
+        ("[keys]", "has no API keys"),
         ("[keys.a]\nsha256 = 'abc'", "64 hexadecimal digits"),
         ("[keys.a]\nkey = 'abc'", "is not a file of API keys"),
         (f"[keys.a]\nsha256 = '{DIGESTS['bob']}'\nrate = 3", "rate"),

@@ -69,7 +69,7 @@ def _check(path: Path, option: click.Option, name: str, value: Any) -> None:
     """Checks the type of a value: "8000" and true are not ports."""
     kinds, expected = _kinds_of(option)
     values = value if option.multiple else [value]
-    is_right = isinstance(values, list) and all(type(item) in kinds for item in values)
+    is_right = isinstance(values, list) and len(values) > 0 and all(type(item) in kinds for item in values)
     if not is_right:
         raise click.UsageError(f"{path}: {name} must be {expected}, but is {value!r}")
 
@@ -81,7 +81,7 @@ def _kinds_of(option: click.Option) -> tuple[set[type], str]:
         return {int}, "an integer"
     if isinstance(option.type, click.types.FloatParamType):
         return {int, float}, "a number"
-    return {str}, "a list of strings" if option.multiple else "a string"
+    return {str}, "a list of one or more strings" if option.multiple else "a string"
 
 
 def _resolve(folder: Path, option: click.Option, value: Any) -> Any:
@@ -112,10 +112,15 @@ def name_variables(command: click.Command) -> click.Command:
 
 
 def _check_variables(context: click.Context) -> None:
-    """Refuses unknown variables with the prefix: a misspelt one would silently have no effect."""
+    """Refuses unknown variables with the prefix, and empty ones: both would silently have no effect.
+
+    Without its keys, whose secret may be missing where it is deployed, a server would be open to everybody.
+    """
     known = {parameter.envvar for parameter in context.command.params}
-    for variable in sorted(os.environ):
-        if variable.startswith(f"{PREFIX}_") and variable not in known:
+    for variable in sorted(name for name in os.environ if name.startswith(f"{PREFIX}_")):
+        if variable not in known:
             raise click.UsageError(
                 f"no option corresponds to the variable {variable}; see 'inferox serve --help'", context
             )
+        if not os.environ[variable].strip():
+            raise click.UsageError(f"the variable {variable} is empty; set it to a value, or unset it", context)

@@ -91,7 +91,7 @@ def read_key_file(path: Path) -> list[ApiKey]:
         path: The file.
 
     Raises:
-        ConfigError: If the file cannot be read, or contains anything else.
+        ConfigError: If the file cannot be read, contains no key, or contains anything else.
     """
     try:
         size_bytes = path.stat().st_size
@@ -104,6 +104,8 @@ def read_key_file(path: Path) -> list[ApiKey]:
         raise ConfigError(
             f"{path} is not a file of API keys: {error}", hint="it has a table [keys.NAME] with sha256 for each key"
         ) from error
+    if not found.keys:  # which would let everybody in
+        raise ConfigError(f"{path} has no API keys", hint="add a table [keys.NAME] with sha256, or leave the file out")
     return [
         ApiKey(
             name=name,
