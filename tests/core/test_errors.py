@@ -63,3 +63,12 @@ def test_an_item_is_named_once() -> None:
     long = InputTooLongError("pair 0", length=9, limit=8, unit="tokens").naming_item(0, "pair {}").at_item(5)
     assert (long.subject, long.length) == ("pair 5", 9)
     assert str(long) == "pair 5 has 9 tokens, but the model takes 8 at most"
+
+
+def test_a_copy_that_names_an_item_has_notes_of_its_own() -> None:
+    error = RequestError("a number is odd")
+    error.add_note("of both")
+    copied = error.at_item(3)
+    copied.add_note("of the copy")
+    assert (error.__notes__, copied.__notes__) == (["of both"], ["of both", "of the copy"])
+    assert not hasattr(RequestError("it is even").at_item(3), "__notes__")

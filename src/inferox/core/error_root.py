@@ -55,6 +55,8 @@ class InferoxError(Exception):
         copied = type(self).__new__(type(self), *self.args)
         copied.__dict__.update(self.__dict__)
         copied.item, copied.__cause__ = item, self.__cause__
+        if hasattr(self, "__notes__"):
+            copied.__notes__ = [*self.__notes__]  # so that a note that is added to one is not added to both
         if item is None:
             copied.item_label = None
         elif self.item_label is not None:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from inferox import EngineConfig
-from inferox.core import DeviceId, ExecutionError, OutOfMemoryError, RequestError
+from inferox.core import DeviceId, ExecutionError, LoadError, OutOfMemoryError, RequestError
 from inferox.engine.answer import Answer
 from inferox.engine.local import LocalHost
 from inferox.engine.model_info import ModelInfo
@@ -173,6 +173,23 @@ def test_what_a_dead_worker_had_is_answered_whatever_fails(pool: Any, monkeypatc
     pool._end(link)
     with pytest.raises(OutOfMemoryError, match="it was ended by SIGKILL, and telling what it died of failed"):
         parts[2].request.future.result(0)
+
+
+def test_requests_that_no_worker_can_compute_get_errors_of_their_own(pool: Any) -> None:
+    load = Future[None]()
+    load.set_exception(LoadError("the package is gone"))
+    link = make_link(lambda _: None)
+    link.loads["model"] = load
+    pool._links, pool._broken, pool._seats = [link], {}, ["a seat"]
+    errors = set[BaseException]()
+    for _ in range(3):
+        with pytest.raises(LoadError, match="the package is gone") as caught:
+            pool._choose(make_part())
+        errors.add(caught.value)
+    assert len(errors) == 3
+    error = load.exception()
+    assert error is not None
+    assert error.__traceback__ is None  # which would keep every request
 
 
 @pytest.fixture

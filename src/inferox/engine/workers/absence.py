@@ -27,5 +27,6 @@ def explain_absence(key: str, links: Sequence[WorkerLink], broken: Sequence[str]
     loads = [link.loads.get(key) for link in links]
     if len(loads) + len(broken) >= seats and all(load is not None and load.done() for load in loads):
         errors = [load.exception() for load in loads if load is not None]
-        return next((error for error in errors if isinstance(error, InferoxError)), None)
+        # A copy: each time that the worker's own is raised, its traceback keeps the frames of one more request.
+        return next((error.at_item(None) for error in errors if isinstance(error, InferoxError)), None)
     return None
