@@ -99,6 +99,7 @@ def test_the_evidence_has_the_times_measured_here(packages: dict[str, Path]) -> 
     assert [time["ms"] for time in times[second]] == [None, None]
     only = replace(profile, cells={first: (Cell(1, 512, 1.0),)})
     assert describe_evidence(package, only)[0]["times"] == [{"rows": 1, "length": 512, "ms": pytest.approx(1000)}]
+    assert describe_evidence(package, replace(profile, cells={first: ()}))[0]["times"] == []
 
 
 @pytest.fixture(scope="module")

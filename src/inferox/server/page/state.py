@@ -83,6 +83,8 @@ def describe_evidence(package: Package, profile: Profile | None) -> list[dict[st
 def _describe_times(artifact: str, profile: Profile) -> list[dict[str, Any]]:
     """Returns an artifact's times for the smallest and the largest measured batch of texts of a usual length."""
     shapes = {(cell.length, cell.rows) for cells in profile.cells.values() for cell in cells}
+    if not shapes:
+        return []
     length = max((length for length, _ in shapes if length <= _USUAL_LENGTH), default=min(shapes)[0])
     rows = [count for each, count in shapes if each == length]
     times = [(count, profile.seconds(artifact, count, length)) for count in sorted({min(rows), max(rows)})]
