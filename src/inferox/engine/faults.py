@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from inferox.core.raising import forget_frames
-
 Row = TypeVar("Row")
 Answers = TypeVar("Answers")
 
@@ -49,7 +47,6 @@ def split_around_faults(
             first, second = suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]
             answers = _try(compute, first)
             if isinstance(answers, Exception):
-                forget_frames(found)  # of an error that nobody gets, which would be part of a cycle with this one
                 suspects, aside, found = first, [*second, *aside], answers
                 errors, failures, was_alone = errors | {_text(found)}, failures + 1, len(first) == 1
             else:
@@ -59,7 +56,6 @@ def split_around_faults(
         if was_alone or (failures > 1 and len(errors) == 1):
             yield suspects, found
         else:
-            forget_frames(found)
             yield suspects, _try(compute, suspects)
         pending, found = aside, None
 

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
 
 import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 """The headers that say how long a body is."""
-
-
-class ParserEvents(Protocol):
-    """What httptools calls as it parses requests."""
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-
-    def on_url(self, url: bytes) -> None:
-        """Takes a part of the URL."""
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header."""
-
-    def on_headers_complete(self) -> None:
-        """The headers end."""
-
-    def on_body(self, body: bytes) -> None:
-        """Takes a part of the body."""
-
-    def on_message_complete(self) -> None:
-        """The request ends."""
 
 
 class _WithoutFirstHead:
@@ -40,7 +18,7 @@ class _WithoutFirstHead:
         events: Takes the events.
     """
 
-    def __init__(self, events: ParserEvents) -> None:
+    def __init__(self, events: HttpToolsProtocol) -> None:
         self._events = events
         self._heads = 0
         self.on_body = events.on_body
@@ -65,7 +43,7 @@ class _WithoutFirstHead:
 
 
 def resume_after_head(
-    events: ParserEvents, headers: Iterable[tuple[bytes, bytes]]
+    events: HttpToolsProtocol, headers: Iterable[tuple[bytes, bytes]]
 ) -> tuple[httptools.HttpRequestParser, bytes]:
     """Makes a parser that continues with the body of a request whose head offers another protocol.
 
