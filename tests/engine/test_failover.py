@@ -128,6 +128,26 @@ def test_what_was_kept_of_an_artifact_that_was_found_broken_is_forgotten(
         assert engine.infer("sum", ["a"]).results == [2 * 97]
 
 
+def test_a_model_is_not_evicted_while_an_artifact_takes_over(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    install, was_evicted = Lineup._install, list[bool]()
+
+    def evict_and_install(lineup: Lineup, loaded: TaskModel) -> None:
+        was_evicted.append(lineup.evict())
+        install(lineup, loaded)
+
+    monkeypatch.setattr(Lineup, "_install", evict_and_install)
+    shelf.put("p", ["a", "b"])
+    with Engine(EngineConfig(retry_s=0.005)) as engine:
+        engine.load("p", name="sum")
+        shelf.backend.broken["a"] = "wrong"
+        assert ask_until_it_fails(engine, shelf) == "b"
+        shelf.backend.broken.clear()
+        wait_until(lambda: engine.models()[0].artifact == "doubling/a/fp32/padded")
+        assert ask(engine, [[1]]) == "a"
+        assert engine.stats("sum").evictions == 0
+    assert was_evicted == [False, False]
+
+
 def test_an_artifact_that_passes_again_returns(shelf: Shelf) -> None:
     shelf.put("p", ["a", "b"])
     with Engine(EngineConfig(retry_s=0.005)) as engine:

@@ -16,6 +16,7 @@ from inferox.engine.executor import BatchExecutor
 from inferox.engine.memory_budget import Evictable, MemoryBudget, size_of
 from inferox.engine.monitor import Monitor
 from inferox.engine.queue import RequestQueue
+from inferox.engine.thread_start import start_thread
 from inferox.engine.workload import Workload
 from inferox.loading import PlannedLoad, TaskModel
 
@@ -307,15 +308,10 @@ class Lineup(Closing, Evictable):
 
     def _start_probing(self) -> None:
         with self._condition:
-            if self._prober is not None or self._is_closed:
-                return
-            prober = Thread(target=self._probe, name=f"inferox-{self._name}-probe", daemon=True)
-            try:
-                prober.start()
-            except RuntimeError as error:
-                _logger.warning("%s: nothing is tried again: no thread can be started: %s", self._name, error)
-            else:
-                self._prober = prober
+            if self._prober is None and not self._is_closed:
+                self._prober = start_thread(f"inferox-{self._name}-probe", self._probe)
+                if self._prober is None:
+                    _logger.warning("%s: nothing is tried again: no thread can be started", self._name)
 
     def _probe(self) -> None:
         """Retries the artifacts that are preferred to the serving one, until the best of all serves again."""
@@ -332,11 +328,15 @@ class Lineup(Closing, Evictable):
         with self._condition:
             self._condition.wait_for(lambda: not self._is_changing)
             is_wanted = self._is_open and not self._is_closed and name in self._preferred()
-        if is_wanted:
-            self._install(found)
-        else:
+            self._is_changing = is_wanted  # otherwise it might be evicted, or loaded again, in the middle of it
+        if not is_wanted:
             found.close()
             self._outages.begin(name, "the model was evicted meanwhile")
+            return
+        try:
+            self._install(found)
+        finally:
+            self._end_change()
 
     def _wait_for_due(self) -> str | None:
         """Waits until an artifact is due to be tried; ``None`` once there are no more to try."""
