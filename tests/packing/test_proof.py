@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from sentence_transformers import SentenceTransformer
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
@@ -144,6 +145,24 @@ def test_a_sentence_encoder_is_proven_from_text(proven: tuple[Path, inferox.Pack
     assert "" in texts
     assert any("[MASK]" in text for text in texts)
     assert max(len(case.tokens["input_ids"]) for case in cases) == 40  # texts beyond the limit are cut there
+
+
+def test_a_prompt_may_have_an_empty_name_and_more_tokens_than_the_model_takes(encoder: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(encoder, tmp_path / "source")
+    prompts = {"": "note: ", "long": "Find the passage that answers this question: " * 6}
+    settings = {"prompts": prompts, "default_prompt_name": ""}
+    (directory / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    pooling = directory / "1_Pooling" / "config.json"
+    pooling.write_text(json.dumps({**json.loads(pooling.read_text()), "include_prompt": False}))
+
+    report = inferox.pack(directory, tmp_path / "packed")
+
+    assert report.proof.status is ProofStatus.PROVEN
+    with inferox.load(report.path) as model:
+        reference = SentenceTransformer(str(directory), device="cpu")
+        for name in (None, *prompts):
+            vectors = model.embed(["copper"], prompt=name, truncate="cut")
+            np.testing.assert_allclose(vectors, reference.encode(["copper"], prompt_name=name), atol=1e-5)
 
 
 @pytest.mark.parametrize(

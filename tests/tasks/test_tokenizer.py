@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +13,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from sentence_transformers.base.modules import Transformer
 from tokenizers import Tokenizer, processors
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from inferox.core import BATCH, SEQUENCE, DataType, ManifestError, PackageError, RequestError, Signature, TensorSpec
 from inferox.tasks import TextTokenizer
 from inferox.tasks.text_cuts import CutEncoding
 
 from .models import text_signature
-from .test_embed import varied_texts
+from .test_embed import bert_directory, varied_texts
+
+__all__ = ["bert_directory"]
 
 
 def open_tokenizer(directory: Path, **options: Any) -> TextTokenizer:
@@ -249,3 +253,27 @@ def test_a_damaged_tokenizer_is_refused(tmp_path: Path, content: str) -> None:
 @pytest.mark.parametrize("prompt", ["query: ", "find: "])
 def test_the_length_of_a_prompt_is_without_the_special_token_after_it(minilm_directory: Path, prompt: str) -> None:
     assert open_tokenizer(minilm_directory).count_prompt(prompt) == 3
+
+
+@pytest.mark.parametrize("max_length", [None, 4, 8])
+@pytest.mark.parametrize("single", ["[CLS] $A [SEP]", "[CLS] $A", "[CLS] $A [SEP] [SEP]"])
+def test_the_length_of_a_prompt_is_that_of_sentence_transformers(
+    bert_directory: Path, tmp_path: Path, single: str, max_length: int | None
+) -> None:
+    shutil.copytree(bert_directory, tmp_path, dirs_exist_ok=True)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    special = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(single=single, pair=f"{single} $B", special_tokens=special)
+    names = {
+        "unk_token": "[UNK]",
+        "pad_token": "[PAD]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(tmp_path)
+    reference = Transformer(str(tmp_path), max_seq_length=max_length)
+    ours = open_tokenizer(tmp_path, max_length=max_length)
+
+    for prompt in ("find ", "find [SEP]", "find the text in which it says [MASK]", "one two three four five six "):
+        assert ours.count_prompt(prompt) == reference.preprocess(["x"], prompt=prompt)["prompt_length"], prompt

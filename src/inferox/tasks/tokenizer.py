@@ -282,11 +282,16 @@ class TextTokenizer:
         return [batch for batch in kept if batch]
 
     def count_prompt(self, prompt: str) -> int:
-        """Counts the tokens that a prompt takes up at the front of a row, including special tokens before it."""
+        """Counts the tokens that a prompt takes up at the front of a row, including special tokens before it.
+
+        Like sentence-transformers, cuts it as a text, and does not count a special token at its end.
+        """
         with translated_tokenizer("tokenizing the prompt with the package's tokenizer.json", hint=_MEND):
             encoding = self._tokenizer.encode(prompt)
-        trailing = bool(encoding.special_tokens_mask) and encoding.special_tokens_mask[-1] == 1
-        return len(encoding.ids) - int(trailing)
+        kept = self._select(CutEncoding(encoding), self._max_length or len(encoding))
+        ids = [token for token, is_kept in zip(encoding.ids, kept, strict=True) if is_kept]
+        added = self._tokenizer.get_added_tokens_decoder()
+        return len(ids) - int(bool(ids) and ids[-1] in added and added[ids[-1]].special)
 
     def _encode_many(self, texts: Sequence[Text], *, offsets: bool) -> Sequence[CutEncoding]:
         with_words = self._tokenizer.encode_batch

@@ -38,7 +38,9 @@ class SentenceEncoderLibrary(DefiningLibrary):
     def define(self, proof_input: ProofInput) -> Definition:
         """Returns the tokens, the token vectors and the vector of a text; see ``DefiningLibrary``."""
         name = proof_input.prompt if proof_input.prompt is not None else self._model.default_prompt_name
-        features = self._model.preprocess([proof_input.item], prompt=self._model.prompts[name] if name else None)
+        features = self._model.preprocess(
+            [proof_input.item], prompt=None if name is None else self._model.prompts[name]
+        )
         tokens = _tokens(features)
         if not proof_input.answered:
             return Definition(tokens)
@@ -67,7 +69,9 @@ class CrossEncoderLibrary(DefiningLibrary):
     def define(self, proof_input: ProofInput) -> Definition:
         """Returns the tokens, the logits and the score of a pair; see ``DefiningLibrary``."""
         name = self._model.default_prompt_name
-        features = self._model.preprocess([proof_input.item], prompt=self._model.prompts[name] if name else None)
+        features = self._model.preprocess(
+            [proof_input.item], prompt=None if name is None else self._model.prompts[name]
+        )
         tokens = _tokens(features)
         if not proof_input.answered:
             return Definition(tokens)
