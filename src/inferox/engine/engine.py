@@ -276,6 +276,8 @@ class Engine(Inference, Closing):
             return
         refuse_if_computing()
         removed = self._models.close()
+        self._trials.announce_close()
+        self._host.announce_close()
         _close_all([*self._sessions.of(removed), *removed, self._trials, self._host])
 
     def _drop(self, model: ServedModel) -> None:

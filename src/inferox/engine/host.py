@@ -56,6 +56,9 @@ class ModelHost(Closing):
             ConfigError: If it cannot be computed here, or cannot be added.
         """
 
+    def announce_close(self) -> None:
+        """Announces that it will be closed once its models are, none of which must be freed by itself then."""
+
     def release_memory(self) -> None:
         """Returns the memory that removed models have left to the system."""
 

@@ -110,6 +110,14 @@ def make_slowly() -> TaskModel:
     return load_doubling(DangerousModel(name="slow"))
 
 
+def make_only_once() -> TaskModel:
+    """Loads at once in the first process, and never in one that replaces it."""
+    if Path(os.environ[LOADS_FILE]).exists():
+        time.sleep(60)
+    Path(os.environ[LOADS_FILE]).touch()
+    return load_doubling(DangerousModel(name="only-once"))
+
+
 class Knot:
     """An object that refers to itself, so that only a garbage collection frees it."""
 

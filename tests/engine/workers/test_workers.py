@@ -459,6 +459,20 @@ def test_closing_leaves_nothing_behind() -> None:
         engine.load(DANGEROUS, trust_code=True)
 
 
+def test_closing_waits_for_no_worker_that_still_loads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(LOADS_FILE, str(tmp_path / "loads"))
+    monkeypatch.setattr("inferox.engine.workers.broadcast._UNLOAD_S", 0.5)
+    monkeypatch.setattr("inferox.engine.workers.pool._STOP_S", 0.5)
+    with Engine(EngineConfig(isolation="process", threads=1)) as engine:
+        engine.load(f"{HERE}make_only_once", name="model", trust_code=True)
+        (first,) = pids(engine)
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: pids(engine) - {first})
+    assert "did not unload" not in caplog.text
+
+
 @pytest.fixture
 def lone_worker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """One worker, so that requests share its batches."""

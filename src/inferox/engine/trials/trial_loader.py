@@ -206,6 +206,11 @@ class TrialLoader(Closing):
         background = self._background
         return 0 if background is None or background is self._host else background.restarts().total()
 
+    def announce_close(self) -> None:
+        """Announces that the models of shadows will be closed, and then their worker processes; see ``ModelHost``."""
+        if (background := self._background) is not None:
+            background.announce_close()
+
     def close(self) -> None:
         """Ends the worker processes of shadows, whose models must be closed already."""
         with self._lock:

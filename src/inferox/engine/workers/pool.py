@@ -76,6 +76,7 @@ class WorkerPool(ModelHost):
         self._exposure = Exposure()
         self._broken: dict[int, str] = {}
         self._quarantine, self._closing = Quarantine(), Event()
+        self._is_ending = False
         self._sandbox = Sandbox(self._launcher, self._quarantine, self._hand_on_safely)
         self.trace = PoolTrace(self._alive) if config.profiling else None
         self._seats = [
@@ -122,24 +123,24 @@ class WorkerPool(ModelHost):
                 raise
         return model
 
-    def register(
-        self,
-        model: TaskModel,
-        name: str | None,
-        version: str,  # noqa: ARG002 - it is refused
-        models: ModelRegistry,  # noqa: ARG002
-    ) -> RemoteModel:
+    def register(self, model: TaskModel, name: str | None, version: str, models: ModelRegistry) -> RemoteModel:  # noqa: ARG002 - it is refused
         """Refuses a model of this process; see ``ModelHost``."""
         raise ConfigError(
             f"{name or model.name!r} is an object of this process, and models are computed in others",
             hint="load its package, or a function that makes it: load('python:module:function', trust_code=True)",
         )
 
+    def announce_close(self) -> None:
+        """Has workers unload their models when they end; see ``ModelHost``."""
+        self._is_ending = True
+
     def unload(self, model: RemoteModel) -> None:
-        """Has every worker unload a model."""
+        """Has every worker unload a model, unless all workers are about to end."""
         with self._condition:
             self._models.pop(model.key, None)
-            calls = {link.begin_unload(model.key): link for link in self._alive()}
+            # A worker that still loads it would keep the engine from closing.
+            alive = [] if self._is_ending else self._alive()
+            calls = {link.begin_unload(model.key): link for link in alive}
         unload_in(calls, model)
         learn_from(calls.values(), self._launcher)  # its prerequisites are no longer needed
 
@@ -196,8 +197,7 @@ class WorkerPool(ModelHost):
             for link in sorted(self._find_free(key), key=lambda link: link.cost):
                 if (number := link.reserve(part)) is not None:
                     return link, number
-            failure = self._why_nobody_can(key)
-            if failure is None:
+            if (failure := self._why_nobody_can(key)) is None:
                 if part.was_admitted or self._waiting.has_room(part):
                     self._waiting.add(part)
                     return None
