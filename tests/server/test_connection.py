@@ -47,6 +47,9 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/slow":
         await asyncio.sleep(2 * SHORT_S)
     body = {"/large": bytes(LARGE_BYTES), "/full": b"full"}.get(scope["path"], b"little")
+    if scope["path"] == "/headers":
+        await receive()
+        body = b" ".join(name for name, _ in scope["headers"])
     if scope["path"] == "/echo":
         body, is_more = b"", True
         while is_more:
@@ -284,6 +287,73 @@ def test_many_requests_that_offer_another_protocol_are_answered_in_their_turn() 
         writer.write(b"POST /echo HTTP/1.1\r\n" + OFFERS["h2c"] + b"transfer-encoding: chunked\r\n\r\nno size\r\n")
         assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 400 ")
         writer.close()
+
+    run(test)
+
+
+def test_trailers_are_not_taken_for_headers() -> None:
+    head = b"POST /headers HTTP/1.1\r\nx-api-key: a\r\ntransfer-encoding: chunked\r\n"
+    rest = b"\r\n3\r\nabc\r\n0\r\nx-api-key: b\r\nexpect: 100-continue\r\n\r\n"
+
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        for offer in (b"", OFFERS["h2c"]):
+            writer.write(head + offer + rest)
+            names = (await read_answer(reader))[1].split()
+            assert names.count(b"x-api-key") == 1
+            assert b"expect" not in names
+        writer.write(head + b"\r\n3\r\nabc\r\n0\r\n" + b"a: b\r\n" * 101 + b"\r\n")
+        assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 431 ")
+        writer.close()
+
+    run(test)
+
+
+def test_only_clients_that_know_it_are_told_to_continue() -> None:
+    async def test(server: Server) -> None:
+        for version, told in ((b"1.0", []), (b"1.1", [b"HTTP/1.1 100 Continue\r\n", b"\r\n"])):
+            reader, writer = await server.connect()
+            writer.write(b"POST /echo HTTP/%b\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\nabc" % version)
+            assert [await reader.readline() for _ in told] == told
+            assert (await read_answer(reader))[1] == b"abc"
+            writer.close()
+
+    run(test)
+
+
+SLOW = GET.replace(b"/", b"/slow", 1)
+ECHO = b"POST /echo HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (SLOW + b"no request\r\n\r\n", [200, 400]),
+        (SLOW + GET + b"no request\r\n\r\n", [200, 200, 400]),
+        (SLOW + ECHO + b"no size\r\n", [200, 400]),
+        (SLOW + GET + ECHO + b"no size\r\n" + GET, [200, 200, 400]),
+        (SLOW + b"POST /full HTTP/1.1\r\ncontent-length: 0\r\n\r\n" + b"no request\r\n\r\n", [200, 429, 400]),
+        (SLOW + b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", [200, 431]),
+        (SLOW + b"GET / HTTP/1.1\r\na", [200, 408]),
+        (ECHO + b"no size\r\n", [400]),
+    ],
+    ids=["request", "third", "body", "third body", "refused", "headers", "late", "alone"],
+)
+def test_a_fault_is_answered_after_the_requests_before_it(
+    sent: bytes, statuses: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferox.server.connection._HEADERS_S", SHORT_S)
+
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        writer.write(sent)
+        await asyncio.sleep(SHORT_S / 10)
+        if statuses[-1] != 408:
+            writer.write(GET)  # which is not read any more
+        assert [(await read_answer(reader))[0] for _ in statuses] == statuses
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+        await server.until(lambda: not server.connections)
 
     run(test)
 

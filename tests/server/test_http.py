@@ -162,6 +162,14 @@ def test_a_body_that_is_too_large(http: httpx2.Client) -> None:
     assert f"this one has {len(large):,} or more" in error_of(announced)["message"]  # known before it was read
 
 
+def test_a_body_that_is_too_large_is_not_asked_for(server: RunningServer) -> None:
+    place = urlsplit(server.url)
+    with socket.create_connection((place.hostname or "", place.port or 0), timeout=10) as connection:
+        head = b"POST /v1/embeddings HTTP/1.1\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n"
+        connection.sendall(head + b"content-length: %d\r\n\r\n" % 2**30)
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
 def test_what_is_not_http_at_all(server: RunningServer) -> None:
     place = urlsplit(server.url)
     assert place.hostname is not None

@@ -41,7 +41,8 @@ class Connection(HttpToolsProtocol):
     """A uvicorn connection that leaks nothing, whatever its client does or leaves undone.
 
     uvicorn waits forever for headers, and for clients that do not read their responses, leaks the timer of a connection
-    that was reset, and loses the body of a request that offers another protocol.
+    that was reset, loses the body of a request that offers another protocol, takes trailers for headers, and answers a
+    fault in place of the requests that were sent before it.
 
     Args:
         *arguments: See uvicorn.
@@ -59,6 +60,7 @@ class Connection(HttpToolsProtocol):
         self._headers_left = 0
         self._bytes_left = 0
         self._refusal: tuple[HTTPStatus, str] | None = None
+        self._last_refusal: tuple[HTTPStatus, str] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the connection: without a request, it is kept as long as one between two requests."""
@@ -83,6 +85,8 @@ class Connection(HttpToolsProtocol):
         Args:
             data: The bytes received.
         """
+        if self._last_refusal is not None:  # nothing after it can be told apart
+            return
         self._unset_keepalive_if_required()
         try:
             self._parse(data)
@@ -113,7 +117,7 @@ class Connection(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header.
+        """Takes a header, or ignores a trailer: proxies in front check headers, and may let trailers pass.
 
         Args:
             name: The name.
@@ -126,11 +130,14 @@ class Connection(HttpToolsProtocol):
         if self._headers_left < 0:
             self._refuse(f"a request may have {_MOST_HEADERS} headers, but this one has more")
         self._count(len(name) + len(value))
-        super().on_header(name, value)
+        if self._is_in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Starts answering the request."""
         self._is_in_head = False
+        if self.parser.get_http_version() == "1.0":  # its clients would take 100 Continue for the answer
+            self.expect_100_continue = False
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
@@ -147,7 +154,10 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Goes on to the next request, and makes sure that the client sends the rest of this one, and reads."""
+        is_last = not self.pipeline
         super().on_response_complete()
+        if is_last and self._last_refusal is not None:
+            self._write_refusal(*self._last_refusal)
         if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
             self._rest_timer = self.loop.call_later(_REST_S, self.transport.close)
         if self._flush_timer is None and self.transport.get_write_buffer_size():
@@ -200,6 +210,17 @@ class Connection(HttpToolsProtocol):
         self._send_refusal(HTTPStatus.REQUEST_TIMEOUT, f"the headers did not arrive within {_HEADERS_S:g} s")
 
     def _send_refusal(self, status: HTTPStatus, message: str) -> None:
+        """Refuses the request that is being read, once those before it are answered."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or (cycle.more_body and not self.pipeline):
+            self._write_refusal(status, message)
+            return
+        if cycle.more_body:  # the fault is in its body
+            self.pipeline.popleft()
+        self._last_refusal = self._last_refusal or (status, message)
+        self.flow.resume_reading()  # closing a connection that has data to be read would lose its last response
+
+    def _write_refusal(self, status: HTTPStatus, message: str) -> None:
         """Sends the reason and closes the connection; a request without a route has no protocol to answer it."""
         if self.transport.is_closing():
             return

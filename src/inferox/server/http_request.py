@@ -169,7 +169,9 @@ class HttpRequest:
 
     async def _refuse_large(self, size_bytes: int) -> None:
         """Reads on for a while: closing a connection while its client still sends would lose the response."""
-        left = _REST_TIMES * self._limit_bytes
+        # A client that asks first has not begun to send, and is not told to.
+        asks = not self.record.received_bytes and self._headers.get(b"expect", b"").lower() == b"100-continue"
+        left = 0 if asks else _REST_TIMES * self._limit_bytes
         try:
             async with asyncio.timeout(_REST_S):
                 while left > 0:
