@@ -73,11 +73,12 @@ def test_workers_that_replace_others_are_forked_and_have_their_tokenizers(
             engine.infer("model", [[CRASH]])
         assert engine.infer("model", [[20, 30]]).results[0] == 100
         wait_until(lambda: len(engine.workers()) == 2)
+        wait_until(lambda: log.read_text().split().count("ready") == 3)  # two workers and the sandbox
         pids = {worker.pid for worker in engine.workers()}
         (server,) = set(map(parent_of, pids))
         assert server != os.getpid()
     wait_until(lambda: not any(map(is_alive, pids | {server})))
-    assert log.read_text().split() == ["read"] * 2 + ["ready"] * 3  # two new processes, two workers and the sandbox
+    assert log.read_text().split() == ["read"] * 2 + ["ready"] * 3  # two new processes, and those three
 
 
 def test_the_end_of_a_fork_is_reported() -> None:

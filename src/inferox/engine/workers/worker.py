@@ -108,6 +108,11 @@ class Worker:
             Failed: self._channel.send,  # a call that cannot be read is refused
         }
 
+    @property
+    def is_loading(self) -> bool:
+        """True if it has not finished loading some model."""
+        return bool(self._loading)
+
     async def serve(self) -> None:
         """Answers calls until it is told to stop."""
         loop = asyncio.get_running_loop()
@@ -125,7 +130,7 @@ class Worker:
         asyncio.get_running_loop().call_later(_BEAT_EVERY_S, self._beat)
 
     def _note_beat(self) -> None:
-        times = _SILENT_TIMES * (LOADING_TIMES if self._loading else 1)
+        times = _SILENT_TIMES * (LOADING_TIMES if self.is_loading else 1)
         self._flights.beat(times * self._least_hang_s)
 
     def _read(self) -> None:
@@ -302,10 +307,13 @@ def run(connection: int, record: int, config: str, parent: int) -> None:
 
     exempt_objects()  # not those of models, which are to be freed once they are closed
 
-    async def serve() -> None:
-        await Worker(channel, flights, settings).serve()
+    async def serve() -> bool:
+        worker = Worker(channel, flights, settings)
+        await worker.serve()
+        return worker.is_loading
 
-    asyncio.run(serve())
+    if asyncio.run(serve()):  # a thread that loads while Python ends fails in strange ways, and logs them
+        os._exit(0)
 
 
 if __name__ == "__main__":
