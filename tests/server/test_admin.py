@@ -86,6 +86,19 @@ def test_a_model_is_unloaded_and_loaded_again() -> None:
     run(test)
 
 
+def test_a_package_whose_name_is_not_valid_in_requests_hides_no_others(tmp_path: Path) -> None:
+    for name in ("late.mlpkg", "a b.mlpkg"):
+        (tmp_path / name).touch()
+
+    async def test() -> None:
+        async with administered(folder=tmp_path) as (_, http, _):
+            listed = (await http.post("/v2/repository/index")).json()
+            found = [(item["name"], item["reason"]) for item in listed if item["name"] != "model"]
+            assert found == [("a b", "invalid name"), ("late", "unloaded")]
+
+    run(test)
+
+
 def test_a_model_that_is_unloaded_during_a_scrape_is_left_out() -> None:
     async def test() -> None:
         async with holding() as held:

@@ -80,7 +80,8 @@ class AdminApp(App):
             if not ready_only:
                 unloaded = await self._control.list_unloaded()
                 models += [
-                    {"name": name, "version": "", "state": "UNAVAILABLE", "reason": "unloaded"} for name in unloaded
+                    {"name": name, "version": "", "state": "UNAVAILABLE", "reason": reason}
+                    for name, reason in unloaded.items()
                 ]
             return HttpResponse(json.encode(models))
 

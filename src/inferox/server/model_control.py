@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from inferox.core import ConfigError, InferoxError, ModelNotFoundError, OverloadedError, first_line
-from inferox.server.config import ModelSource
+from inferox.server.config import MODEL_NAME, ModelSource
 from inferox.server.http_error import HttpError
 from inferox.server.model_repository import ModelRepository
 from inferox.server.service import Service
@@ -59,15 +59,15 @@ class ModelControl:
         """
         await self._to_its_end(self._unload(name))
 
-    async def list_unloaded(self) -> list[str]:
-        """Returns the names of the packages that could be loaded, but are not.
+    async def list_unloaded(self) -> dict[str, str]:
+        """Returns the packages that are not loaded, each with the reason: its name may not be valid in requests.
 
         Raises:
             HttpError: If the folder of packages cannot be read.
         """
-        found = await self._do("the packages cannot be listed", self._repository.list_folder)
-        names = {*self._service.sources, *(source.name for source in found if source.name is not None)}
-        return sorted(names - {info.name for info in self._service.models()})
+        found = await self._do("the packages cannot be listed", self._repository.list_names)
+        names = {*self._service.sources, *found} - {info.name for info in self._service.models()}
+        return {name: "unloaded" if MODEL_NAME.fullmatch(name) else "invalid name" for name in sorted(names)}
 
     async def _load(self, name: str) -> None:
         async with self._turn:

@@ -35,17 +35,15 @@ class ModelRepository:
         Raises:
             ConfigError: If the folder cannot be read, or the name of a package is not valid in requests.
         """
-        if self.folder is None:
-            return []
-        try:
-            entries = sorted(self.folder.iterdir())
-        except OSError as error:
-            raise ConfigError(f"the repository {self.folder} cannot be read: {error.strerror or error}") from error
-        return [
-            ModelSource(str(path), path.name.removesuffix(_SUFFIX), self.options)
-            for path in entries
-            if not path.name.startswith(".") and _is_package(path)
-        ]
+        return [ModelSource(str(path), _name_of(path), self.options) for path in self._list_paths()]
+
+    def list_names(self) -> list[str]:
+        """Returns the names of these packages, whether they are valid in requests or not.
+
+        Raises:
+            ConfigError: If the folder cannot be read.
+        """
+        return [_name_of(path) for path in self._list_paths()]
 
     def find_new(self, name: str) -> ModelSource | None:
         """Returns a package that has been added to the folder; ``None`` if there is none of that name.
@@ -59,6 +57,19 @@ class ModelRepository:
             if _is_package(path):
                 return ModelSource(str(path), name, self.options)
         return None
+
+    def _list_paths(self) -> list[Path]:
+        if self.folder is None:
+            return []
+        try:
+            entries = sorted(self.folder.iterdir())
+        except OSError as error:
+            raise ConfigError(f"the repository {self.folder} cannot be read: {error.strerror or error}") from error
+        return [path for path in entries if not path.name.startswith(".") and _is_package(path)]
+
+
+def _name_of(path: Path) -> str:
+    return path.name.removesuffix(_SUFFIX)
 
 
 def _is_package(path: Path) -> bool:
