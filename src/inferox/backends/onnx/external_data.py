@@ -27,6 +27,11 @@ def check_external_data(graph: ModelProto, folder: Path) -> None:
             info = ExternalDataInfo(tensor)
         except ValueError as error:
             raise IntegrityError(f"the weight {tensor.name!r} states no range of bytes: {error}") from error
+        offset, length = info.offset or 0, info.length or 0
+        if offset < 0 or length < 0:  # which onnx before 1.20 lets pass
+            raise IntegrityError(
+                f"the weight {tensor.name!r} states no range of bytes: offset {offset}, length {length}"
+            )
         if _leaves(info.location):
             raise UnsafePathError(f"the weight {tensor.name!r} lies outside the folder of its graph: {info.location!r}")
         path = folder / info.location
@@ -43,8 +48,7 @@ def check_external_data(graph: ModelProto, folder: Path) -> None:
             raise UnsafePathError(f"the weight {tensor.name!r} lies behind a link: {info.location!r}")
         if size is None:
             raise IntegrityError(f"the file {info.location!r} with the weight {tensor.name!r} is missing")
-        end = (info.offset or 0) + (info.length or 0)
-        if end > size:
+        if (end := offset + length) > size:
             raise IntegrityError(
                 f"the weight {tensor.name!r} ends at byte {end:,} of {info.location!r}, which has {size:,}",
                 hint="fetch the file again",
