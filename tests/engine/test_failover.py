@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import numpy.typing as npt
 import pytest
 
@@ -126,6 +127,35 @@ def test_what_was_kept_of_an_artifact_that_was_found_broken_is_forgotten(
             engine.infer("sum", [[POISON]])
         shelf.backend.broken.clear()
         assert engine.infer("sum", ["a"]).results == [2 * 97]
+
+
+def test_the_next_is_given_what_is_left_where_an_artifact_is_found_broken_after_some_answers(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = iter((False, True))
+
+    def confirm(suspicion: Suspicion, *_: object) -> bool:
+        suspicion.is_confirmed = next(verdicts)
+        return suspicion.is_confirmed
+
+    compute = BreakableModel._compute
+
+    def fail_one(model: BreakableModel, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        if model.metadata.format == "a" and np.isin(inputs["input_ids"], (52, 56)).any():  # one of each batch
+            raise RuntimeError("it breaks")
+        return compute(model, inputs)
+
+    monkeypatch.setattr(Suspicion, "confirm", confirm)
+    monkeypatch.setattr(BreakableModel, "_compute", fail_one)
+    shelf.put("p", ["a", "b"])
+    items = [[number] for number in range(51, 59)]
+    with Engine(EngineConfig(max_batch_rows=4, threads=1)) as engine:
+        engine.load("p", name="sum")
+        answer = engine.infer("sum", items, deadline_s=20)
+    assert (answer.results, answer.artifact) == (double(items), "doubling/b/fp32/padded")
+    computed = [batch for batch in shelf.backend.find("b").batches if batch[0][0] > 50]  # the others are samples
+    assert len(computed[0]) == 3
+    assert sorted(row for batch in computed for row in batch) == items  # each once
 
 
 def test_a_model_is_not_evicted_while_an_artifact_takes_over(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

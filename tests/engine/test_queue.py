@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -26,7 +27,7 @@ class Clock:
         return self.now_s
 
 
-def make_request(items: list[list[int]], clock: Clock, **options: object) -> Request:
+def make_request(items: list[list[int]], clock: Callable[[], float], **options: object) -> Request:
     encoding = Encoding.of(SumTask(), items, SIGNATURE)
     return Request(encoding, range(len(items)), options=RequestOptions(**options), arrived_s=clock())  # type: ignore[arg-type]
 
