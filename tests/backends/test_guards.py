@@ -439,3 +439,40 @@ def test_a_quotient_of_one_is_not_multiplied_out(tmp_path: Path) -> None:
     (tmp_path / "graph.onnx").write_bytes(proto.SerializeToString())
     with load("onnxruntime", tmp_path / "graph.onnx", signature, 1) as model:
         assert model.forward(case.good[0])["y"].numpy().tolist() == [0]
+
+
+def chooses(condition: list[NodeProto], yes: list[NodeProto], no: list[NodeProto]) -> list[NodeProto]:
+    """The nodes of a condition, and one that computes the nodes of either branch; the last node gives the result."""
+    then, otherwise = (
+        helper.make_graph(nodes, "branch", [], [helper.make_tensor_value_info(nodes[-1].output[0], 7, None)])
+        for nodes in (yes, no)
+    )
+    result = f"{condition[-1].output[0]} chosen"
+    node = helper.make_node("If", [condition[-1].output[0]], [result], then_branch=then, else_branch=otherwise)
+    return [*condition, node]
+
+
+def test_branches_within_branches_of_constant_conditions(tmp_path: Path) -> None:
+    """ONNX Runtime (1.32) gives the sum another name twice, and its last users look for the first."""
+
+    def constant(name: str) -> list[NodeProto]:
+        return [helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.array(True)))]
+
+    def one(operator: str, source: str, name: str) -> list[NodeProto]:
+        return [helper.make_node(operator, [source], [name])]
+
+    largest = helper.make_node("ReduceMax", ["i"], ["largest"], keepdims=0)
+    least = helper.make_node("ReduceMin", ["i"], ["least"], keepdims=0)
+    varies = helper.make_node("Greater", ["largest", "least"], ["varies"])
+    total = helper.make_node("Add", ["i", "j"], ["total"])
+    innermost = chooses([total, largest, least, varies], one("Neg", "total", "a"), one("Abs", "total", "b"))
+    middle = chooses(constant("always"), innermost, one("Abs", "i", "c"))
+    outermost = chooses(constant("surely"), middle, one("Neg", "j", "d"))
+    nodes = [*outermost, helper.make_node("Identity", [outermost[-1].output[0]], ["y"])]
+    proto, signature = make_model(Case(nodes, {}, ({"i": integers(1, 2), "j": integers(3, 5)}, [-4, -7]), []))
+    (tmp_path / "graph.onnx").write_bytes(proto.SerializeToString())
+
+    with load("onnxruntime", tmp_path / "graph.onnx", signature, 1) as model:
+        found = model.forward({"i": integers(1, 2), "j": integers(3, 5)})["y"].numpy()
+
+    assert found.tolist() == [-4, -7]

@@ -1,4 +1,4 @@
-"""Checks for an operation that crashes ONNX Runtime: the least integer divided by -1."""
+"""Checks for what crashes ONNX Runtime: the least integer divided by -1, and branches within branches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from inferox.backends.onnx.messages import Message, make_node
 from inferox.core import LoadError
 
 _DIVISION = "Div"
+
+_BRANCHING = "If"
+
+_MISTAKEN_DEPTH = 3
+"""The depth of branches within branches from which ONNX Runtime (1.32) may lose values while it folds constants."""
 
 _GRAPH, _FUNCTIONS, _MODEL_VERSIONS = 7, 25, 8
 """The fields of a model with its graph, its functions, and the versions of operators."""
@@ -58,6 +63,43 @@ def guard_divisions(content: memoryview, path_name: str) -> bytes | None:
         model.replace(_GRAPH, [rewriter.guard_graph(graph, _version(model, _MODEL_VERSIONS))])
         model.replace(_FUNCTIONS, [rewriter.guard_function(function) for function in functions])
     return model.write() if rewriter.checks else None
+
+
+def find_harmful_optimizers(content: memoryview) -> list[str]:
+    """Finds the optimisations with which ONNX Runtime would lose values of a graph.
+
+    Where a condition is constant, it replaces a branch by the branch's nodes, whose results get other names. Where it
+    then does so with what is around them, branches further within look for a name that is no more. Such a graph
+    fails when it is computed, or kills the process when it is loaded.
+
+    Args:
+        content: The bytes of an ONNX model.
+
+    Returns:
+        Their names, as ONNX Runtime calls them.
+
+    Raises:
+        WireFormatError: If the bytes are not a model.
+    """
+    if len(re.findall(b"then_branch", content)) < _MISTAKEN_DEPTH:
+        return []
+    model = Message.parse(content)
+    # A function's nodes may come to lie within any branch.
+    parts = [(part, _FUNCTION_NODES) for part in model.parts(_FUNCTIONS)]
+    parts += [(part, _GRAPH_NODES) for part in model.parts(_GRAPH)]
+    is_deep = sum(_count_depth(part, field) for part, field in parts) >= _MISTAKEN_DEPTH
+    return ["ConstantFolding"] if is_deep else []
+
+
+def _count_depth(content: memoryview | bytes, nodes_field: int) -> int:
+    """Counts the branches that lie within each other at the deepest place of a graph or function."""
+    deepest = 0
+    for node in map(Message.parse, Message.parse(content).parts(nodes_field)):
+        attributes = [Message.parse(part) for part in node.parts(_ATTRIBUTES)]
+        graphs = [graph for each in attributes for field in _BRANCHES for graph in each.parts(field)]
+        within = max((_count_depth(graph, _GRAPH_NODES) for graph in graphs), default=0)
+        deepest = max(deepest, within + (node.text(4) == _BRANCHING))
+    return deepest
 
 
 class _Rewriter:

@@ -12,6 +12,8 @@ from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.onnx_model import ONNXModel
 
+from inferox.backends.onnxruntime.guards import find_harmful_optimizers
+
 _BLOCK_SIZE = 32
 """The number of weights that share a scale.
 
@@ -46,7 +48,12 @@ def quantize(graph: Path, target: Path) -> None:
     options.optimized_model_filepath = str(folded)
     try:
         with _quiet(), TemporaryDirectory() as folder:
-            InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+            InferenceSession(
+                str(graph),
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=find_harmful_optimizers(memoryview(graph.read_bytes())),
+            )
             products = Path(folder) / "products.onnx"
             if _quantize_products(folded, products):
                 quantize_dynamic(

@@ -9,7 +9,7 @@ from onnxruntime import GraphOptimizationLevel, InferenceSession, NodeArg, Sessi
 
 from inferox.backends.onnx.content import check_onnx
 from inferox.backends.onnx.wire_format import WireFormatError
-from inferox.backends.onnxruntime.guards import guard_divisions
+from inferox.backends.onnxruntime.guards import find_harmful_optimizers, guard_divisions
 from inferox.core import DataType, GraphPort, LoadError
 
 _FATAL = 4
@@ -84,7 +84,7 @@ def open_session(graph: Path | bytes, *, threads: int, libraries: Sequence[Path]
     options.add_session_config_entry(_STOP_SPINNING, "1")
     for library in libraries:
         options.register_custom_ops_library(str(library))
-    guarded = _read_guarded(graph) if isinstance(graph, Path) else None
+    guarded, harmful = _read_guarded(graph) if isinstance(graph, Path) else (None, [])
     if guarded is not None and isinstance(graph, Path):
         options.add_session_config_entry(_WEIGHTS_FOLDER, str(graph.parent))
     # Its fallback would try the same provider again, after printing to standard output.
@@ -93,16 +93,22 @@ def open_session(graph: Path | bytes, *, threads: int, libraries: Sequence[Path]
         options,
         providers=["CPUExecutionProvider"],
         enable_fallback=False,
-        disabled_optimizers=[] if guarded is None else [_WRONG_FOR_INTEGERS],
+        disabled_optimizers=harmful,
     )
 
 
-def _read_guarded(path: Path) -> bytes | None:
-    """Reads a graph with checks for operations that crash ONNX Runtime; ``None`` if it needs none."""
+def _read_guarded(path: Path) -> tuple[bytes | None, list[str]]:
+    """Reads a graph with checks for operations that crash ONNX Runtime, and lists the optimisations that would do harm.
+
+    Returns:
+        The bytes of the graph, or ``None`` if it needs no checks; and the names of the optimisations.
+    """
     if path.suffix != ".onnx":
         raise LoadError(f"{path.name} is not an .onnx file")
     content = check_onnx(path)
     try:
-        return guard_divisions(content, path.name)
+        guarded = guard_divisions(content, path.name)
+        harmful = find_harmful_optimizers(content)
     except WireFormatError as error:
         raise LoadError(f"{path.name} is not an ONNX model, or a damaged one: {error}") from error
+    return guarded, harmful if guarded is None else [*harmful, _WRONG_FOR_INTEGERS]
