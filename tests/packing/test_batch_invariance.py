@@ -103,6 +103,9 @@ def test_a_model_that_mixes_rows_itself_is_packed_as_it_is_and_the_evidence_says
         assert evidence.batch.inherent is isinstance(module, ShareOfLargest)
     stored = json.loads((tmp_path / "p" / "parity.json").read_text())["artifacts"][0]["batch"]
     assert stored["invariant"] is isinstance(module, ShareOfOwn)
+    notes = [note for note in report.notes if "depends on the batch" in note]
+    assert len(notes) == len(report.evidence) * isinstance(module, ShareOfLargest)
+    assert all(note.endswith(": each call is computed as it is") for note in notes)
 
 
 def test_verify_measures_it_again(tmp_path: Path) -> None:

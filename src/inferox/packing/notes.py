@@ -45,7 +45,9 @@ def list_notes(
         )
     for item in exported.evidence:
         if item.batch is not None and not item.batch.holds:
-            yield f"{item.artifact} {item.batch}: its rows are computed one by one"
+            # Items of the task raw are whole calls.
+            effect = "each call is computed as it is" if choice.name == "raw" else "its rows are computed one by one"
+            yield f"{item.artifact} {item.batch}: {effect}"
     for name, reason in exported.free.left_out.items():
         yield f"{name}, which would take no extra space, is left out: {reason}"
     for artifact, reason in exported.free.unmeasured:
