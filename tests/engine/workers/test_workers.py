@@ -470,6 +470,7 @@ def test_closing_waits_for_no_worker_that_still_loads(
         os.kill(next(iter(pids(engine))), signal.SIGKILL)
         wait_until(lambda: (tmp_path / "loads").read_text(encoding="ascii"))
     assert "did not unload" not in caplog.text
+    assert "cannot compute" not in caplog.text
     assert not (tmp_path / "gone").exists()  # Python did not end while a thread was loading
 
 

@@ -139,8 +139,7 @@ class WorkerPool(ModelHost):
         with self._condition:
             self._models.pop(model.key, None)
             # A worker that still loads it would keep the engine from closing.
-            alive = [] if self._is_ending else self._alive()
-            calls = {link.begin_unload(model.key): link for link in alive}
+            calls = {} if self._is_ending else {link.begin_unload(model.key): link for link in self._alive()}
         unload_in(calls, model)
         learn_from(calls.values(), self._launcher)  # its prerequisites are no longer needed
 
@@ -258,7 +257,8 @@ class WorkerPool(ModelHost):
             else:
                 if done.exception() is None:
                     link.unload(model.name, model.version)
-                _logger.error("a worker process cannot compute %r: %s", model.name, error)
+                if not self._is_ending:
+                    _logger.error("a worker process cannot compute %r: %s", model.name, error)
                 load.set_exception(error)
             self._give_out_waiting()
 
