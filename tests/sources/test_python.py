@@ -137,6 +137,21 @@ def test_module_that_writes_into_its_inputs() -> None:
     np.testing.assert_array_equal(examples["x"], _rows(2).numpy())
 
 
+def test_module_that_returns_a_parameter_and_a_lazy_negation() -> None:
+    class Module(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.full((3,), 2.0))
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.scale.expand(x.shape[0], 3), torch.complex(x, x).conj().imag
+
+    model = _open(Module().eval(), x=torch.ones(2, 3))
+    scale, negated = model.compute({"x": np.ones((2, 3), np.float32)}).values()
+    np.testing.assert_array_equal(scale, np.full((2, 3), 2.0))
+    np.testing.assert_array_equal(negated, np.full((2, 3), -1.0))
+
+
 def test_arrays_lists_and_gradients_are_examples() -> None:
     expected = (TensorSpec("x", DataType.F32, ("batch", 4)),)
     for value in (_rows(2).numpy(), _rows(2).requires_grad_(), _rows(2).t().contiguous().t()):

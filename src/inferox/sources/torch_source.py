@@ -174,7 +174,8 @@ class TorchSource(SourceModel):
         with torch.inference_mode(), translated(f"computing {self._facts.name}", default=ExecutionError):
             outputs = name_outputs(self._call(self._module, inputs))
         wanted = [name for name in self._kept_outputs or () if name in outputs] or list(outputs)
-        return {name: outputs[name].cpu() for name in wanted}
+        # A parameter that is an output requires gradients even here, and NumPy lacks PyTorch's lazy negation.
+        return {name: outputs[name].detach().cpu().resolve_neg() for name in wanted}
 
 
 def data_type(tensor: torch.Tensor) -> DataType:
