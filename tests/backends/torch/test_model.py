@@ -201,6 +201,15 @@ def test_nothing_is_recorded_for_gradients() -> None:
     make_model(call).forward(np.ones((1, 2), np.float32))
 
 
+@pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy], ids=["array", "tensor"])
+def test_outputs_do_not_change_with_the_inputs(convert: Callable[[Any], Any]) -> None:
+    model = make_model(lambda inputs: inputs["x"][:, ::1])
+    given = np.ones((3, 2), np.float32)
+    output = model.forward({"x": convert(given)})["y"].numpy()
+    given[:] = 5  # as for the next call
+    np.testing.assert_array_equal(output, np.ones((3, 2)))
+
+
 def test_a_failure_inside_is_ours() -> None:
     model = make_model(lambda inputs: inputs["x"] @ inputs["x"])
     with pytest.raises(ExecutionError, match=r"torch failed while computing 'small': .*cannot be multiplied") as caught:

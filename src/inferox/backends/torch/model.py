@@ -100,8 +100,13 @@ class TorchModel(Model):
             placed = {
                 name: self._place(inputs[name], program.compute_dtype) for name in self.layout_signature.input_names
             }
+            # The caller may use the memory of the inputs again, for the next call.
+            foreign = program.storages.union(tensor.untyped_storage().data_ptr() for tensor in placed.values())
             returned = name_outputs(program.call(placed), self.layout_signature.output_names)
-            return {spec.name: _finish(returned[spec.name], spec, program) for spec in self.layout_signature.outputs}
+            return {
+                spec.name: _finish(returned[spec.name], spec, program, foreign)
+                for spec in self.layout_signature.outputs
+            }
 
     def _place(self, value: TensorLike, compute_dtype: torch.dtype | None) -> torch.Tensor:
         if isinstance(value, np.ndarray) and _is_plain(value):
@@ -123,7 +128,7 @@ def _is_plain(array: npt.NDArray[Any]) -> bool:
     return array.flags.carray and array.dtype.isbuiltin == 1 and min(array.strides, default=0) >= 0
 
 
-def _finish(output: torch.Tensor, spec: TensorSpec, program: Program) -> TorchTensor:
+def _finish(output: torch.Tensor, spec: TensorSpec, program: Program, foreign: frozenset[int]) -> TorchTensor:
     """Gives an output its own memory, and converts one from a lower precision to the type of the signature."""
     stated = to_torch_dtype(spec.dtype)
     if output.dtype is not stated and (program.compute_dtype is None or not output.is_floating_point()):
@@ -132,7 +137,7 @@ def _finish(output: torch.Tensor, spec: TensorSpec, program: Program) -> TorchTe
             f"the model must return {spec.name} as {spec.dtype}, but returned {found}", hint=_CONTRADICTION
         )
     typed = output.to(stated)
-    return TorchTensor(typed.clone() if typed.untyped_storage().data_ptr() in program.storages else typed)
+    return TorchTensor(typed.clone() if typed.untyped_storage().data_ptr() in foreign else typed)
 
 
 def storages_of(module: torch.nn.Module, *others: torch.Tensor) -> frozenset[int]:
