@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +16,7 @@ from inferox.engine.queue import RequestQueue
 from inferox.engine.request import Request, RequestOptions
 from inferox.engine.workload import Workload
 from tests.engine.models import SIGNATURE, SumTask
+from tests.engine.workers.test_workers import wait_until
 
 
 def make_request(deadline_s: float) -> Request:
@@ -55,6 +58,28 @@ def test_those_that_are_answered_are_forgotten_long_before_their_deadlines() -> 
         deadlines.add(request)
         request.answer(None)
     assert len(deadlines._heap) <= _KEPT + 1
+    deadlines.close()
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "end"),
+    [
+        (1000.0, lambda request: request.answer(None)),
+        (1000.0, lambda request: request.fail(ValueError())),
+        (1000.0, lambda request: request.future.cancel()),
+        (0.01, lambda request: request.future.exception(20)),
+        (0.01, lambda request: request.future.cancel()),
+    ],
+    ids=["answered", "failed", "cancelled", "expired", "cancelled before it expires"],
+)
+def test_what_is_over_is_freed_at_once(deadline_s: float, end: Callable[[Request], object]) -> None:
+    deadlines = Deadlines()
+    request = make_request(deadline_s)
+    deadlines.add(request)
+    end(request)
+    freed = weakref.ref(request)
+    del request
+    wait_until(lambda: freed() is None)
     deadlines.close()
 
 
