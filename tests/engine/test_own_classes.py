@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inferox import Engine
+from inferox import Engine, EngineConfig
 from inferox.core import Batch, ConfigError, ExecutionError, InferoxError, Outputs, ShuttingDownError
 from inferox.engine.monitor import Monitor
 from tests.engine.models import DoublingModel, SumTask, double, load_doubling
+from tests.engine.workers.factories import HERE
 
 BAD = 77
 STRANGE = [SystemExit(3), GeneratorExit(), asyncio.CancelledError(), BaseException("no")]
@@ -144,6 +145,17 @@ def test_a_model_that_unloads_itself_while_it_computes_is_refused(
 def test_what_is_not_a_model_with_its_task_is_not_registered(engine: Engine, other: Any) -> None:
     with pytest.raises(ConfigError, match=f"expected a TaskModel, but got a value of the type {type(other).__name__}"):
         engine.register(other)
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_a_function_that_returns_the_same_model_again_leaves_it_to_its_version(isolation: Any) -> None:
+    with Engine(EngineConfig(isolation=isolation, threads=1)) as engine:
+        engine.load(f"{HERE}make_the_same", name="first", trust_code=True)
+        for name, version in (("second", "1"), ("first", "2"), (None, "1")):
+            with pytest.raises(ConfigError, match="'same' was registered before"):
+                engine.load(f"{HERE}make_the_same", name=name, version=version, trust_code=True)
+        assert engine.infer("first", [[1, 2]]).results == [6]
+        assert [info.name for info in engine.models()] == ["first"]
 
 
 def test_a_model_is_registered_once(engine: Engine) -> None:

@@ -43,7 +43,8 @@ class LocalHost(ModelHost):
         """Loads a package; see ``ModelHost``."""
         if source.startswith(PREFIX):
             made = make_model(source.removeprefix(PREFIX), options)
-            return self._keep_or_close(made, lambda: self.register(made, name, version, models))
+            self._note_registered(made)  # before anything closes it, as it may serve already
+            return self._keep_or_close(made, lambda: self._register(made, name, version, models))
         watch = self._make_watch()
         planned = plan_load(source, **options, all_samples=True, threads=self._config.threads, checking=watch.trying)
         name = name or planned.name
@@ -60,15 +61,9 @@ class LocalHost(ModelHost):
                 f"expected a TaskModel, but got a value of the type {type(model).__name__}",
                 hint="inferox.load makes one, and so does TaskModel(model, task, rejected={}) of a Model of your own",
             )
-        with self._lock:
-            if model in self._registered:
-                raise ConfigError(
-                    f"{model.name!r} was registered before, and is closed with that version",
-                    hint="load another, or label the version",
-                )
-            self._registered.add(model)
+        self._note_registered(model)
         try:
-            return self._register(model, name or model.name, version, models)
+            return self._register(model, name, version, models)
         except BaseException:
             self._registered.discard(model)
             raise
@@ -77,7 +72,18 @@ class LocalHost(ModelHost):
         """Returns the memory that removed models have left to the system; see ``ModelHost``."""
         self._memory.release()
 
-    def _register(self, model: TaskModel, name: str, version: str, models: ModelRegistry) -> ModelRunner:
+    def _note_registered(self, model: TaskModel) -> None:
+        """Records that a model is closed with its version, and refuses one that belongs to another already."""
+        with self._lock:
+            if model in self._registered:
+                raise ConfigError(
+                    f"{model.name!r} was registered before, and is closed with that version",
+                    hint="load another, or label the version",
+                )
+            self._registered.add(model)
+
+    def _register(self, model: TaskModel, name: str | None, version: str, models: ModelRegistry) -> ModelRunner:
+        name = name or model.name
         size_bytes = model.model.memory_requirements().weights_bytes
         with models.claim(name, version), self._memory.reserve(size_bytes):
             return self._serve(model, name, version, models, watch=self._make_watch())

@@ -8,6 +8,7 @@ import gc
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,11 @@ class DangerousTask(SumTask):
 
 def make_dangerous() -> TaskModel:
     return load_doubling(DangerousModel(name="dangerous"), DangerousTask())
+
+
+@cache
+def make_the_same() -> TaskModel:
+    return load_doubling(DangerousModel(name="same"))
 
 
 def make_with_tokenizer() -> TaskModel:
