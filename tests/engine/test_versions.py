@@ -45,8 +45,20 @@ def test_requests_may_say_a_label(engine: Engine) -> None:
         ModelNotFoundError, match=r"no version 'stable' of 'doubling' is loaded \(it has 1, 2, 3, canary\)"
     ):
         ask(engine, "stable")
-    with pytest.raises(ModelNotFoundError):
+    with pytest.raises(ModelNotFoundError, match=r"'doubling' has no label 'stable' \(its labels are canary\)"):
         engine.label("doubling", "stable", None)
+    engine.label("doubling", "canary", None)
+    with pytest.raises(ModelNotFoundError, match=r"'doubling' has no label 'canary' \(it has none\)"):
+        engine.label("doubling", "canary", None)
+
+
+def test_what_changes_a_version_does_not_take_its_label(engine: Engine) -> None:
+    engine.label("doubling", "stable", "1")
+    with pytest.raises(ModelNotFoundError, match="'stable' is a label of the version '1'"):
+        engine.unload("doubling", "stable")
+    with pytest.raises(ModelNotFoundError, match="'stable' is a label of the version '1'"):
+        engine.label("doubling", "old", "stable")
+    assert ask(engine, "stable") == "1"
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,10 @@ class ModelRegistry:
                     f"but is {label!r}"
                 )
             if version is None:
-                self._find_all(name, labels.get(label, label))
+                self._find_all(name, None)
+                if label not in labels:
+                    known = f"its labels are {', '.join(sorted(labels))}" if labels else "it has none"
+                    raise ModelNotFoundError(f"{name!r} has no label {label!r}", hint=known)
                 del labels[label]
             else:
                 self._find_all(name, version)
@@ -230,10 +233,11 @@ class ModelRegistry:
         found = [runner for runner in versions.values() if version in {None, runner.version}]
         if not found:
             if versions:
-                known = ", ".join([*sorted(versions), *sorted(self._labels.get(name, ()))])
-                raise ModelNotFoundError(
-                    f"no version {asked or version!r} of {name!r} is loaded", hint=f"it has {known}"
-                )
+                labels = self._labels.get(name, {})
+                hint = f"it has {', '.join([*sorted(versions), *sorted(labels)])}"
+                if version in labels:
+                    hint = f"{version!r} is a label of the version {labels[version]!r}"
+                raise ModelNotFoundError(f"no version {asked or version!r} of {name!r} is loaded", hint=hint)
             there = (
                 f"the loaded models are {', '.join(sorted(self._versions))}" if self._versions else "nothing is loaded"
             )
