@@ -28,6 +28,7 @@ from inferox.engine.encoding import Encoding
 from inferox.loading import TaskModel
 from inferox.tasks import RawTask
 from tests.engine.models import SIGNATURE, DoublingModel, SumTask, load_doubling
+from tests.engine.thread_limit import no_more_threads
 
 ASK: dict[str, Callable[..., Any]] = {
     "thread": lambda engine, items, **options: engine.infer("doubling", items, **options),
@@ -76,6 +77,18 @@ def test_no_rows_are_made_of_a_request_that_has_no_room_whatever_they_are(
             assert len(task.encoded) == before + made
         model.may_go.set()
         assert [future.result(10).results for future in asked] == [[2], [4]]
+
+
+@pytest.mark.parametrize("item", [[1, 2], "a" * 20_000, call(1)], ids=["numbers", "long text", "call"])
+def test_coroutines_are_answered_where_no_thread_can_be_started(engine: Engine, item: Any) -> None:
+    engine.register(load_doubling(task=RawTask({}, SIGNATURE) if isinstance(item, dict) else SumTask()))
+
+    async def ask_without_threads() -> Any:
+        with no_more_threads():
+            return (await engine.ainfer("doubling", [item])).results
+
+    expected = engine.infer("doubling", [item], deadline_s=20.0).results  # which starts the threads of the model
+    assert str(asyncio.run(ask_without_threads())) == str(expected)
 
 
 @pytest.mark.parametrize("ask", ASK.values(), ids=ASK)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from inferox.core import Signature
 from inferox.engine.encoding import Encoding
 from inferox.engine.items import to_items
 from inferox.engine.request import Request, RequestOptions
+from inferox.engine.thread_start import run_beside
 from inferox.engine.tick_encoder import TickEncoder
 from inferox.engine.watch import Watch
 from inferox.tasks import RawTask, Task
@@ -63,7 +64,7 @@ class RequestMaker:
         given, task = to_items(items), self._task_for(options)
         self._check_room(len(given))
         if isinstance(task, RawTask):
-            encoding = await asyncio.to_thread(self._make_calls, task, given, options)
+            encoding = await run_beside(partial(self._make_calls, task, given, options))
             return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
         encoding, rows = await self._encoder.encode(task, given, options)
         report_truncation(encoding.batch, _at_admission(options), rows=rows)

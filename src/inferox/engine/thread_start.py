@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Thread
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 def start_thread(name: str, run: Callable[[], object]) -> Thread | None:
@@ -22,3 +27,18 @@ def start_thread(name: str, run: Callable[[], object]) -> Thread | None:
     except RuntimeError:
         return None
     return thread
+
+
+async def run_beside(run: Callable[[], Value]) -> Value:
+    """Runs a function on another thread than the event loop's, or on that if the system has no more.
+
+    Args:
+        run: The function.
+
+    Returns:
+        Its result.
+    """
+    running: asyncio.Future[Value] | None = None
+    with suppress(RuntimeError):  # what the function raises must not have this error as its context
+        running = asyncio.get_running_loop().run_in_executor(None, run)
+    return run() if running is None else await running

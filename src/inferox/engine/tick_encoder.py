@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from inferox.core import InferoxError, Signature
 from inferox.engine.encoding import Encoding
 from inferox.engine.request import RequestOptions
+from inferox.engine.thread_start import run_beside
 from inferox.engine.unexpected import to_failure
 from inferox.engine.watch import Watch
 from inferox.tasks import Task
@@ -48,7 +50,7 @@ class TickEncoder:
         loop = asyncio.get_running_loop()
         asked = _Asked(items, options, loop.create_future())
         if not _are_short_texts(items):
-            return await loop.run_in_executor(None, self._make, task, [asked]), range(len(items))
+            return await run_beside(partial(self._make, task, [asked])), range(len(items))
         pending = self._pending.setdefault((loop, task), [])
         pending.append(asked)
         if len(pending) == 1:

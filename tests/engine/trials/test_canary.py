@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -17,10 +18,11 @@ from inferox.engine.request import RequestOptions
 from inferox.engine.trials.canary_trial import CanaryTrial
 from inferox.engine.trials.comparer import MOST_ROWS, MOST_WAITING, Answered, Comparer
 from inferox.engine.trials.stats import TrialInfo, TrialRecorder
-from inferox.engine.trials.verdict import Verdict
+from inferox.engine.trials.verdict import LEAST, Verdict
 from inferox.parity import ParityClass
 from tests.engine.models import POISON, double
 from tests.engine.packages import Shelf
+from tests.engine.thread_limit import no_more_threads
 from tests.engine.trials.test_trials import trial_of
 from tests.engine.workers.test_workers import wait_until
 
@@ -95,6 +97,44 @@ def test_a_canary_that_drifts_is_rolled_back(loading: Engine, shelf: Shelf) -> N
     found = trial_of(loading, "canary")
     assert found.max_abs == 1000
     assert "drift by" in (found.info.rolled_back or "")
+
+
+@pytest.mark.parametrize("kind", [Shadow, Canary])
+def test_what_callers_do_with_their_answers_is_no_drift(loading: Engine, kind: type[Shadow | Canary]) -> None:
+    load(loading, **{kind.__name__.lower(): kind(backend="onnxruntime", share=1.0)})
+    for number in range(LEAST + 1):
+        results = loading.infer("model", [[number], [1, 2]]).results
+        assert results == [2 * number, 6]
+        results[:] = [-1, -1]
+    trial = kind.__name__.lower()
+    wait_until(lambda: trial_of(loading, trial).compared == LEAST + 1)
+    found = trial_of(loading, trial)
+    assert (found.max_abs, found.info.rolled_back) == (0, None)
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+@pytest.mark.parametrize("kind", [Shadow, Canary])
+def test_no_request_is_lost_where_no_thread_can_be_started(
+    loading: Engine, shelf: Shelf, kind: type[Shadow | Canary], is_broken: bool
+) -> None:
+    load(loading, **{kind.__name__.lower(): kind(backend="onnxruntime", share=1.0)})
+    model = loading._models.find("model", None)
+    if is_broken:
+        shelf.backend.broken["b"] = "raises"
+
+    def compute() -> Any:
+        return model.ask([[3]], RequestOptions(), time.monotonic(), is_patient=True).result(20).results
+
+    with no_more_threads():
+        if kind is Canary and is_broken:
+            with pytest.raises(ExecutionError, match="b is broken"):
+                compute()
+        else:
+            assert compute() == [6]
+    assert compute() == [6]
+    with no_more_threads():
+        loading.close()
+    assert all(loaded.is_closed for loaded in shelf.backend.models)
 
 
 def test_what_a_caller_does_wrong_is_not_the_canarys_fault(loading: Engine) -> None:

@@ -21,6 +21,7 @@ from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.prerequisite_list import list_prerequisites
 from inferox.engine.workers.prerequisites import Prerequisites
 from inferox.machine.cgroup import MemoryLimit
+from tests.engine.thread_limit import no_more_threads
 from tests.engine.workers.factories import CRASH, HERE, TOKENIZER_VARIABLE
 from tests.engine.workers.test_workers import is_alive, wait_until
 
@@ -52,6 +53,16 @@ def wait_for_server(engine: Engine) -> None:
 
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])
+
+
+def test_a_worker_is_started_as_a_new_process_where_no_thread_can_prepare_the_fork_of_one() -> None:
+    launcher = Launcher(EngineConfig(threads=1))
+    launcher.learn(Prerequisites(("json",)))
+    with no_more_threads(), Path(os.devnull).open("w") as file:
+        process = launcher.launch((file.fileno(), file.fileno()))
+    assert isinstance(process, subprocess.Popen)
+    assert process.wait(30) == 1
+    launcher.close()
 
 
 def test_workers_that_replace_others_are_forked_and_have_their_tokenizers(

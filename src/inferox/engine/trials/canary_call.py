@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
-from threading import Thread
 from typing import Any
 from weakref import ref
 
 from inferox.core import InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
+from inferox.engine.thread_start import start_thread
 from inferox.engine.trials.canary_trial import CanaryTrial
 from inferox.engine.trials.comparer import keep_first
 from inferox.engine.unexpected import to_failure
@@ -92,7 +92,8 @@ class CanaryCall:
             self._answer(self._finish(done.result()))
         elif isinstance(error, InferoxError):
             # This may be the computing thread, which would deadlock.
-            Thread(target=self._fall_back, args=(error,), name="inferox-fall-back", daemon=True).start()
+            if start_thread("inferox-fall-back", partial(self._fall_back, error)) is None:
+                self._fail(error)
         else:
             self._fail(error)
 

@@ -13,6 +13,7 @@ from inferox.core import CapacityError, Closing, InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
 from inferox.engine.served_model import ServedModel
+from inferox.engine.thread_start import start_thread
 from inferox.engine.trials.comparer import Answered, Comparer
 from inferox.engine.trials.drift import Drift
 from inferox.engine.trials.selection import RequestShare
@@ -45,6 +46,7 @@ class CanaryTrial(Closing):
             f"inferox-{name}-canary", self._recorder, self._ask_serving, is_shadow=False, note_drift=self._note_drift
         )
         self._lock = Lock()
+        self._is_retired = False
         self._retiring: Thread | None = None
 
     @property
@@ -59,7 +61,7 @@ class CanaryTrial(Closing):
             items: The items.
             options: The options of the request.
         """
-        if not len(items) or self._retiring is not None or (options.is_one_of_many and self._leaves_space):
+        if not len(items) or self._is_retired or (options.is_one_of_many and self._leaves_space):
             return False
         return self._share.chooses(options.request_id)
 
@@ -91,8 +93,10 @@ class CanaryTrial(Closing):
     def close(self) -> None:
         """Stops accepting requests, and closes the artifact once those that it has are answered."""
         self._retire()
-        assert self._retiring is not None  # noqa: S101 - as that does
-        self._retiring.join()
+        if self._retiring is None:  # no thread could be started
+            self._close_all()
+        else:
+            self._retiring.join()
 
     def _note_drift(self, drift: Drift) -> None:
         self._end_if(self._verdict.note_drift(drift.distance))
@@ -105,12 +109,12 @@ class CanaryTrial(Closing):
     def _retire(self, reason: str | None = None) -> bool:
         """Stops giving it requests. A separate thread closes it: that may take a while, and this may be its own."""
         with self._lock:
-            if self._retiring is not None:
+            if self._is_retired:
                 return False
+            self._is_retired = True
             if reason is not None:
                 self._recorder.note_rollback(reason)
-            self._retiring = Thread(target=self._close_all, name=f"inferox-{self._name}-retire", daemon=True)
-            self._retiring.start()
+            self._retiring = start_thread(f"inferox-{self._name}-retire", self._close_all)
             return True
 
     def _close_all(self) -> None:

@@ -16,6 +16,7 @@ from inferox.engine.answer import Answer
 from inferox.engine.monitor import Monitor
 from inferox.engine.option_values import MOST_PRIORITY
 from inferox.engine.request import RequestOptions
+from inferox.engine.thread_start import start_thread
 from inferox.engine.trials.drift import Drift, find_tolerance, measure_drift
 from inferox.engine.trials.stats import TrialRecorder
 
@@ -87,7 +88,7 @@ class Comparer(Closing):
         """Queues a request for comparison, unless the engine is busy or too many wait. Never blocks.
 
         Args:
-            answered: The request.
+            answered: The request. Its results are copied, as far as they are compared.
         """
         answer = answered.answer
         if answer.queue_s > max(answer.compute_s, _BUSY_S):
@@ -97,9 +98,9 @@ class Comparer(Closing):
             if self._is_closed:
                 return
             is_full = len(self._waiting) >= MOST_WAITING
-            if not is_full:
-                self._waiting.append(answered)
-                self._start()
+            if not is_full and (results := keep_first(answer.results)) is not None:
+                self._waiting.append(replace(answered, answer=replace(answer, results=results)))
+                self._thread = self._thread or start_thread(self._name, self._run)
                 self._condition.notify()
         if is_full:
             self._recorder.count("queue_full")
@@ -115,11 +116,6 @@ class Comparer(Closing):
             computing.cancel()
         if thread is not None:
             thread.join()
-
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
 
     def _run(self) -> None:
         while (answered := self._next()) is not None:
@@ -150,10 +146,9 @@ class Comparer(Closing):
             return
         if self._is_shadow:
             self._recorder.count("requests")
-        first = given.results[:MOST_ROWS]
-        expected, actual = (first, other.results) if self._is_shadow else (other.results, first)
+        expected, actual = (given, other) if self._is_shadow else (other, given)
         tried = other if self._is_shadow else given
-        drift = measure_drift(expected, actual, tie=find_tolerance(tried.parity_class).tie)
+        drift = measure_drift(expected.results, actual.results, tie=find_tolerance(tried.parity_class).tie)
         self._recorder.note_drift(drift)
         self._note_drift(drift)
 
@@ -180,17 +175,17 @@ class Comparer(Closing):
             self._recorder.count("late")
 
 
-def keep_first(items: Sequence[Any]) -> Sequence[Any] | None:
-    """Copies the first items of a request, as its caller may change arrays once it has its answer.
+def keep_first(values: Sequence[Any]) -> Sequence[Any] | None:
+    """Copies the first items or results of a request, which its caller may change once it has its answer.
 
     Args:
-        items: The items.
+        values: The items or the results.
 
     Returns:
-        The copies; ``None`` if an item cannot be copied, such as a read-only view of a dict.
+        The copies; ``None`` if one cannot be copied, such as a read-only view of a dict.
     """
     try:
-        return deepcopy(items[:MOST_ROWS])
+        return deepcopy(values[:MOST_ROWS])
     except Exception as error:  # noqa: BLE001 - classes of callers may raise anything, and the request is to be answered
-        _logger.debug("a request is not compared, because its items cannot be copied: %s", error)
+        _logger.debug("a request is not compared, because its items or results cannot be copied: %s", error)
         return None

@@ -14,6 +14,7 @@ from msgspec import json
 
 from inferox.core import ExecutionError, first_line
 from inferox.engine.config import EngineConfig
+from inferox.engine.thread_start import start_thread
 from inferox.engine.workers.forked_process import ForkedProcess, ForkServer
 from inferox.engine.workers.prerequisites import Prerequisites
 
@@ -78,8 +79,7 @@ class Launcher:
                     _logger.warning("a worker is started as a new process rather than forked: %s", first_line(error))
                     self._retire()
             if self._known.modules and self._can_fork and self._starting is None:
-                self._starting = Thread(target=self._start_server, name="inferox-fork-server", daemon=True)
-                self._starting.start()
+                self._starting = start_thread("inferox-fork-server", self._start_server)
         return subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
             # -P keeps the current folder, which may contain anything, off the import path.
             [sys.executable, "-P", "-m", _MODULE, *map(str, files), str(os.getpid()), self._config],
