@@ -321,8 +321,9 @@ def test_of_several_models_the_call_must_name_one() -> None:
     async def test(client: AsyncClient, server: Scripted) -> None:  # noqa: ARG001
         with pytest.raises(RequestError, match="the server has 2 for the task embed: a, b"):
             await client.embed("a text")
-        with pytest.raises(RequestError, match="the server has 0 for the task rerank: a, b"):
+        with pytest.raises(RequestError, match="the server has no model for the task rerank") as none:
             await client.rerank("a query", ["a text"])
+        assert none.value.hint == "this server has a, b", "to name one of them would not help"
 
     run(answer, test, model=None)
 

@@ -50,10 +50,13 @@ class Directory:
             return named
         names = [state.name for state in await self.list(outer)]
         found = [name for name in names if len(names) == 1 or (await self.describe(name, outer)).task == task]
-        if len(found) != 1:
-            there = ", ".join(found or names) or "no models"
+        if not found:
             raise RequestError(
-                f"the call names no model, but the server has {len(found)} for the task {task}: {there}",
+                f"the server has no model for the task {task}", hint=f"this server has {', '.join(names) or 'none'}"
+            )
+        if len(found) > 1:
+            raise RequestError(
+                f"the call names no model, but the server has {len(found)} for the task {task}: {', '.join(found)}",
                 hint="name one with model=",
             )
         self._chosen[task] = found[0]
