@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inferox.cli.options import debug_option, json_option
-from inferox.cli.terminal import make_console
+from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
     from inferox.core import Device
@@ -101,11 +101,11 @@ def _print(findings: list[Finding]) -> None:
 
     from inferox.report.quantities import bytes_text
 
-    table = Table("backend", "version", "device", "memory", "free", "computation")
+    table = Table()
+    for heading in ("backend", "version", "device", "memory", "free", "computation"):
+        table.add_column(heading, overflow="fold")
     for finding in findings:
         verdict = Text("pass", style="green") if finding.passed else Text(f"fail: {finding.reason}", style="red")
-        if finding.hint:
-            verdict.append(f"\n{finding.hint}", style="dim")
         table.add_row(
             finding.backend,
             finding.version or "",
@@ -115,3 +115,7 @@ def _print(findings: list[Finding]) -> None:
             verdict,
         )
     make_console().print(table)
+    # Below the table, as no column has room for a command, which must be whole to be copied.
+    for finding in findings:
+        if finding.hint:
+            say(f"{finding.backend}: {finding.hint}")
