@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+import torch
 
+from inferox import pack
 from inferox.server.config import ServerConfig
 from inferox.server.http_request import Receive, Scope, Send
 from inferox.server.http_server import HttpServer
@@ -106,6 +108,25 @@ def test_a_package_that_is_not_there_ends_it(inferox: Command, tmp_path: Path) -
     assert done.returncode == 3
     assert "missing.mlpkg" in done.stderr.decode().splitlines()[1]
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "why"),
+    [
+        ((), 3, "'inside' can only be run by code that comes with it"),
+        (("--trust-code", "--backend", "candle"), 5, "no backend can run 'inside' here"),
+        (("--trust-code", "--memory-limit", "1KiB"), 2, "the model needs about"),
+    ],
+)
+def test_a_package_that_cannot_be_loaded_is_named_by_its_path(
+    inferox: Command, tmp_path: Path, options: tuple[str, ...], code: int, why: str
+) -> None:
+    path = tmp_path / "clicks"  # the name inside is another, and would not say which of several files it is
+    pack(torch.nn.Linear(2, 2), path, name="inside", example_inputs=torch.randn(3, 2))
+    done = inferox("serve", "--repository", tmp_path, "--port", "0", *options)
+    said = done.stderr.decode()
+    assert (done.returncode, why in said) == (code, True), said
+    assert f"inferox: {path} cannot be loaded\n" in said
 
 
 @pytest.mark.parametrize(

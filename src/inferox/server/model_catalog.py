@@ -50,7 +50,12 @@ class ModelCatalog:
             ConfigError: If two have the same name, or a name is not valid in requests.
         """
         for source in sources:
-            info = self._engine.load(source.path, name=source.name, later=self._trials.append, **source.options)
+            try:
+                info = self._engine.load(source.path, name=source.name, later=self._trials.append, **source.options)
+            except InferoxError:
+                # The error may only have the name inside the package, which does not say which of several files it is.
+                _logger.error("%s cannot be loaded", source.path)  # noqa: TRY400 - no traceback
+                raise
             try:
                 check_name(info.name)
             except ConfigError:
