@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 
 from inferox import Engine, EngineConfig
 from inferox.core import Batch, DeadlineExceededError, ExecutionError, Outputs
+from inferox.engine.answer import Answer
 from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.encoding import Encoding
 from inferox.engine.request import Request, RequestOptions
@@ -90,6 +91,24 @@ def test_callers_of_equal_rows_have_answers_of_their_own(cache_bytes: int) -> No
         found = [result for answer in asyncio.run(ask_all()) for result in answer.results]
         assert count_computed(model, [5]) == 1
         assert not any(np.shares_memory(one, other) for index, one in enumerate(found) for other in found[:index])
+
+
+def test_what_the_first_caller_does_with_its_answer_changes_no_others() -> None:
+    model = make_model()
+    with serving(model, VectorTask(), cache_bytes=2**20) as engine:
+        runner = engine._models.find("doubling", None)
+
+        def ask(**options: Any) -> Future[Answer]:
+            return runner.ask([[5]], RequestOptions(**options), time.monotonic())
+
+        with held(engine, model, [[1]]):
+            first = ask(priority=-1)
+            first.add_done_callback(lambda done: done.result().results[0].fill(0))
+            second = ask()
+        assert second.result(20).results == [[10]]
+        assert engine.infer("doubling", [[5]]).results == [[10]]
+        assert (engine.stats("doubling").equal_rows, engine.stats("doubling").cached_rows) == (1, 1)
+        assert first.result().results == [[0]]
 
 
 class Uncopyable:

@@ -77,7 +77,8 @@ class Delivery:
             The rows that have to be computed again: others of their request were computed in a later shift, or they are
             equal to a row whose answer cannot be copied.
         """
-        again = self._give(rows, answers, shift)
+        again, copied = list[Row](), list[tuple[Row, tuple[Any]]]()
+        # Answers are copied before their first callers have them, who may change them.
         for index, (request, row) in enumerate(rows):
             if request.keys is None:
                 continue
@@ -87,9 +88,12 @@ class Delivery:
             for equal in self._end_row(request, row):
                 if (own := own_answer(answers[index])) is None:
                     again.append(equal)
-                    continue
-                self._recorder.note_equal_row()
-                again += self._give([equal], own, shift)
+                else:
+                    copied.append((equal, own))
+        again += self._give(rows, answers, shift)
+        for equal, own in copied:
+            self._recorder.note_equal_row()
+            again += self._give([equal], own, shift)
         return again
 
     def _give(self, rows: Sequence[Row], answers: Sequence[Any], shift: Shift) -> list[Row]:
