@@ -80,6 +80,9 @@ def test_what_is_shown_by_weak_evidence_comes_last_however_fast() -> None:
     assert ranking.why_not(SMALL, LARGE) == (
         "the evidence that it agrees with the reference, which large computed, is weak"
     )
+    assert ranking.why_taken(SMALL) == (
+        "its evidence is weak, but nothing that was measured with stronger evidence can be loaded"
+    )
     assert rank([SMALL], profile, weak={SMALL.name}).order == (SMALL,)
 
 

@@ -42,6 +42,8 @@ class Plan:
         """
         if self.profile is None:
             return "the first in the default order, as nothing was measured (inferox tune)"
+        if artifact.name not in self.ratios and self.profile.cells.get(artifact.name):
+            return "its evidence is weak, but nothing that was measured with stronger evidence can be loaded"
         if artifact.name not in self.ratios:
             return "it was not measured, and nothing that was measured can be loaded"
         here = self.profile.classes.get(artifact.name)
