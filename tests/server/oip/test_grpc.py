@@ -390,6 +390,29 @@ def test_a_stream_answers_in_order_and_goes_on_after_an_error() -> None:
     run(test)
 
 
+def test_a_stream_that_is_left_with_more_requests_than_are_computed_leaves_nothing() -> None:
+    async def test() -> None:
+        async with asked() as server:
+            stream = server.channel.stream_stream(
+                "/inference.GRPCInferenceService/ModelStreamInfer",
+                request_serializer=lambda sent: sent.SerializeToString(),
+                response_deserializer=MESSAGES.of("ModelStreamInferResponse").FromString,
+            )
+            server.model.may_go.clear()
+            before = asyncio.all_tasks()
+            left = stream(infer_of(str(number)) for number in range(100))
+            reading = asyncio.ensure_future(left.read())
+            await until(lambda: len(asyncio.all_tasks()) > len(before) + 64)
+            await asyncio.sleep(0.05)  # until it waits for room
+            left.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            server.model.may_go.set()
+            await until(lambda: not any("GrpcService" in repr(task) for task in asyncio.all_tasks() - before))
+
+    run(test)
+
+
 def health_of(channel: Any, method: str) -> Any:
     make = channel.unary_unary if method == "Check" else channel.unary_stream
     return make(

@@ -194,6 +194,8 @@ class GrpcService:
         finally:
             for task in (reading, *begun):
                 task.cancel()
+            while not waiting.empty():  # the reader would wait forever for room
+                waiting.get_nowait()
 
     async def _answer_streamed(self, content: bytes, key: bytes | None, metadata: Mapping[str, str]) -> Any:
         """Answers a request within a stream; errors do not end the stream."""
