@@ -87,16 +87,27 @@ def test_a_model_is_unloaded_and_loaded_again() -> None:
 
 
 def test_a_package_whose_name_is_not_valid_in_requests_hides_no_others(tmp_path: Path) -> None:
-    for name in ("late.mlpkg", "a b.mlpkg"):
+    for name in ("late.mlpkg", "a b.mlpkg", os.fsdecode(b"\xff.mlpkg")):
         (tmp_path / name).touch()
 
     async def test() -> None:
         async with administered(folder=tmp_path) as (_, http, _):
             listed = (await http.post("/v2/repository/index")).json()
             found = [(item["name"], item["reason"]) for item in listed if item["name"] != "model"]
-            assert found == [("a b", "invalid name"), ("late", "unloaded")]
+            assert found == [("a b", "invalid name"), ("late", "unloaded"), (r"\udcff", "invalid name")]
 
     run(test)
+
+
+def test_a_package_has_one_name(tmp_path: Path) -> None:
+    (tmp_path / "late.mlpkg").touch()
+    (tmp_path / "folder.mlpkg").mkdir()
+    (tmp_path / "folder.mlpkg" / "metadata.json").touch()
+    repository = ModelRepository([], tmp_path)
+    assert [source.name for source in repository.list_folder()] == ["folder", "late"]
+    for name in ("folder", "late"):
+        assert repository.find_new(name) is not None
+        assert repository.find_new(f"{name}.mlpkg") is None
 
 
 def test_a_model_that_is_unloaded_during_a_scrape_is_left_out() -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from inferox.core import ConfigError, InferoxError, ModelNotFoundError, OverloadedError, first_line
+from inferox.core import ConfigError, InferoxError, ModelNotFoundError, OverloadedError, first_line, printable
 from inferox.server.config import MODEL_NAME, ModelSource
 from inferox.server.http_error import HttpError
 from inferox.server.model_repository import ModelRepository
@@ -67,7 +67,8 @@ class ModelControl:
         """
         found = await self._do("the packages cannot be listed", self._repository.list_names)
         names = {*self._service.sources, *found} - {info.name for info in self._service.models()}
-        return {name: "unloaded" if MODEL_NAME.fullmatch(name) else "invalid name" for name in sorted(names)}
+        # Names of files need not be UTF-8.
+        return {printable(name): "unloaded" if MODEL_NAME.fullmatch(name) else "invalid name" for name in sorted(names)}
 
     async def _load(self, name: str) -> None:
         async with self._turn:

@@ -54,7 +54,7 @@ class ModelRepository:
         if self.folder is None or MODEL_NAME.fullmatch(name) is None or "/" in name:
             return None
         for path in (self.folder / f"{name}{_SUFFIX}", self.folder / name):
-            if _is_package(path):
+            if _name_of(path) == name and _is_package(path):
                 return ModelSource(str(path), name, self.options)
         return None
 
