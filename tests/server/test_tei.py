@@ -12,8 +12,10 @@ from huggingface_hub import InferenceClient
 from inferox import TaskModel
 from inferox.engine import Answer
 from inferox.engine.phases import Phases
+from inferox.server import ServerConfig
 from inferox.server.tei.response import Stopwatch
 from tests.server.running import RunningServer
+from tests.server.test_app import holding, run
 
 TEXTS = ["A cat sits on the mat.", "rates"]
 HEADERS = {f"x-compute-{fact}" for fact in ("type", "time", "characters", "tokens")}
@@ -89,6 +91,10 @@ def test_vectors_of_tokens(http: httpx2.Client, loaded: TaskModel) -> None:
     np.testing.assert_allclose(pooled, loaded.embed(TEXTS), atol=1e-6)
     assert "x-inferox-embedding-space" not in answer.headers
     assert len(post(http, "/embed_all", inputs=LONG)[0]) == 256
+    # Equal texts cost next to nothing to compute, and each would add a megabyte to the answer.
+    refused = http.post("/embed_all", json={"inputs": [LONG] * 171})
+    assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
+    assert "are 16,809,984 numbers, but an answer may have 16,777,216" in refused.json()["error"]
 
 
 def test_long_texts_are_cut_unless_told_otherwise(http: httpx2.Client, loaded: TaskModel) -> None:
@@ -116,6 +122,27 @@ def test_several_requests_in_one_say_how_all_of_them_were_computed(
     )
     assert mixed.headers["x-inferox-parity"] == "exact"
     assert "x-inferox-model" not in mixed.headers
+
+
+def test_several_requests_in_one_have_the_limits_of_one() -> None:
+    async def test() -> None:
+        async with holding(ServerConfig(timeout_s=0.4)) as held:
+            held.model.may_go.set()
+            for instance in (
+                {"inputs": ["a"] * 1025},
+                {"texts": ["a"] * 1025, "query": "b"},
+                {"inputs": {"source_sentence": "b", "sentences": ["a"] * 1025}},
+            ):
+                refused = await held.http.post("/vertex", json={"instances": [instance] * 2})
+                assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
+                assert "2,048 texts together, but have 2,050" in refused.json()["error"]
+            assert not held.model.batches
+            held.model.seconds = 0.05
+            late = await held.http.post("/vertex", json={"instances": [{"inputs": "a"}] * 20})
+            assert (late.status_code, late.json()["error_type"]) == (504, "Backend")
+            assert "were not all answered within 0.4 s" in late.json()["error"]
+
+    run(test)
 
 
 def test_similarity(http: httpx2.Client, loaded: TaskModel) -> None:

@@ -26,12 +26,13 @@ class ModelCatalog:
         timeout_s: The time after which a request is given up.
 
     Attributes:
+        timeout_s: The time after which a request is given up.
         sources: The packages of all models loaded so far, by name, including those unloaded since.
     """
 
     def __init__(self, engine: Engine, *, timeout_s: float) -> None:
         self._engine = engine
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._models: dict[str, ModelInfo] = {}
         self._versions: dict[str, int] = {}
         self._congestions: dict[str, Congestion] = {}
@@ -116,7 +117,7 @@ class ModelCatalog:
         self.sources[info.name] = source
         self._versions[info.name] = self._versions.get(info.name, 0) + 1
         # The capacity of the version before says nothing about that of this one.
-        self._congestions = {**self._congestions, info.name: Congestion(self._timeout_s)}
+        self._congestions = {**self._congestions, info.name: Congestion(self.timeout_s)}
         self._models = {**self._models, info.name: info}
 
     def models(self) -> list[ModelInfo]:

@@ -23,6 +23,9 @@ from inferox.tasks.token import Token
 TEXT_TASKS = ("embed", "rerank", "classify", "token-classify")
 """The tasks whose models have a tokenizer."""
 
+MOST_NUMBERS = 2**24
+"""The most numbers of an answer with the vectors of tokens: 64 MiB, and some 350 MB as JSON."""
+
 
 class Service(ModelCatalog):
     """Answers requests with an engine. To be used from one event loop, except for loading and unloading.
@@ -174,9 +177,20 @@ class Service(ModelCatalog):
 
         Returns:
             The answer, whose results are a float32 array of shape ``[tokens, hidden]`` for each text.
+
+        Raises:
+            RequestError: If they are more numbers than an answer may have.
+            InferoxError: See ``compute``.
         """
         self.find(name, "embed")
-        return await self.compute(name, texts, replace(options, of_tokens=True))
+        answer = await self.compute(name, texts, replace(options, of_tokens=True))
+        if (count := sum(vectors.size for vectors in answer.results)) > MOST_NUMBERS:
+            raise FieldError(
+                None,
+                f"the vectors of all tokens are {count:,} numbers, but an answer may have {MOST_NUMBERS:,}",
+                hint="send fewer or shorter texts at a time",
+            )
+        return answer
 
     async def classify(self, name: str, items: Sequence[str | tuple[str, str]], options: CallOptions) -> Answer:
         """Scores the labels of texts, or of pairs of texts; see ``compute``.
@@ -213,7 +227,7 @@ class Service(ModelCatalog):
         """
         self.find(name)
         return await self._engine.atokenize(
-            name, texts, prompt=prompt, add_special_tokens=add_special_tokens, deadline_s=self._timeout_s
+            name, texts, prompt=prompt, add_special_tokens=add_special_tokens, deadline_s=self.timeout_s
         )
 
     async def detokenize(self, name: str, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> list[str]:
@@ -224,7 +238,7 @@ class Service(ModelCatalog):
         """
         self.find(name)
         return await self._engine.adetokenize(
-            name, ids, skip_special_tokens=skip_special_tokens, deadline_s=self._timeout_s
+            name, ids, skip_special_tokens=skip_special_tokens, deadline_s=self.timeout_s
         )
 
     async def compute(self, name: str, items: Sequence[Any], options: CallOptions) -> Answer:
@@ -242,7 +256,7 @@ class Service(ModelCatalog):
             InferoxError: See ``Engine.ainfer``.
         """
         self.find(name)
-        timeout_s = min(self._timeout_s, options.timeout_s or self._timeout_s)
+        timeout_s = min(self.timeout_s, options.timeout_s or self.timeout_s)
         owner = current_owner.get()
         with self._congestions[name].admit(len(items), owner, timeout_s):
             answer = await self._engine.ainfer(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from msgspec import Raw, Struct
 
+from inferox.core import DeadlineExceededError
 from inferox.server.answer_headers import merge
 from inferox.server.field_error import FieldError
 from inferox.server.http_response import HttpResponse
-from inferox.server.input_texts import check_count
+from inferox.server.input_texts import MOST_INPUTS, check_count
 from inferox.server.json_body import JsonBody
 from inferox.server.service import Service
 from inferox.server.tei.embedding import EmbeddingRoutes
@@ -61,7 +63,9 @@ class DefaultTaskRoute:
         Raises:
             RequestError: If the request is invalid, or does not name a model and there are several.
         """
-        asked = self._body.read(body)
+        return await self._answer(self._body.read(body), body)
+
+    async def _answer(self, asked: _Body, body: bytes) -> HttpResponse:
         if asked.texts is not None:
             return await self._ranking.answer(body)
         if isinstance(asked.inputs, dict):
@@ -80,10 +84,27 @@ class DefaultTaskRoute:
             body: The body, whose ``instances`` are bodies of requests.
 
         Raises:
-            RequestError: If one of them is invalid.
+            RequestError: If one of them is invalid, or they have more texts together than a request may have.
+            DeadlineExceededError: If they take longer together than a request may take.
         """
-        instances = self._vertex_body.read(body).instances
+        instances = [bytes(instance) for instance in self._vertex_body.read(body).instances]
         check_count("instances", instances)
-        answers = [await self.answer(bytes(instance)) for instance in instances]
+        asked = [self._body.read(instance) for instance in instances]
+        if (count := sum(map(_count_texts, asked))) > MOST_INPUTS:
+            raise FieldError("instances", f"instances may have {MOST_INPUTS:,} texts together, but have {count:,}")
+        try:
+            async with asyncio.timeout(self._service.timeout_s):
+                answers = [await self._answer(*each) for each in zip(asked, instances, strict=True)]
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                f"the instances were not all answered within {self._service.timeout_s:g} s", hint="send fewer at a time"
+            ) from error
         content = b'{"predictions":[%b]}' % b",".join(answer.body for answer in answers)
         return HttpResponse(content, headers=merge([answer.headers for answer in answers]))
+
+
+def _count_texts(asked: _Body) -> int:
+    given = asked.inputs if asked.texts is None else asked.texts
+    if isinstance(given, dict):
+        given = given.get("sentences")
+    return len(given) if isinstance(given, list) else 1
