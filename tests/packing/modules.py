@@ -47,6 +47,24 @@ class Counting(torch.nn.Module):
         return x + self.calls
 
 
+class Branching(torch.nn.Module):
+    """Takes one of two ways by the values that it is given."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.sum() > 0:
+            return x * 2
+        return -x
+
+
+class Halving(torch.nn.Module):
+    """Repeats a step until the values are small."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        while x.abs().max() > 1:
+            x = x / 2
+        return x
+
+
 class Overwriting(torch.nn.Module):
     """A module that writes to its input."""
 

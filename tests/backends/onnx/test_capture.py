@@ -26,7 +26,7 @@ from inferox.core import (
     SourceModel,
 )
 from inferox.sources.python import open_factory
-from tests.packing.modules import Counting, Overwriting, make_lstm, make_stepping
+from tests.packing.modules import Branching, Counting, Halving, Overwriting, make_lstm, make_stepping
 
 
 class Crowded(torch.nn.Module):
@@ -124,6 +124,18 @@ def test_code_that_depends_on_the_number_of_rows_is_refused(tmp_path: Path, modu
     with pytest.raises(LoadError, match=f"{text} .*every row alike"):
         export(source, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "code"), [(Branching(), r"if x\.sum\(\) > 0:"), (Halving(), r"while x\.abs\(\)\.max\(\) > 1:")]
+)
+def test_code_that_decides_by_values_is_named_with_what_to_do(
+    tmp_path: Path, module: torch.nn.Module, code: str
+) -> None:
+    source = open_module(module, {"x": torch.randn(3, 4)})
+    text = rf"decides by the values of tensors, .*: line \d+ of .*modules\.py, {code} .*torch\.where"
+    with pytest.raises(LoadError, match=text):
+        export(source, tmp_path)
 
 
 def test_a_branch_for_long_rows_is_not_forgotten(tmp_path: Path) -> None:

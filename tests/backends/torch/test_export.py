@@ -32,7 +32,7 @@ from inferox.sources.huggingface import open_huggingface
 from inferox.sources.program import open_program
 from inferox.sources.python import open_factory
 from tests.backends.torch.artifacts import AFFINE_SIGNATURE, affine_inputs, affine_output, load, make_affine, run
-from tests.packing.modules import Counting, Overwriting, make_cnn, make_lstm, make_tied
+from tests.packing.modules import Branching, Counting, Halving, Overwriting, make_cnn, make_lstm, make_tied
 from tests.sources.checkpoints import make_model, make_texts, save_model
 
 Inputs = Mapping[str, npt.NDArray[Any]]
@@ -234,6 +234,19 @@ def test_code_that_depends_on_the_number_of_rows(module: torch.nn.Module, tmp_pa
         export(source, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("module", "code"), [(Branching(), r"if x\.sum\(\) > 0:"), (Halving(), r"while x\.abs\(\)\.max\(\) > 1:")]
+)
+def test_code_that_decides_by_values_is_named_with_what_to_do(
+    tmp_path: Path, module: torch.nn.Module, code: str
+) -> None:
+    source = from_module(module, {"x": np.ones((2, 4), np.float32)})
+    text = rf"decides by the values of tensors, .*: line \d+ of .*modules\.py, {code} .*torch\.where"
+    with pytest.raises(LoadError, match=text) as caught:
+        export(source, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 class Chunked(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([part * 2 for part in x.split(8)]) if x.shape[0] > 8 else x * 2
@@ -258,18 +271,6 @@ def test_an_example_of_one_row_and_one_step_leaves_both_free(tmp_path: Path) -> 
     assert artifact.signature.inputs[0].dims == (BATCH, "seq", 4)
     for rows, length in ((1, 1), (3, 5), (1, 6)):
         assert_agrees(artifact, source, {"x": np.random.default_rng(0).random((rows, length, 4), np.float32)})
-
-
-class Branching(torch.nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x if bool(x.sum() > 0) else -x
-
-
-def test_code_that_depends_on_the_numbers(tmp_path: Path) -> None:
-    source = from_module(Branching(), {"x": np.ones((2, 4), np.float32)})
-    with pytest.raises(LoadError, match="exporting") as caught:
-        export(source, tmp_path)
-    assert "\n" not in str(caught.value)
 
 
 def exported_source(root: Path, **options: Any) -> SourceModel:

@@ -18,11 +18,13 @@ from inferox.backends.onnx.exporter import quick_exports
 from inferox.backends.onnx.safetensors_layout import Place
 from inferox.backends.onnx.shared_weights import share_weights_of_program
 from inferox.backends.torch.captured import (
+    capturing,
     check_limit,
     check_other_limits,
     check_rows,
     examples_to_capture,
     honest_signature,
+    root_cause,
 )
 from inferox.core import BATCH, SEQUENCE, ExportRequest, Layout, LoadError, Signature, SourceModel, TensorSpec
 
@@ -102,7 +104,7 @@ def _export(
         {axis: Dim.AUTO for axis, dim in enumerate(spec.dims) if isinstance(dim, str)} for spec in signature.inputs
     )
     _forget_unrolling()
-    with _quiet(), _explained(), torch.no_grad(), quick_exports():
+    with _quiet(), _explained(), capturing(), torch.no_grad(), quick_exports():
         program = torch.onnx.export(
             graph.eval(),
             tuple(examples[name] for name in signature.input_names),
@@ -155,13 +157,11 @@ def _example(spec: TensorSpec) -> torch.Tensor:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Raises the root cause of an exporter's exceptions, as the outermost only names the step that failed."""
+    """Raises the root cause of an exporter's exceptions."""
     try:
         yield
     except torch.onnx.OnnxExporterError as error:
-        reason: BaseException = error
-        while reason.__cause__ is not None:
-            reason = reason.__cause__
+        reason = root_cause(error)
         text = str(reason).strip().partition("\n")[0]
         raise LoadError(f"the model cannot be captured as an ONNX graph: {type(reason).__name__}: {text}") from error
 

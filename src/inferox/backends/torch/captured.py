@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
-from torch.fx.experimental.symbolic_shapes import is_concrete_int
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode, is_concrete_int
 
 from inferox.backends.torch.model import name_outputs
 from inferox.core import BATCH, LoadError, Signature, counted
@@ -30,6 +32,36 @@ _ROUGHLY = 1e-3
 """The largest difference between a program and its module before they count as different; parity is measured later."""
 
 _HINT = "its code must treat every row alike, whatever their number, and change neither its inputs nor itself"
+
+_PLACE = re.compile(r'File "([^"\n]+)", line (\d+), in [^\n]*\n +([^\n]+)')
+"""The place in a module's code that PyTorch's message names."""
+
+
+@contextmanager
+def capturing() -> Iterator[None]:
+    """Says to a module's author what to change where ``torch.export`` refuses code that decides by values.
+
+    Raises:
+        LoadError: If the code decides by the values of tensors.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = root_cause(error)
+        if not isinstance(reason, GuardOnDataDependentSymNode):
+            raise
+        places = [f": line {line} of {file}, {code}" for file, line, code in _PLACE.findall(str(reason))]
+        raise LoadError(
+            f"the module decides by the values of tensors, which cannot be captured{places[-1] if places else ''}",
+            hint="compute both sides and choose with torch.where, or pack TorchScript of the module",
+        ) from error
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Returns the first exception of a chain, as the outermost may only name the step that failed."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def examples_to_capture(examples: Tensors, signature: Signature) -> dict[str, torch.Tensor]:

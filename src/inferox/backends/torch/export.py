@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.export import Dim, ExportedProgram
 
-from inferox.backends.torch.captured import check_limit, check_rows, examples_to_capture, honest_signature
+from inferox.backends.torch.captured import capturing, check_limit, check_rows, examples_to_capture, honest_signature
 from inferox.backends.torch.errors import translated
 from inferox.backends.torch.loaders.exported import restore_weights, save_without_weights
 from inferox.backends.torch.quantization import require_torchao
@@ -148,7 +148,8 @@ def _capture(source: SourceModel) -> ExportedProgram:
         return returned
 
     with torch.no_grad():
-        program = torch.export.export(source.module, (), kwargs=captured, dynamic_shapes=dynamic)
+        with capturing():
+            program = torch.export.export(source.module, (), kwargs=captured, dynamic_shapes=dynamic)
         check_rows(run, lambda inputs: source.module(**inputs), captured, source.signature)
     check_limit(program, source.signature)
     return program
