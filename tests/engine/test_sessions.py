@@ -17,6 +17,7 @@ import pytest
 
 from inferox import Engine, InferenceSession
 from inferox.core import ConfigError, DeadlineExceededError, ModelNotFoundError, RequestError, ShuttingDownError
+from inferox.engine.trials.trialed_model import TrialedModel
 from tests.engine.models import DoublingModel, SumTask, load_doubling
 
 GUIDE = Path(__file__).parents[2] / "docs" / "engine.md"
@@ -205,6 +206,17 @@ def test_sessions_are_closed_with_the_engine_and_with_their_version(model: Doubl
     assert (first.closed, second.closed, third.closed) == (1, 1, 1)
     with pytest.raises(ShuttingDownError, match="the engine is closed"):
         engine.session("doubling", None)
+
+
+def test_a_session_that_is_opened_while_a_version_gets_its_trials_is_closed_with_it(engine: Engine) -> None:
+    tally = Tally()
+    session = engine.session("doubling", tally)
+    engine._models.replace(session.model, TrialedModel(session.model))  # as ``load`` does with offers and trials
+    assert add(session, 1) == 2
+    engine.unload("doubling")
+    assert tally.closed == 1
+    with pytest.raises(ShuttingDownError, match="the session is closed"):
+        session.infer([[1]])
 
 
 def test_a_state_that_cannot_be_closed_keeps_nothing_else_open(model: DoublingModel) -> None:

@@ -220,7 +220,7 @@ class Engine(Inference, Closing):
         model = self._models.find(name, version)
         session = InferenceSession(model, state, owner=owner, on_close=self._sessions.discard)
         self._sessions.add(session)
-        if model not in self._models.all():  # removed in the meantime: nobody else would close the session
+        if session not in self._sessions.of(self._models.all()):  # its version was removed: nobody else would close it
             session.close()
         return session
 

@@ -36,10 +36,12 @@ class OpenSessions:
             self._sessions.pop(session, None)
 
     def of(self, models: Sequence[ServedModel]) -> list[InferenceSession[Any]]:
-        """Returns the sessions of models, in the order in which they were opened.
+        """Returns the sessions of versions, in the order in which they were opened.
 
         Args:
-            models: The models.
+            models: The versions.
         """
+        # Not by identity: another object takes the place of a version that gets trials.
+        wanted = {(model.name, model.version) for model in models}
         with self._lock:
-            return [session for session in self._sessions if session.model in models]
+            return [item for item in self._sessions if (item.model.name, item.model.version) in wanted]
