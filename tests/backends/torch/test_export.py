@@ -265,6 +265,17 @@ def test_code_that_changes_something_between_calls(module: torch.nn.Module, tmp_
         export(source, tmp_path)
 
 
+class Dropping(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.dropout(x)  # whose default is training, whatever the module's mode
+
+
+def test_code_that_draws_random_numbers(tmp_path: Path) -> None:
+    source = from_module(Dropping(), {"x": np.ones((2, 64), np.float32)})
+    with pytest.raises(LoadError, match="draw no random numbers, as dropout does"):
+        export(source, tmp_path)
+
+
 def test_an_example_of_one_row_and_one_step_leaves_both_free(tmp_path: Path) -> None:
     source = from_module(Doubling(), {"x": np.ones((1, 1, 4), np.float32)}, x=(BATCH, "seq", 4))
     artifact = export(source, tmp_path)

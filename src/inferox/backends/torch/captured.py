@@ -31,7 +31,10 @@ _UNLIMITED = 2**31
 _ROUGHLY = 1e-3
 """The largest difference between a program and its module before they count as different; parity is measured later."""
 
-_HINT = "its code must treat every row alike, whatever their number, and change neither its inputs nor itself"
+_HINT = (
+    "its code must treat every row alike, whatever their number, change neither its inputs nor itself, and draw no "
+    "random numbers, as dropout does"
+)
 
 _PLACE = re.compile(r'File "([^"\n]+)", line (\d+), in [^\n]*\n +([^\n]+)')
 """The place in a module's code that PyTorch's message names."""
