@@ -189,7 +189,7 @@ def test_a_package_in_nothing_but_int8_calibrated_on_texts_of_ones_own(
     done = run("pack", tmp_path / "bert", "-o", tmp_path / "p", *settings, "--calibration", tmp_path / "texts.txt")
     assert done.code == 0, done.err
     first, second = json.loads(done.out)["notes"]
-    assert first == "int8 was calibrated on only 2 texts: give 64 or more different texts"
+    assert first == "the calibration had only 2 texts: give 64 or more different texts"
     assert second.endswith("run it with --quality quantized or --precision int8")
     assert f"inferox: note: {second}" in done.err
     parity = open_package(tmp_path / "p").parity
@@ -227,13 +227,19 @@ def test_names_that_are_none(run: Run, words: tuple[str, ...], message: str) -> 
 def test_calibration_of_nothing(run: Run, tmp_path: Path) -> None:
     model, texts = "python:tests.packing.modules:make_cnn", tmp_path / "texts"
     done = run("pack", model, "-o", tmp_path / "p", "--calibration", texts)
-    assert (done.code, "only int8 is calibrated" in done.err) == (2, True)
+    assert (done.code, "only int8 and the ranges of vectors" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize("text", ["x", "x=", "=batch", "x=batch,,3"])
 def test_dims_that_cannot_be_read(run: Run, tmp_path: Path, text: str) -> None:
     done = run("pack", "m.pt", "-o", tmp_path / "p", "--dims", text)
     assert (done.code, "NAME=DIM" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("text", ["", ",", "8,x", "-8", "8.0"])
+def test_lengths_that_cannot_be_read(run: Run, tmp_path: Path, text: str) -> None:
+    done = run("pack", "m.pt", "-o", tmp_path / "p", "--matryoshka-dims", text)
+    assert (done.code, "N,N,…" in done.err) == (2, True)
 
 
 def test_dims_on_the_command_line(run: Run, tmp_path: Path) -> None:

@@ -233,7 +233,7 @@ def test_calibration_on_texts_of_ones_own(tmp_path: Path, small: Path, monkeypat
     anything = Tolerance(max_rel=None, cosine_mean=0.0, cosine_min=-1.0)  # the weights are random
     report = inferox.pack(small, tmp_path / "package", tolerance=anything, **settings)
     assert [item.artifact for item in report.evidence] == ["openvino/openvino-ir/int8/packed"]
-    assert report.notes[0] == "int8 was calibrated on only 3 texts: give 64 or more different texts"
+    assert report.notes[0] == "the calibration had only 3 texts: give 64 or more different texts"
     with inferox.load(tmp_path / "package", precision="int8") as model:
         assert model.embed(["a text"]).shape == (1, 16)
         tokens = model.task.encode(UNSEEN[:3]).ragged["input_ids"]

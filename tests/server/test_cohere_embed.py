@@ -82,8 +82,8 @@ def test_long_texts(http: httpx2.Client, loaded: TaskModel) -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"embedding_types": ["int8"]}, "which packages do not have"),
-        ({"embedding_types": ["uint8"]}, "which packages do not have"),
+        ({"embedding_types": ["int8"]}, "lacks (pack it with --vector-ranges"),
+        ({"embedding_types": ["uint8"]}, "lacks (pack it with --vector-ranges"),
         ({"embedding_types": ["float64"]}, "'float64'"),
         ({"output_dimension": 256}, "output_dimension is 256"),
         ({"input_type": "poetry"}, "'poetry'"),

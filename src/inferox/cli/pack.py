@@ -41,6 +41,15 @@ def _split(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def _parse_lengths(_context: click.Context, _parameter: click.Parameter, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    words = _split(text)
+    if not words or not all(word.isascii() and word.isdecimal() for word in words):
+        raise click.BadParameter(f"{text!r} is not of the form N,N,…, such as 128,256")
+    return [int(word) for word in words]
+
+
 @click.command(
     cls=IsolatableNetworkCommand,
     short_help="Make a package of a model.",
@@ -69,8 +78,20 @@ def _split(text: str) -> list[str]:
 @click.option(
     "--calibration",
     metavar="FILE",
-    help="Texts, one per line, for the calibration of int8, ideally like those that the model will see. By default "
-    "varied built-in ones.",
+    help="Texts, one per line, for the calibration of int8 and of ranges, ideally like those that the model will see. "
+    "By default varied built-in ones.",
+)
+@click.option(
+    "--matryoshka-dims",
+    metavar="N,…",
+    callback=_parse_lengths,
+    help="The lengths to which vectors may be cut on request, if the model was trained for that. By default those in "
+    "its config.json (matryoshka_dimensions).",
+)
+@click.option(
+    "--vector-ranges",
+    is_flag=True,
+    help="Measure the range of each number of the vectors on the calibration texts, for vectors in int8 and uint8.",
 )
 @tolerance_option
 @click.option(
@@ -104,6 +125,8 @@ def pack(
     backends: list[str] | None,
     precisions: list[str] | None,
     calibration: str | None,
+    matryoshka_dims: list[int] | None,
+    vector_ranges: bool,
     tolerance: Limits | None,
     strict: bool,
     samples: Path | None,
@@ -130,6 +153,8 @@ def pack(
             backends=backends,
             precisions=precisions,
             calibration=calibration,
+            matryoshka_dims=matryoshka_dims,
+            vector_ranges=vector_ranges,
             tolerance=tolerance,
             strict=strict,
             samples=samples,

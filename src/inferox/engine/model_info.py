@@ -28,6 +28,8 @@ class ModelInfo:
         prompts: The prompts that can be put before texts, by name; empty if there are none.
         class_labels: The labels of its classes, in the order of its logits; empty if there are none.
         signature: The tensors of requests and answers, if the task is ``raw``; otherwise ``None``.
+        matryoshka_dims: The lengths to which its vectors may be cut, ascending, without their own.
+        vector_ranges: The minima and the maxima of the numbers of its vectors; ``None`` if they were not measured.
         parity_class: The artifact's parity class from pack time; ``None`` if that is not known.
         trials: The artifacts that are tried beside it; see ``Engine.load``.
         offered: The artifacts that requests may select, by their names in requests; empty if there are none.
@@ -49,6 +51,8 @@ class ModelInfo:
     class_labels: tuple[str, ...] = ()
     signature: Signature | None = None
     pooling: str | None = None
+    matryoshka_dims: tuple[int, ...] = ()
+    vector_ranges: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     parity_class: str | None = None
     trials: tuple[TrialInfo, ...] = ()
     offered: Mapping[str, str] = field(default_factory=dict)

@@ -171,6 +171,8 @@ class ModelRunner(ServedModel):
             class_labels=tuple(getattr(self._task, "labels", ())),
             signature=self._signature,
             pooling=getattr(self._task, "pooling", None),
+            matryoshka_dims=getattr(self._task, "matryoshka_dims", ()),
+            vector_ranges=getattr(self._task, "vector_ranges", None),
             parity_class=metadata.parity_class,
         )
 

@@ -20,6 +20,9 @@ _COMPARABLE = frozenset({ParityClass.EXACT, ParityClass.CLOSE})
 _FILES_OF_PACKAGES = frozenset({METADATA_FILE, MODEL_INFO_FILE, PARITY_FILE, SAMPLES_FILE, PROOF_FILE, PROOF_TENSORS})
 """The files that every packing writes anew: their relevant settings and classes are hashed one by one."""
 
+_PERMISSIONS = frozenset({"matryoshka_dims", "vector_ranges"})
+"""The settings of a task that say in which other forms vectors may be returned, and leave the vectors as they are."""
+
 _ID_DIGITS = 16
 
 
@@ -51,7 +54,8 @@ def embedding_space(package: Package, artifact: Artifact, task: str, options: Ma
     own = None
     if classes.get(artifact.name) not in _COMPARABLE:
         own = [artifact.name, *sorted(digests.get(file, file) for file in artifact.files.values())]
-    content = [sorted((path, digests.get(path)) for path in files), task, options, own]
+    settings = {name: value for name, value in options.items() if name not in _PERMISSIONS}
+    content = [sorted((path, digests.get(path)) for path in files), task, settings, own]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_ID_DIGITS]
 
 

@@ -23,7 +23,7 @@ def list_notes(
         source: The model.
         choice: The task for which it was packed.
         exported: The artifacts and their evidence.
-        calls: The calls with which a quantiser observed the model.
+        calls: The calls on which int8 or the ranges of vectors were calibrated.
         asked: Whether the task was requested by name.
         calibrated: Whether those calls were given, rather than made up.
     """
@@ -37,7 +37,7 @@ def list_notes(
     texts = sum(len(next(iter(call.values()))) for call in calls)
     if calibrated and texts < _FEW_TEXTS:
         number = counted(texts, "text")
-        yield f"int8 was calibrated on only {number}: give {_FEW_TEXTS} or more different texts"
+        yield f"the calibration had only {number}: give {_FEW_TEXTS} or more different texts"
     for reason, names in _weak_artifacts(exported.evidence).items():
         yield (
             f"the evidence for {', '.join(names)} is weak: {reason}; give real inputs with --samples, or treat the "

@@ -29,6 +29,7 @@ from inferox.packing.mates import make_probes
 from inferox.packing.notes import list_notes
 from inferox.packing.proof import prove
 from inferox.packing.reference import compute_samples, keep_common, uses_task_samples
+from inferox.packing.vector_settings import check_matryoshka_dims, measure_vector_ranges
 from inferox.parity import ArtifactEvidence, InputProof, Limits, ParityReport, ProofStatus, Tolerance, save_proof
 from inferox.sources import open_source
 from inferox.tasks import TaskChoice, choose_task, open_task
@@ -70,6 +71,8 @@ def pack(
     backends: Sequence[str] | None = None,
     precisions: Sequence[str] | None = None,
     calibration: str | Path | None = None,
+    matryoshka_dims: Sequence[int] | None = None,
+    vector_ranges: bool = False,
     tolerance: Tolerance | Limits | None = None,
     strict: bool = False,
     samples: str | Path | None = None,
@@ -97,6 +100,10 @@ def pack(
             those that the model will see; ``None`` for varied built-in texts or images, or for variations of the
             example inputs that came with the model. Never the samples on which it is measured, except example inputs
             that are only masks.
+        matryoshka_dims: The lengths to which a text encoder's vectors may be cut on request, if it was trained for
+            that; ``None`` for those in ``matryoshka_dimensions`` of its ``config.json``, if there are any.
+        vector_ranges: Whether to measure the range of each number of a text encoder's vectors on the calibration
+            texts, for vectors in int8 and uint8.
         tolerance: The tolerance that every artifact must meet to enter the package: some limits by name, such as
             ``{"cosine_min": 0.97}``, or all. Limits that are not stated follow from its precision.
         strict: Whether an artifact that cannot be made, or misses its tolerance, makes packing fail, and likewise if no
@@ -124,16 +131,18 @@ def pack(
         BackendNotFoundError: If a backend is not registered.
         BackendUnavailableError: If a backend cannot run here.
         ConfigError: If the task or a precision is not valid, if the tolerance names an unknown limit, if
-            ``calibration`` would not be used, or if ``output`` exists and ``force`` is not set.
+            ``calibration`` would not be used, if a setting of vectors does not fit the model, or if ``output`` exists
+            and ``force`` is not set.
     """
     report = progress or (lambda _: None)
     for what, names in (("backends", backends), ("precisions", precisions)):
         if isinstance(names, str):
             raise ConfigError(f"{what} must be a list of names, but is {names!r}", hint=f"give {names.split(',')}")
     wanted = [Precision.FP32] if precisions is None else _parse_precisions(precisions)
-    if calibration is not None and Precision.INT8 not in wanted:
+    needs_calibration = vector_ranges or Precision.INT8 in wanted
+    if calibration is not None and not needs_calibration:
         raise ConfigError(
-            "calibration texts are given, but only int8 is calibrated",
+            "calibration texts are given, but only int8 and the ranges of vectors are calibrated",
             hint="add int8 to the precisions, or leave out the texts",
         )
     created_at = _created_at()
@@ -156,6 +165,12 @@ def pack(
         report("writing the weights")
         _write_files(model, choice, writer.root)
         opened = open_task(choice.name, choice.options, writer.root, model.signature)
+        if matryoshka_dims is not None:
+            choice.options["matryoshka_dims"] = check_matryoshka_dims(opened, matryoshka_dims)
+        calls = make_calibration(model, opened, calibration) if needs_calibration else ()
+        if vector_ranges:
+            report("measuring the ranges of the vectors")
+            choice.options["vector_ranges"] = measure_vector_ranges(model, opened, calls)
         report("computing the reference")
         references = compute_samples(model, opened)
         references = replace(references, probes=make_probes(model, opened, references))
@@ -164,7 +179,6 @@ def pack(
         if proven.cases:
             save_proof(proven.cases, writer.root)
         label = name or model.facts.name
-        calls = make_calibration(model, opened, calibration) if Precision.INT8 in wanted else ()
         exported = export_artifacts(
             model,
             writer.root,
@@ -174,7 +188,7 @@ def pack(
             name=label,
             exporters=exporters,
             precisions=wanted,
-            calibration=calls,
+            calibration=calls if Precision.INT8 in wanted else (),
             progress=report,
             with_free=precisions is None,
         )

@@ -17,6 +17,7 @@ from inferox.server.call_options import CallOptions, current_artifact
 from inferox.server.field_error import FieldError
 from inferox.server.model_catalog import ModelCatalog
 from inferox.server.request_record import current_record, note_answer
+from inferox.server.vectors import cut_answer
 from inferox.tasks.activation import sigmoid
 from inferox.tasks.token import Token
 
@@ -158,19 +159,23 @@ class Service(ModelCatalog):
             The answer, whose results are a float32 array of shape ``[texts, dimension]``.
 
         Raises:
-            RequestError: If the model does not make vectors of that length.
+            RequestError: If the model does not make vectors of that length, and they may not be cut to it.
             InferoxError: See ``compute``.
         """
         info = self.find(name, "embed")
-        if dimensions is not None and dimensions != info.dimension:
+        is_cut = dimensions is not None and dimensions != info.dimension
+        if is_cut and dimensions not in info.matryoshka_dims:
+            allowed = ", ".join(map(str, info.matryoshka_dims))
             raise FieldError(
                 dimensions_field,
-                f"{name!r} makes vectors of {info.dimension:,} numbers, and its package allows no other "
-                f"length, but {dimensions_field} is {dimensions}",
+                f"{name!r} makes vectors of {info.dimension} numbers, and its package allows "
+                f"{f'only {allowed} beside that' if allowed else 'no other length'}, but {dimensions_field} is "
+                f"{dimensions}",
                 hint=f"leave {dimensions_field} out",
             )
         answer = await self.compute(name, texts, options)
-        return replace(answer, results=np.asarray(answer.results, dtype=np.float32))
+        answer = replace(answer, results=np.asarray(answer.results, dtype=np.float32))
+        return answer if dimensions is None or not is_cut else cut_answer(answer, dimensions)
 
     async def embed_tokens(self, name: str, texts: Sequence[str], options: CallOptions) -> Answer:
         """Embeds each token of each text; see ``compute``.

@@ -27,6 +27,7 @@ from inferox.tasks.options import optional
 from inferox.tasks.pooled_vectors import PooledVectors
 from inferox.tasks.text_task import TextTask
 from inferox.tasks.texts import check_texts
+from inferox.tasks.vector_settings import read_matryoshka_dims, read_vector_ranges
 
 
 class EmbedTask(TextTask):
@@ -36,14 +37,16 @@ class EmbedTask(TextTask):
 
     Args:
         root: The folder of the package.
-        options: ``pooling``, ``modules``, ``include_prompt``, ``prompts``, ``default_prompt``, ``similarity`` and
-            ``truncate_dim``, as ``read_embed_files`` returns them, and the options of the tokenizer.
+        options: ``pooling``, ``modules``, ``include_prompt``, ``prompts``, ``default_prompt``, ``similarity``,
+            ``truncate_dim`` and ``matryoshka_dims``, as ``read_embed_files`` returns them, the options of the
+            tokenizer, and ``vector_ranges``.
         signature: The model's signature.
 
     Attributes:
         default_prompt: The name of the prompt put before texts if none is named; ``None`` for none.
         similarity: The intended similarity of vectors: ``cosine``, ``dot``, ``euclidean`` or ``manhattan``; ``None`` if
             the model does not state it.
+        vector_ranges: The minima and the maxima of the numbers of the vectors; ``None`` if they were not measured.
 
     Raises:
         ManifestError: If an option is of the wrong type or value, or the model has no token vectors.
@@ -64,6 +67,8 @@ class EmbedTask(TextTask):
         if truncate_dim is not None and truncate_dim < 1:
             raise ManifestError(f"'truncate_dim' must be 1 or more, but is {truncate_dim}")
         self._use_truncate_dim(truncate_dim)
+        self._matryoshka_dims = read_matryoshka_dims(options.get("matryoshka_dims"), "matryoshka_dims")
+        self.vector_ranges = read_vector_ranges(options.get("vector_ranges"), self._dimension)
         self.similarity = optional(options, "similarity", str)
         self.default_prompt = default = optional(options, "default_prompt", str)
         if default is not None and default not in self._prompts:
@@ -79,6 +84,11 @@ class EmbedTask(TextTask):
     def dimension(self) -> int:
         """The length of the vectors."""
         return self._dimension
+
+    @property
+    def matryoshka_dims(self) -> tuple[int, ...]:
+        """The lengths to which vectors may be cut, as the model was trained for it; ascending, without their own."""
+        return tuple(dim for dim in self._matryoshka_dims if dim < self._dimension)
 
     @property
     def pooling(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, json
 
+from inferox.engine import ModelInfo
 from inferox.server.answer_headers import describe
 from inferox.server.call_options import CallOptions
 from inferox.server.field_error import FieldError
@@ -20,12 +21,13 @@ from inferox.server.limits import refuse_shorter
 from inferox.server.prompts import choose_prompt
 from inferox.server.service import Service
 from inferox.server.vector_json import write_base64, write_numbers
-from inferox.server.vectors import to_bits
+from inferox.server.vectors import to_bits, to_int8
+from inferox.tasks.vector_settings import VectorRanges
 
 _PER_BYTE = 8
 
-_KNOWN = ("float", "base64", "binary", "ubinary")
-_CALIBRATED = ("int8", "uint8")
+_BITS, _CALIBRATED = frozenset({"binary", "ubinary"}), frozenset({"int8", "uint8"})
+_KNOWN = ("float", "base64", "binary", "ubinary", "int8", "uint8")
 
 _SIDES = {"NONE": None, "START": "left", "END": "right"}
 """The side on which texts that are too long are cut; ``None`` to refuse them."""
@@ -115,11 +117,7 @@ class CohereEmbedRoute:
         types = _read_types(asked.embedding_types)
         info = self._service.find(asked.model, "embed")
         refuse_shorter(info, "max_tokens", asked.max_tokens)
-        if (info.dimension or 0) % _PER_BYTE and {"binary", "ubinary"} & set(types):
-            raise FieldError(
-                "embedding_types",
-                f"{info.name!r} makes vectors of {info.dimension} numbers, which is not a multiple of 8",
-            )
+        _check_types(types, info, asked.output_dimension or info.dimension)
         side = _SIDES[asked.truncate or "END"]
         options = CallOptions(
             cut=side is not None,
@@ -130,7 +128,7 @@ class CohereEmbedRoute:
         answer = await self._service.embed(
             asked.model, texts, options, dimensions=asked.output_dimension, dimensions_field="output_dimension"
         )
-        written = {kind: await _write(answer.results, kind) for kind in types}
+        written = {kind: await _write(answer.results, kind, info.vector_ranges) for kind in types}
         is_bare = self._gives_bare and asked.embedding_types is None
         embeddings = (
             written["float"]
@@ -175,22 +173,39 @@ def _read_types(types: list[str] | None) -> Sequence[str]:
     if not types:
         return ["float"]
     for kind in types:
-        if kind in _CALIBRATED:
-            raise FieldError(
-                "embedding_types",
-                f"vectors in {kind} need calibrated ranges, which packages do not have",
-                hint="binary and ubinary need none",
-            )
         if kind not in _KNOWN:
             raise FieldError("embedding_types", f"{kind[:100]!r} is not one of {', '.join(_KNOWN)}")
     return list(dict.fromkeys(types))
 
 
-async def _write(vectors: npt.NDArray[np.float32], kind: str) -> bytes:
+def _check_types(types: Sequence[str], info: ModelInfo, dimension: int | None) -> None:
+    if dimension is not None and dimension % _PER_BYTE and _BITS.intersection(types):
+        raise FieldError(
+            "embedding_types", f"vectors of {dimension} numbers have no bits, as that is not a multiple of 8"
+        )
+    if not _CALIBRATED.intersection(types):
+        return
+    if info.vector_ranges is None:
+        raise FieldError(
+            "embedding_types",
+            f"vectors in int8 and uint8 need the ranges of their numbers, which the package of {info.name!r} lacks",
+            hint="pack it with --vector-ranges; or request binary or ubinary, which need none",
+        )
+    if dimension != info.dimension:
+        raise FieldError(
+            "embedding_types",
+            f"the ranges for vectors in int8 and uint8 are those of whole vectors, but output_dimension is {dimension}",
+            hint="leave output_dimension out",
+        )
+
+
+async def _write(vectors: npt.NDArray[np.float32], kind: str, ranges: VectorRanges | None) -> bytes:
     if kind == "base64":
         rows = write_base64(vectors)
     elif kind == "float":
         rows = await write_numbers(vectors)
+    elif ranges is not None and kind in _CALIBRATED:
+        rows = await write_numbers(to_int8(vectors, ranges, signed=kind == "int8"))
     else:
         rows = await write_numbers(to_bits(vectors, signed=kind == "binary"))
     return b"[%b]" % b",".join(rows)

@@ -23,6 +23,10 @@ from inferox.tasks.files.sentence_settings import (
     read_model_settings,
     refuse_chat_template,
 )
+from inferox.tasks.vector_settings import read_matryoshka_dims
+
+_MATRYOSHKA_FIELD = "matryoshka_dimensions"
+"""The key of ``config.json`` with the lengths that vectors may be cut to, as models on hubs state it."""
 
 _USUAL_PROMPTS = frozenset({"query", "document"})
 """The prompts that sentence-transformers gives to every model."""
@@ -58,7 +62,7 @@ def read_embed_files(directory: Path, config: Mapping[str, Any]) -> ModuleFiles:
     settings = read_model_settings(directory)
     if not modules:
         _check_without_modules(directory)
-        return ModuleFiles(_options([_default_pooling(config)], {}))
+        return ModuleFiles({**_options([_default_pooling(config)], {}), **_read_dims(config)})
     if settings.get("model_type", "SentenceTransformer") != "SentenceTransformer":
         raise ConfigError(
             f"{SETTINGS_FILE} states the model_type {settings['model_type']}, which gives no vectors",
@@ -68,7 +72,7 @@ def read_embed_files(directory: Path, config: Mapping[str, Any]) -> ModuleFiles:
         directory, task="feature-extraction", method_output="last_hidden_state", module_output="token_embeddings"
     )
     found = read_chain(directory, modules, output=SENTENCE_EMBEDDING)
-    found.options = {**_options(found.options["pooling"], settings), **found.options}
+    found.options = {**_options(found.options["pooling"], settings), **found.options, **_read_dims(config)}
     return found
 
 
@@ -126,6 +130,11 @@ def _options(pooling: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
         # The cosine is the default and is not stored, so that the options equal those of earlier packages.
         **({} if similarity in {None, "cosine"} else {"similarity": similarity}),
     }
+
+
+def _read_dims(config: Mapping[str, Any]) -> dict[str, Any]:
+    dims = read_matryoshka_dims(config.get(_MATRYOSHKA_FIELD), _MATRYOSHKA_FIELD)
+    return {"matryoshka_dims": list(dims)} if dims else {}
 
 
 def _default_pooling(config: Mapping[str, Any]) -> str:
