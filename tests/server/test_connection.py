@@ -15,6 +15,7 @@ from inferox.server import ServerConfig
 from inferox.server.connection import Connection
 from inferox.server.http_response import HttpResponse
 from inferox.server.http_server import HttpServer
+from inferox.server.intake import Intake
 
 SHORT_S = 0.3
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -26,8 +27,9 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Server:
     """A server whose application answers with ``large`` or with a short body."""
 
-    def __init__(self, http: HttpServer, port: int) -> None:
+    def __init__(self, http: HttpServer, intake: Intake, port: int) -> None:
         self.http = http
+        self.intake = intake
         self.port = port
 
     async def connect(self) -> Streams:
@@ -68,9 +70,10 @@ def refuse(scope: Any) -> HttpResponse | None:
 @asynccontextmanager
 async def listening(config: ServerConfig) -> AsyncIterator[Server]:
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        http = HttpServer(answer, config, refuse)
+        intake = Intake(config.request_limit, LARGE_BYTES // 2)
+        http = HttpServer(answer, config, refuse, intake.count_unread)
         serving = asyncio.create_task(http.serve(sockets=[listener]))
-        server = Server(http, listener.getsockname()[1])
+        server = Server(http, intake, listener.getsockname()[1])
         await server.until(lambda: http.started)
         yield server
         http.should_exit = True
@@ -193,6 +196,25 @@ def test_a_client_that_reads_slowly_gets_all_of_its_answer(monkeypatch: pytest.M
             await asyncio.sleep(SHORT_S / 2)
         assert len(await reader.readexactly(left)) == left
         writer.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["reads", "leaves"])
+def test_what_a_client_has_not_read_leaves_less_room_for_others(reads: bool) -> None:
+    async def test(server: Server) -> None:
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.setblocking(False)
+            client.sendall(GET.replace(b"/", b"/large", 1) + GET)
+            await server.until(lambda: server.intake.is_full)
+            refusal = server.intake.find_refusal(0)
+            assert refusal is not None
+            assert "unanswered requests and unread answers take" in str(refusal)
+            received = b""
+            while reads and not received.endswith(b"little"):
+                received = (received + await asyncio.get_running_loop().sock_recv(client, 2**20))[-8:]
+            assert server.intake.is_full is not reads
+        await server.until(lambda: server.intake.find_refusal(LARGE_BYTES // 2) is None)
 
     run(test)
 

@@ -90,7 +90,7 @@ Examples:
     default="256MiB",
     show_default=True,
     metavar="SIZE",
-    help="The largest total size of the bodies of unanswered requests.",
+    help="The largest total size of the bodies of unanswered requests, and of answers yet to be read.",
 )
 @click.option(
     "--request-limit",

@@ -65,7 +65,8 @@ class ServerConfig:
         timeout_s: The time after which a request is given up.
         drain_delay_s: The time for which new connections are still accepted after ``SIGTERM``.
         body_limit_bytes: The largest body of a request.
-        held_limit_bytes: The total size of the bodies of all unanswered requests.
+        held_limit_bytes: The total size of the bodies of all unanswered requests, and of large answers that their
+            clients have yet to read.
         request_limit: The number of requests that may be unanswered at a time.
         body_timeout_s: The time a body may take to arrive.
         keep_alive_s: The time for which an idle connection is kept: longer than proxies keep theirs, or they would send

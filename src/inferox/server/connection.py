@@ -47,12 +47,18 @@ class Connection(HttpToolsProtocol):
     Args:
         *arguments: See uvicorn.
         refuse_early: Refuses requests for which there is no room. Their bodies are discarded as they arrive.
+        count_unread: Called with the change in the number of bytes that wait for the client to read them, if they are
+            more than a transport's buffer is meant to have.
         **options: See uvicorn.
     """
 
-    def __init__(self, *arguments: Any, refuse_early: EarlyRefusal, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, refuse_early: EarlyRefusal, count_unread: Callable[[int], None], **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self._refuse_early = refuse_early
+        self._count_unread = count_unread
+        self._unread_bytes = 0
         self._header_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
@@ -78,6 +84,12 @@ class Connection(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        self._note_unread(0)
+
+    def resume_writing(self) -> None:
+        """Goes on writing: the client has read nearly everything."""
+        super().resume_writing()
+        self._note_unread(0)
 
     def data_received(self, data: bytes) -> None:
         """Parses data; stray line breaks between requests do not keep the connection alive.
@@ -240,7 +252,14 @@ class Connection(HttpToolsProtocol):
 
     def _watch_flush(self) -> None:
         left_bytes = self.transport.get_write_buffer_size()
+        if self.flow.write_paused:
+            self._note_unread(left_bytes)
         self._flush_timer = self.loop.call_later(_FLUSH_EVERY_S, self._check_flush, left_bytes) if left_bytes else None
+
+    def _note_unread(self, size_bytes: int) -> None:
+        if size_bytes != self._unread_bytes:
+            self._count_unread(size_bytes - self._unread_bytes)
+            self._unread_bytes = size_bytes
 
     def _check_flush(self, left_before_bytes: int) -> None:
         left_bytes = self.transport.get_write_buffer_size()

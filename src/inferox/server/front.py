@@ -73,7 +73,7 @@ def serve(config: ServerConfig, repository: ModelRepository, announce: Callable[
             service = Service(engine, timeout_s=config.timeout_s)
             observer = RequestObserver(open_log(config, closing), spans)
             app = App(service, config, observer)
-            listening = [(HttpServer(app, config, app.refuse_early), listener)]
+            listening = [(HttpServer(app, config, app.refuse_early, app.intake.count_unread), listener)]
             if admin_listener is not None:
                 control = ModelControl(service, repository, announce)
                 listening.append((HttpServer(AdminApp(service, control, config, observer), config), admin_listener))

@@ -30,6 +30,7 @@ class HttpServer(Server):
         app: The ASGI application.
         config: The settings.
         refuse_early: See ``Connection``.
+        count_unread: See ``Connection``.
     """
 
     def __init__(
@@ -37,8 +38,9 @@ class HttpServer(Server):
         app: Callable[[Scope, Receive, Send], Awaitable[None]],
         config: ServerConfig,
         refuse_early: EarlyRefusal = lambda _: None,
+        count_unread: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._connect = partial(Connection, refuse_early=refuse_early)
+        self._connect = partial(Connection, refuse_early=refuse_early, count_unread=count_unread)
         settings = Config(
             app,
             http=self._connect,  # type: ignore[arg-type]  # it is only called

@@ -24,11 +24,13 @@ class Held:
 
 
 class Intake:
-    """Counts the unanswered requests and the bytes of their bodies. To be used from one event loop.
+    """Counts the unanswered requests, the bytes of their bodies, and those of unread answers.
+
+    To be used from one event loop.
 
     Args:
         request_limit: The number of requests that may be unanswered at a time.
-        held_limit_bytes: The total size of their bodies.
+        held_limit_bytes: The total size of their bodies and of large answers that are not read yet.
     """
 
     def __init__(self, request_limit: int, held_limit_bytes: int) -> None:
@@ -70,10 +72,18 @@ class Intake:
         held.size_bytes += size_bytes
         self._held_bytes += size_bytes
 
+    def count_unread(self, change_bytes: int) -> None:
+        """Counts bytes of answers that wait for their clients, which keep requests from being admitted.
+
+        Args:
+            change_bytes: The number of bytes that wait; negative for those that no longer do.
+        """
+        self._held_bytes += change_bytes
+
     @property
     def is_full(self) -> bool:
         """True if no more requests are admitted, however small their bodies are."""
-        return self._requests >= self._request_limit
+        return self._requests >= self._request_limit or self._held_bytes > self._held_limit_bytes
 
     def find_refusal(self, expected_bytes: int) -> OverloadedError | None:
         """Returns the error with which a request would be refused now; ``None`` if it would be admitted.
@@ -92,7 +102,7 @@ class Intake:
         if self._held_bytes + size_bytes <= self._held_limit_bytes:
             return None
         return OverloadedError(
-            f"the unanswered requests take {counted(self._held_bytes, 'byte')}, and with this one would exceed the "
-            f"limit of {self._held_limit_bytes:,}",
+            f"unanswered requests and unread answers take {counted(self._held_bytes, 'byte')}, and with this request "
+            f"would exceed the limit of {self._held_limit_bytes:,}",
             retry_after_s=_RETRY_AFTER_S,
         )
