@@ -232,6 +232,12 @@ def test_the_error_of_several_requests_says_which_one_failed(
     assert caught.value.__notes__ == ["in request 2, counted from 0"]
 
 
+@pytest.mark.parametrize("requests", [None, 3, "abc", b"abc", {"a": [[1]]}, {1, 2}])
+def test_what_is_no_list_of_requests_is_refused(engine: Engine, requests: Any) -> None:
+    with pytest.raises(RequestError, match=r"expected a list of (requests|items), but got"):
+        engine.infer_many("doubling", requests)
+
+
 def test_a_stream_is_answered_in_order_and_read_only_as_far_as_needed(engine: Engine) -> None:
     read = [0]
 

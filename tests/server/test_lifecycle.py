@@ -147,8 +147,8 @@ def test_wrong_usage(inferox: Command, arguments: tuple[str, ...], what: str) ->
 def test_an_interruption_while_it_loads_ends_it(minilm_package: Path) -> None:
     with running(minilm_package, program=PROGRAM) as server:
         server.process.send_signal(signal.SIGINT)
-        out, _ = server.process.communicate(timeout=20)
-        assert server.process.returncode == 0
+        out, said = server.process.communicate(timeout=20)
+        assert (server.process.returncode, said) == (0, "")
         assert count_exempt(out.splitlines()[-1]) == 0  # what loading makes is not there to stay before it is ready
 
 

@@ -15,6 +15,7 @@ from inferox.engine.registry import ModelRegistry
 from inferox.engine.request import RequestOptions
 from inferox.engine.served_model import ServedModel
 from inferox.engine.streaming import stream_results
+from inferox.tasks.given_items import iterate_items, refuse_single
 from inferox.tasks.token import Token
 from inferox.tasks.truncation import CutTotals
 
@@ -115,10 +116,11 @@ class Inference:
         Raises:
             InferoxError: The error of the first request that fails; see ``infer``. A note says which one that is.
         """
+        refuse_single(requests, "a list of requests")
         options = RequestOptions(owner=owner)
         admitted, answers, place = list[Future[Answer]](), list[Answer](), 0
         try:
-            for place, items in enumerate(requests):  # noqa: B007 - an error says which one it was
+            for place, items in enumerate(iterate_items(requests)):  # noqa: B007 - an error says which one it was
                 admitted.append(ask(self._finder(name, version), items, options))
             for place in range(len(admitted)):
                 answers.append(admitted[place].result())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from inferox.core import ConfigError, InferoxError, ModelNotFoundError, OverloadedError
+from inferox.core import ConfigError, InferoxError, ModelNotFoundError, OverloadedError, ShuttingDownError
 from inferox.engine import Engine, ModelInfo
 from inferox.server.config import ModelSource, check_name
 from inferox.server.congestion import Congestion
@@ -53,6 +53,8 @@ class ModelCatalog:
         for source in sources:
             try:
                 info = self._engine.load(source.path, name=source.name, later=self._trials.append, **source.options)
+            except ShuttingDownError:  # which is nothing that the package has done
+                raise
             except InferoxError:
                 # The error may only have the name inside the package, which does not say which of several files it is.
                 _logger.error("%s cannot be loaded", source.path)  # noqa: TRY400 - no traceback
