@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--callers", type=int, default=64)
     parser.add_argument("--texts", type=int, default=2000)
     parser.add_argument("--mix", default="mixed", help="english or mixed")
+    parser.add_argument("--lengths", default="mixed", help="mixed, long or uniform")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="the backends, separated by commas")
@@ -107,7 +108,7 @@ def compare(options: argparse.Namespace, package: str, artifacts: Sequence[str])
     for runner in runners.values():
         runner.close()
     medians = {name: Spread.of(rounds).median for name, rounds in seconds.items()}
-    operations = count_operations(options.model, make_texts(options.texts, options.mix))
+    operations = count_operations(options.model, make_texts(options.texts, options.mix, options.lengths))
     return {
         name: {
             "one_call_texts_per_second": options.texts / medians[name],
@@ -127,7 +128,7 @@ def serve(options: argparse.Namespace) -> None:
     if options.serve.startswith(LIMIT):
         serve_limit(options)
         return
-    texts = make_texts(options.texts, options.mix)
+    texts = make_texts(options.texts, options.mix, options.lengths)
     facts: dict[str, float] = {}
     embed: Embed
     if options.serve == PEER:

@@ -1,7 +1,7 @@
-"""Embedding many texts of mixed lengths in one call, with Inferox and sentence-transformers side by side.
+"""Embedding many texts in one call, with Inferox and sentence-transformers side by side.
 
-    python benchmarks/offline.py MODEL_DIRECTORY [--texts 2000] [--mix mixed] [--rounds 5] [--threads 2] [--json]
-        [--fastembed GRAPH_DIRECTORY]
+    python benchmarks/offline.py MODEL_DIRECTORY [--texts 2000] [--mix mixed] [--lengths mixed] [--rounds 5]
+        [--threads 2] [--json] [--fastembed GRAPH_DIRECTORY]
 
 The model is packed for several backends, in fp32, bf16 and int8. Each artifact, and sentence-transformers (in PyTorch,
 with its own sorting and its own batches of 32), runs in a process of its own. They embed the same texts in turn, round
@@ -73,18 +73,29 @@ _MIXES = {"english": (1.0, 0.0, 0.0), "mixed": (0.7, 0.18, 0.12)}
 """The share of each kind of phrase."""
 
 
-def make_texts(count: int, mix: str, seed: int = 0) -> list[str]:
-    """Makes texts whose lengths are distributed like those of search queries and short passages: most short, few long.
+_LENGTHS: dict[str, Callable[[random.Random], int]] = {
+    "mixed": lambda draw: min(80, max(1, int(draw.lognormvariate(1.55, 0.95)))),
+    "long": lambda draw: draw.randint(35, 60),
+    "uniform": lambda _: 7,
+}
+"""The number of phrases of a text."""
+
+
+def make_texts(count: int, mix: str, lengths: str = "mixed", *, seed: int = 0) -> list[str]:
+    """Makes texts.
 
     Args:
         count: Their number.
         mix: ``english``, or ``mixed`` for texts with rare terms and other scripts as well.
+        lengths: ``mixed`` for lengths like those of search queries and short passages, most short and few long;
+            ``long`` for passages that take most of the 256 tokens of a sentence encoder; ``uniform`` for texts of about
+            the mean of the first.
         seed: The seed of the random numbers.
     """
     draw = random.Random(seed)  # noqa: S311 - varied, not secret
-    lengths = [min(80, max(1, int(draw.lognormvariate(1.55, 0.95)))) for _ in range(count)]
+    counts = [_LENGTHS[lengths](draw) for _ in range(count)]
     texts = []
-    for length in lengths:
+    for length in counts:
         kinds = draw.choices(list(_PHRASES), _MIXES[mix], k=length)
         texts.append(" ".join(draw.choice(_PHRASES[kind]) for kind in kinds))
     return texts
@@ -96,6 +107,7 @@ def main() -> None:
     parser.add_argument("model", help="a sentence-transformers model directory")
     parser.add_argument("--texts", type=int, default=2000)
     parser.add_argument("--mix", choices=list(_MIXES), default="mixed")
+    parser.add_argument("--lengths", choices=list(_LENGTHS), default="mixed")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="the backends, separated by commas")
@@ -150,8 +162,13 @@ class Runner:
         more: Sequence[str] = (),
     ) -> None:
         self.name = name
-        words = [model, "--serve", name, "--texts", options.texts, "--mix", options.mix, "--threads", options.threads]
-        words += [word for option in more for word in (f"--{option}", getattr(options, option))]
+        passed = ("texts", "mix", "lengths", "threads", *more)
+        words = [
+            model,
+            "--serve",
+            name,
+            *(word for option in passed for word in (f"--{option}", getattr(options, option))),
+        ]
         threads = str(options.threads)
         self._process = subprocess.Popen(  # noqa: S603 - this very file
             [sys.executable, script, *map(str, words)],
@@ -188,7 +205,7 @@ def serve(options: argparse.Namespace) -> None:
     if options.serve.startswith(LIMIT):
         serve_limit(options)
         return
-    texts = make_texts(options.texts, options.mix)
+    texts = make_texts(options.texts, options.mix, options.lengths)
     peers = {PEER: open_peer, FASTEMBED: open_fastembed}
     peer = peers.get(options.serve)
     embed = open_artifact(options).embed if peer is None else peer(options.model, options.threads)
@@ -256,7 +273,7 @@ def compare(runners: Sequence[Runner], limits: Sequence[Runner], options: argpar
     for runner in (*runners, *limits):
         runner.close()
     medians = {name: Spread.of(rounds).median for name, rounds in seconds.items()}
-    operations = count_operations(options.model, make_texts(options.texts, options.mix))
+    operations = count_operations(options.model, make_texts(options.texts, options.mix, options.lengths))
     least = {name: operations / medians[LIMIT + name] for name in PRECISIONS}
     return {
         runner.name: {
@@ -290,9 +307,8 @@ def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
     """Prints the results, the fastest first."""
     from rich.table import Table
 
-    title = (
-        f"{options.texts} {options.mix} texts, {options.threads} threads, median of {options.rounds} rounds in turns"
-    )
+    texts = f"{options.texts} {options.mix} texts of {options.lengths} lengths"
+    title = f"{texts}, {options.threads} threads, median of {options.rounds} rounds in turns"
     table = Table(title=title)
     table.add_column("", overflow="fold")
     for heading in ("texts/s", "ratio", "limit", "max abs", "mean cosine", "min cosine"):
