@@ -284,7 +284,7 @@ def test_columns_that_cannot_be_are_refused(bulk: Bulk, tmp_path: Path) -> None:
         bulk(source, tmp_path / "out")
     with pytest.raises(ConfigError, match=r"no column 'body'.*it has text, error"):
         bulk(source, tmp_path / "out", column="body")
-    huge = write_json(tmp_path / "huge.jsonl", [{"text": "a", "n": 2**70}])
+    huge = write_json(tmp_path / "huge.jsonl", [{"text": "b", "n": None}, {"text": "a", "n": 2**70}])
     with pytest.raises(
         ConfigError, match="no value of 'n' has a type that the file can hold, such as 1180591620717411"
     ):
@@ -347,6 +347,57 @@ def test_a_row_whose_kept_value_does_not_fit_fails_alone(  # noqa: PLR0917 - fix
     assert all(row["error"] is None and row["embedding"] for row in answered if row is not failed)
     with pytest.raises(RequestError, match=rf"^row {before + 1:,} of .*'n' is .*--on-error keep"):
         bulk(source, tmp_path / "fail", form=form, on_error="fail")
+
+
+@pytest.mark.parametrize(
+    ("usual", "other", "kind"),
+    [
+        (1, 1.5, "int64"),
+        (1.5, True, "double"),
+        ([1], [1.5], "list<item: int64>"),
+        ({"a": 1}, {"a": 1, "b": 2}, "struct<a: int64>"),
+        ([{"a": [1]}], [{"a": [1]}, {"a": [1.5]}], "list<item: struct<a: list<item: int64>>>"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_a_value_that_its_column_could_only_hold_in_part_is_an_error(  # noqa: PLR0917 - a fixture beside the cases
+    bulk: Bulk, tmp_path: Path, usual: object, other: object, kind: str, repeats: int
+) -> None:
+    # pyarrow itself writes 1 for 1.5, and drops keys.
+    first = [{"text": "a", "n": usual}] * 1024
+    rows = [*first, *[{"text": "b", "n": other}] * repeats, {"text": "c", "n": None}, {"text": "d", "n": usual}]
+    found = bulk(write_json(tmp_path / "in.jsonl", rows), tmp_path / "out")
+    assert found.failed == repeats
+    assert found.first_error == f"row 1,025 of in.jsonl: 'n' is {other!r}, but the column has the type {kind}"
+    answered = pq.read_table(tmp_path / "out").column("n").to_pylist()
+    assert answered == [usual] * 1024 + [None] * (repeats + 1) + [usual]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (pa.array(["x"]), pa.array([7]), None),
+        (pa.array([True]), pa.array([1]), None),
+        (pa.array([1], pa.date32()), pa.array([2], pa.int32()), None),
+        (pa.array([0.5], pa.float32()), pa.array([1e300]), None),
+        (pa.array([{"a": 1}]), pa.array([{"a": 1, "b": 2}]), None),
+        (pa.array([1]), pa.array([2], pa.int8()), 2),
+        (pa.array([1]), pa.array([float("nan")]), None),
+        (pa.array([1.5]), pa.array([float("nan")], pa.float32()), pytest.approx(float("nan"), nan_ok=True)),
+        (pa.array([{"a": 1, "b": 2}]), pa.array([{"a": 3}]), {"a": 3, "b": None}),
+        (pa.array(["x"], pa.large_string()), pa.array(["y"]).dictionary_encode(), "y"),
+    ],
+    ids=lambda value: str(getattr(value, "type", value)),
+)
+def test_values_of_a_later_file_are_those_of_its_own_type_or_errors(
+    bulk: Bulk, tmp_path: Path, first: pa.Array, second: pa.Array, kept: object
+) -> None:
+    for name, column in (("a", first), ("b", second)):
+        pq.write_table(pa.table({"text": ["a fox"], "n": column}), tmp_path / f"{name}.parquet")
+    found = bulk([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "out")
+    assert found.failed == (kept is None)
+    assert pq.read_table(tmp_path / "out").column("n").to_pylist() == [first[0].as_py(), kept]
 
 
 def test_a_text_that_is_none_fails_alone_whatever_is_kept(bulk: Bulk, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -177,8 +178,9 @@ def column_type(name: str, sample: Column) -> pa.DataType:
     except _MISFITS:
         kinds = Counter(kind for value in sample if (kind := _type_alone(value)) is not None)
         if not kinds:
+            example = next(value for value in sample if value is not None)
             raise ConfigError(
-                f"no value of {name!r} has a type that the file can hold, such as {shown(sample[0])}",
+                f"no value of {name!r} has a type that the file can hold, such as {shown(example)}",
                 hint="leave the column out with --keep, or write .jsonl",
             ) from None
         found = kinds.most_common(1)[0][0]
@@ -195,11 +197,18 @@ def fit_column(column: Column, kind: pa.DataType) -> tuple[pa.Array, dict[int, A
     Returns:
         The array, and the values that do not fit, by their places.
     """
+    if isinstance(column, pa.Array) and column.type == kind:
+        return column, {}
+    values = to_list(column)
     try:
-        return _convert(column, kind), {}
+        array = _convert(column, kind)
     except _MISFITS:
-        values = to_list(column)
-    strange = {place: value for place, value in enumerate(values) if not _fits(value, kind)}
+        strange = {place: value for place, value in enumerate(values) if not _fits(value, kind)}
+    else:
+        written = zip(array.to_pylist(), values, strict=True)
+        strange = {place: value for place, (held, value) in enumerate(written) if not _holds_all(held, value)}
+        if not strange:
+            return array, {}
     return pa.array([None if place in strange else value for place, value in enumerate(values)], kind), strange
 
 
@@ -209,10 +218,20 @@ def _convert(column: Column, kind: pa.DataType) -> pa.Array:
 
 def _fits(value: Any, kind: pa.DataType) -> bool:
     try:
-        pa.array([value], kind)
+        return _holds_all(pa.array([value], kind)[0].as_py(), value)
     except _MISFITS:
         return False
-    return True
+
+
+def _holds_all(held: Any, value: Any) -> bool:
+    """Returns whether a column holds a value as it is: pyarrow cuts fractions off, drops keys, and takes True for 1."""
+    if isinstance(held, dict) and isinstance(value, dict):
+        return all(_holds_all(held.get(name), item) for name, item in value.items())
+    if isinstance(held, list) and isinstance(value, list):
+        return all(map(_holds_all, held, value))
+    if isinstance(held, float) and isinstance(value, float) and math.isnan(value):
+        return math.isnan(held)
+    return bool(held == value) and isinstance(held, bool) == isinstance(value, bool)
 
 
 def _type_alone(value: Any) -> pa.DataType | None:
