@@ -169,6 +169,23 @@ def test_tokens(http: httpx2.Client, loaded: TaskModel) -> None:
     assert (unknown.status_code, unknown.json()["error_type"]) == (422, "Validation")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/tokenize", {"inputs": "a " * (2**17 + 1)}, "inputs may have 262,144 characters together, but have 262,146"),
+        ("/tokenize", {"inputs": ["a" * 2**17] * 3}, "inputs may have 262,144 characters together, but have 393,216"),
+        ("/decode", {"ids": [1] * (2**18 + 1)}, "ids may have 262,144 token ids together, but have 262,145"),
+        ("/decode", {"ids": [[1] * 2**17] * 3}, "ids may have 262,144 token ids together, but have 393,216"),
+    ],
+)
+def test_tokens_are_limited_as_each_takes_far_more_memory_than_its_text(
+    http: httpx2.Client, path: str, body: dict[str, Any], told: str
+) -> None:
+    refused = http.post(path, json=body)
+    assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
+    assert told in refused.json()["error"]
+
+
 def test_what_the_server_says_of_itself(http: httpx2.Client) -> None:
     info = http.get("/info").json()
     assert (info["model_id"], info["max_input_length"], info["model_dtype"]) == ("minilm", 256, "float32")

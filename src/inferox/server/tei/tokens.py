@@ -13,6 +13,10 @@ from inferox.server.json_body import JsonBody
 from inferox.server.prompts import check_prompt
 from inferox.server.service import TEXT_TASKS, Service
 
+_MOST_CHARACTERS = _MOST_IDS = 2**18
+"""The most characters to tokenize, and ids to decode, in a request: a token takes 70 bytes of an answer, and ten times
+as many before it is written."""
+
 
 class TokenizeRequest(Struct):
     """The body of a request to tokenize texts."""
@@ -53,6 +57,7 @@ class TokenRoutes:
         """
         asked = self._tokenize_body.read(body)
         texts = read_texts("inputs", asked.inputs)
+        _check_total("inputs", sum(map(len, texts)), _MOST_CHARACTERS, "characters")
         info = self._service.choose(TEXT_TASKS, asked.model)
         prompt = check_prompt(info, "prompt_name", asked.prompt_name)
         tokens = await self._service.tokenize(
@@ -71,6 +76,7 @@ class TokenRoutes:
         """
         asked = self._decode_body.read(body)
         lists = _read_lists(asked.ids)
+        _check_total("ids", sum(map(len, lists)), _MOST_IDS, "token ids")
         info = self._service.choose(TEXT_TASKS, asked.model)
         texts = await self._service.detokenize(
             info.name, lists, skip_special_tokens=asked.skip_special_tokens is not False
@@ -88,3 +94,10 @@ def _read_lists(ids: list[int | list[int]]) -> Sequence[Sequence[int]]:
     lists = [some for some in ids if isinstance(some, list)]
     check_count("ids", lists)
     return lists
+
+
+def _check_total(field: str, count: int, most: int, what: str) -> None:
+    if count > most:
+        raise FieldError(
+            field, f"{field} may have {most:,} {what} together, but have {count:,}", hint="send fewer at a time"
+        )
