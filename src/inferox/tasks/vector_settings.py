@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from inferox.core import ManifestError, shown
+from inferox.core import DataType, ManifestError, RequestError, shown
+from inferox.tasks.number_lists import to_array
 
 VectorRanges = tuple[tuple[float, ...], tuple[float, ...]]
 """The minimum and the maximum of each number of a model's vectors."""
@@ -45,8 +46,8 @@ def read_vector_ranges(value: Any, dimension: int) -> VectorRanges | None:
     if value is None:
         return None
     try:
-        ranges = np.asarray(value, np.float32)
-    except (ValueError, TypeError, OverflowError):
+        ranges = to_array(value, DataType.F32, "'vector_ranges'")
+    except RequestError:
         ranges = np.empty(0, np.float32)
     if ranges.shape != (2, dimension) or not np.isfinite(ranges).all() or (ranges[0] > ranges[1]).any():
         raise ManifestError(f"'vector_ranges' must be {dimension} minima and {dimension} maxima, but is {shown(value)}")
