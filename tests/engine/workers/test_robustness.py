@@ -311,6 +311,7 @@ def test_a_load_that_cannot_be_read_fails_what_waits_for_it(pool: Any, monkeypat
     model = SimpleNamespace(key="model", name="model", version="1", make_load=None)
     model.find_fault = partial(RemoteModel.find_fault, cast("RemoteModel", model))
     monkeypatch.setattr(pool, "_models", {"model": model}, raising=False)
+    monkeypatch.setattr(pool, "_is_ending", False, raising=False)
     pool._load_in(link, model)
     loaded.set_result(None)
     assert isinstance(link.loads["model"].exception(0), ExecutionError)
